@@ -1,0 +1,82 @@
+import type { Address } from "../core/address.ts";
+
+/** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
+export interface Config {
+  readonly service: ServiceConfig | undefined;
+  readonly identity: { readonly name: string };
+  readonly listeners: {
+    readonly inbound: Address;
+    readonly outbound: Address;
+    readonly admin: Address;
+    readonly probe: Address;
+  };
+  readonly admin: { readonly hosts: readonly string[] };
+  readonly names: NamesConfig;
+  readonly discovery: DiscoveryConfig;
+  readonly mtls: { readonly mode: "disabled" };
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+  readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
+  readonly drain: { readonly notice: number; readonly grace: number };
+  readonly workers: 1;
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+export type SourceKind = "consul" | "directory" | "static";
+
+export interface ServiceConfig {
+  readonly name: string;
+  /** undefined: the default NAME-HOST-PORT of what is advertised. */
+  readonly id: string | undefined;
+  readonly address: Address;
+  readonly protocol: "grpc" | "http2";
+  readonly health: "grpc" | "tcp" | "none";
+  /** Parts left out are found at start: see `service.advertise` in the contract. */
+  readonly advertise: { readonly host: string; readonly port: number } | undefined;
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+}
+
+export interface NamesConfig {
+  readonly suffixes: readonly string[];
+  readonly onDemand: {
+    /** Globs of service names; empty: none may be looked up. */
+    readonly allow: readonly string[];
+    readonly max: number;
+    readonly idle: number;
+    readonly negative: number;
+    /** Lookups a second. */
+    readonly rate: number;
+  };
+}
+
+export interface ConsulConfig {
+  readonly address: string;
+  readonly token: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly datacenter: string | undefined;
+  readonly namespace: string | undefined;
+  readonly partition: string | undefined;
+  readonly tls: {
+    readonly ca: string | undefined;
+    readonly cert: string | undefined;
+    readonly key: string | undefined;
+    readonly serverName: string | undefined;
+  } | undefined;
+}
+
+export interface DiscoveryConfig {
+  /** The source of upstreams that name none. */
+  readonly default: SourceKind;
+  readonly consul: ConsulConfig | undefined;
+  readonly directory: { readonly path: string } | undefined;
+}
+
+export interface UpstreamConfig {
+  readonly discovery: SourceKind;
+  /** For the static source only. */
+  readonly endpoints: readonly Address[];
+  readonly hosts: readonly string[];
+  readonly listen: Address | undefined;
+  readonly balancer: "leastRequest" | "roundRobin";
+  readonly timeout: number | undefined;
+}

@@ -1,0 +1,28 @@
+/** A pending call of a timer; `cancel` is idempotent and does nothing once the timer has run. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * The only source of time in the program. Everything that waits or measures takes a Clock, so that a test can
+ * move time by hand; `Date.now`, `performance.now` and `setTimeout` are banned elsewhere by lint.
+ */
+export interface Clock {
+  /** Milliseconds since an arbitrary origin, never going back. */
+  now(): number;
+  /** Milliseconds since the Unix epoch, for what people and other machines read. */
+  wall(): number;
+  /** Runs `task` once, no sooner than `ms` milliseconds from now. An unreferenced timer does not keep the process up. */
+  setTimer(ms: number, task: () => void): Timer;
+}
+
+/** The real clock of the machine. Its timers do not keep the process alive: listeners do. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  setTimer(ms, task) {
+    const handle = setTimeout(task, ms);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};

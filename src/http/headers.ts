@@ -1,0 +1,271 @@
+/**
+ * Header lists, interned. A list that was seen before is the same object, so that whatever was found out about it (its
+ * route, its validity, its encoded form) can be kept with it instead of being worked out again for every call.
+ *
+ * A list is a path in a trie of fields. A field that differs from call to call (`grpc-timeout`, `traceparent`, …) is a
+ * *slot*: the list says that it stands there, the value lies beside the list, in `Head.values`, in the order of the slots.
+ * Order and duplicates are therefore those of the wire. Strings hold bytes (latin1), so values are byte-exact.
+ *
+ * Invariants:
+ * - two heads of one table with equal `list` have the same names in the same order, and the same values outside slots;
+ * - a secret value is never part of a list: never-indexed fields are slots (RFC 7541 §6.2.3);
+ * - `values.length === list.slots`;
+ * - names, values and lists that a table keeps are bounded; past the bound a list is made for one use and kept by nobody.
+ */
+
+/** A field's name, with what is true of it whatever its value. */
+export interface HeaderName {
+  readonly text: string;
+  /** Stands in for a value that is not part of the list. */
+  readonly slot: Field;
+  /** The same, for a value that must leave as never indexed. */
+  readonly secret: Field;
+  /** Fixed fields by value; undefined for a name that is not kept. */
+  readonly values: Map<string, Field> | undefined;
+  /** Values are no longer kept: they turned out to differ from call to call. */
+  varying: boolean;
+  readonly alwaysSecret: boolean;
+}
+
+/** One place in a header list. `value` is empty in a slot. Compare by identity. */
+export class Field {
+  readonly name: string;
+  readonly value: string;
+  readonly slot: boolean;
+  readonly secret: boolean;
+
+  constructor(name: string, value: string, slot: boolean, secret: boolean) {
+    this.name = name;
+    this.value = value;
+    this.slot = slot;
+    this.secret = secret;
+  }
+}
+
+/** An ordered list of fields; equal lists of one table are the same object while the table keeps them. */
+export class HeaderList {
+  readonly parent: HeaderList | undefined;
+  readonly field: Field | undefined;
+  readonly length: number;
+  readonly slots: number;
+  /** Size after RFC 9113 §6.5.2 (name + value + 32 octets a field), slot values not counted. */
+  readonly size: number;
+  /** Kept by its table; only such a list is worth a cache entry. */
+  readonly kept: boolean;
+  /** Verdicts of the rules of RFC 9113 §8.2 and §8.3 by role: null is valid, a string says what is wrong. */
+  requestFault: string | null | undefined = undefined;
+  responseFault: string | null | undefined = undefined;
+  trailerFault: string | null | undefined = undefined;
+
+  // --- the trie, owned by HeaderTable ---
+  lastField: Field | undefined = undefined;
+  lastChild: HeaderList | undefined = undefined;
+  children: Map<Field, HeaderList> | undefined = undefined;
+
+  private materialised: readonly Field[] | undefined = undefined;
+
+  constructor(parent: HeaderList | undefined, field: Field | undefined, kept: boolean) {
+    this.parent = parent;
+    this.field = field;
+    this.kept = kept;
+    this.length = parent === undefined ? 0 : parent.length + 1;
+    this.slots = (parent?.slots ?? 0) + (field?.slot ? 1 : 0);
+    this.size = (parent?.size ?? 0) + (field === undefined ? 0 : field.name.length + field.value.length + 32);
+  }
+
+  get fields(): readonly Field[] {
+    if (this.materialised !== undefined) return this.materialised;
+    const fields: Field[] = [];
+    for (let at: HeaderList | undefined = this; at?.field !== undefined; at = at.parent) fields.push(at.field);
+    this.materialised = fields.reverse();
+    return this.materialised;
+  }
+}
+
+/** A header section: a list and the values of its slots. */
+export class Head {
+  readonly list: HeaderList;
+  readonly values: readonly string[];
+
+  constructor(list: HeaderList, values: readonly string[]) {
+    this.list = list;
+    this.values = values;
+  }
+
+  /** The first value of a lower-case name. */
+  get(name: string): string | undefined {
+    let slot = 0;
+    for (const field of this.list.fields) {
+      if (field.name === name) return field.slot ? this.values[slot] : field.value;
+      if (field.slot) slot++;
+    }
+    return undefined;
+  }
+
+  /** Every field in order, as name, value, and whether it must never be indexed. */
+  *entries(): IterableIterator<readonly [name: string, value: string, secret: boolean]> {
+    let slot = 0;
+    for (const field of this.list.fields) {
+      yield [field.name, field.slot ? (this.values[slot++] ?? "") : field.value, field.secret];
+    }
+  }
+
+  /** Size after RFC 9113 §6.5.2, in octets. */
+  get size(): number {
+    let size = this.list.size;
+    for (const value of this.values) size += value.length;
+    return size;
+  }
+}
+
+/** Collects the fields of one head in order. Reused: `take` returns what was collected and starts anew. */
+export class HeadBuilder {
+  private readonly table: HeaderTable;
+  private list: HeaderList;
+  private values: string[] = NO_VALUES;
+
+  constructor(table: HeaderTable) {
+    this.table = table;
+    this.list = table.root;
+  }
+
+  add(field: Field, value: string): void {
+    this.list = this.list.lastField === field ? (this.list.lastChild as HeaderList) : this.table.child(this.list, field);
+    if (!field.slot) return;
+    if (this.values === NO_VALUES) this.values = [value];
+    else this.values.push(value);
+  }
+
+  take(): Head {
+    const head = new Head(this.list, this.values);
+    this.list = this.table.root;
+    this.values = NO_VALUES;
+    return head;
+  }
+}
+
+const NO_VALUES: string[] = [];
+
+/** Bounds of a HeaderTable, with the reasons for the defaults. */
+export interface HeaderTableLimits {
+  /** Names kept. A mesh uses some dozens. */
+  readonly names: number;
+  /** Values kept of one name before it counts as varying. */
+  readonly valuesPerName: number;
+  /** Values kept of `:path` and `:authority`: methods and services called. */
+  readonly valuesPerTarget: number;
+  /** Octets of a value that is worth keeping. */
+  readonly valueSize: number;
+  /** Lists kept, prefixes included: some 250 octets each. */
+  readonly lists: number;
+  /** Misses on a full table until it starts anew, so that a stranger's noise does not keep the regular lists out. */
+  readonly missesUntilReset: number;
+}
+
+export const defaultHeaderTableLimits: HeaderTableLimits = {
+  names: 512,
+  valuesPerName: 64,
+  valuesPerTarget: 512,
+  valueSize: 256,
+  lists: 8192,
+  missesUntilReset: 50_000,
+};
+
+/** Names whose values differ from call to call; kept out of lists from the start. */
+const VARYING = new Set([
+  "grpc-timeout", "grpc-message", "grpc-status-details-bin", "grpc-trace-bin", "grpc-tags-bin", "traceparent",
+  "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-request-id", "x-correlation-id",
+  "idempotency-key", "content-length", "date", "endpoint-load-metrics-bin", "x-forwarded-for", "forwarded",
+]);
+
+/** Names whose values are secret whatever the sender says of them. */
+const SECRET = new Set(["authorization", "cookie", "set-cookie", "proxy-authorization", "x-forwarded-client-cert"]);
+
+/** Keeps names, fields and lists, within bounds. One a process (worker), handed to every connection. */
+export class HeaderTable {
+  root: HeaderList = new HeaderList(undefined, undefined, true);
+  private names = new Map<string, HeaderName>();
+  private lists = 0;
+  private misses = 0;
+  private readonly limits: HeaderTableLimits;
+
+  constructor(limits: HeaderTableLimits = defaultHeaderTableLimits) {
+    this.limits = limits;
+  }
+
+  /** Sizes, for tests and metrics. */
+  get stats(): { names: number; lists: number } {
+    return { names: this.names.size, lists: this.lists };
+  }
+
+  name(text: string): HeaderName {
+    const known = this.names.get(text);
+    if (known !== undefined) return known;
+    const keep = this.names.size < this.limits.names;
+    if (!keep) this.miss();
+    const alwaysSecret = SECRET.has(text);
+    const name: HeaderName = {
+      text,
+      slot: new Field(text, "", true, false),
+      secret: new Field(text, "", true, true),
+      values: keep ? new Map() : undefined,
+      varying: !keep || alwaysSecret || VARYING.has(text),
+      alwaysSecret,
+    };
+    if (keep) this.names.set(text, name);
+    return name;
+  }
+
+  /** The field that stands for `name: value` in a list; a slot where the value is secret or varies. */
+  field(name: HeaderName, value: string, neverIndexed: boolean): Field {
+    if (neverIndexed || name.alwaysSecret) return name.secret;
+    if (name.varying || name.values === undefined || value.length > this.limits.valueSize) return name.slot;
+    const known = name.values.get(value);
+    if (known !== undefined) return known;
+    const target = name.text === ":path" || name.text === ":authority";
+    if (name.values.size >= (target ? this.limits.valuesPerTarget : this.limits.valuesPerName)) {
+      name.varying = true;
+      return name.slot;
+    }
+    const field = new Field(name.text, value, false, false);
+    name.values.set(value, field);
+    return field;
+  }
+
+  /** The list `list` with `field` at its end. */
+  child(list: HeaderList, field: Field): HeaderList {
+    if (list.lastField === field && list.lastChild !== undefined) return list.lastChild;
+    const known = list.children?.get(field);
+    if (known !== undefined) {
+      list.lastField = field;
+      list.lastChild = known;
+      return known;
+    }
+    if (!list.kept || this.lists >= this.limits.lists) {
+      this.miss();
+      return new HeaderList(list, field, false);
+    }
+    const child = new HeaderList(list, field, true);
+    list.children ??= new Map();
+    list.children.set(field, child);
+    list.lastField = field;
+    list.lastChild = child;
+    this.lists++;
+    return child;
+  }
+
+  /** Makes a head of plain pairs; for answers of our own and for tests. Names must be lower case. */
+  head(pairs: Iterable<readonly [name: string, value: string, secret?: boolean]>): Head {
+    const builder = new HeadBuilder(this);
+    for (const [text, value, secret] of pairs) builder.add(this.field(this.name(text), value, secret === true), value);
+    return builder.take();
+  }
+
+  private miss(): void {
+    if (++this.misses < this.limits.missesUntilReset) return;
+    this.misses = 0;
+    this.lists = 0;
+    this.names = new Map();
+    this.root = new HeaderList(undefined, undefined, true);
+  }
+}
