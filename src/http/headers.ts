@@ -33,12 +33,15 @@ export class Field {
   readonly value: string;
   readonly slot: boolean;
   readonly secret: boolean;
+  /** Kept by its table: seen again, it is the same object. */
+  readonly kept: boolean;
 
-  constructor(name: string, value: string, slot: boolean, secret: boolean) {
+  constructor(name: string, value: string, kind: "fixed" | "slot" | "secret", kept: boolean) {
     this.name = name;
     this.value = value;
-    this.slot = slot;
-    this.secret = secret;
+    this.slot = kind !== "fixed";
+    this.secret = kind === "secret";
+    this.kept = kept;
   }
 }
 
@@ -178,6 +181,9 @@ const VARYING = new Set([
   "idempotency-key", "content-length", "date", "endpoint-load-metrics-bin", "x-forwarded-for", "forwarded",
 ]);
 
+/** Names whose value decides whether a head is valid: never slots, so that the verdict on a list holds for its heads. */
+const RULED = new Set([":method", ":scheme", ":status", "te"]);
+
 /** Names whose values are secret whatever the sender says of them. */
 const SECRET = new Set(["authorization", "cookie", "set-cookie", "proxy-authorization", "x-forwarded-client-cert"]);
 
@@ -206,8 +212,8 @@ export class HeaderTable {
     const alwaysSecret = SECRET.has(text);
     const name: HeaderName = {
       text,
-      slot: new Field(text, "", true, false),
-      secret: new Field(text, "", true, true),
+      slot: new Field(text, "", "slot", keep),
+      secret: new Field(text, "", "secret", keep),
       values: keep ? new Map() : undefined,
       varying: !keep || alwaysSecret || VARYING.has(text),
       alwaysSecret,
@@ -219,15 +225,18 @@ export class HeaderTable {
   /** The field that stands for `name: value` in a list; a slot where the value is secret or varies. */
   field(name: HeaderName, value: string, neverIndexed: boolean): Field {
     if (neverIndexed || name.alwaysSecret) return name.secret;
-    if (name.varying || name.values === undefined || value.length > this.limits.valueSize) return name.slot;
+    const ruled = RULED.has(name.text);
+    if (name.values === undefined || ((name.varying || value.length > this.limits.valueSize) && value !== ""))
+      return ruled ? new Field(name.text, value, "fixed", false) : name.slot;
     const known = name.values.get(value);
     if (known !== undefined) return known;
     const target = name.text === ":path" || name.text === ":authority";
-    if (name.values.size >= (target ? this.limits.valuesPerTarget : this.limits.valuesPerName)) {
+    if (name.values.size >= (target ? this.limits.valuesPerTarget : this.limits.valuesPerName) && value !== "") {
+      if (ruled) return new Field(name.text, value, "fixed", false);
       name.varying = true;
       return name.slot;
     }
-    const field = new Field(name.text, value, false, false);
+    const field = new Field(name.text, value, "fixed", true);
     name.values.set(value, field);
     return field;
   }
@@ -241,7 +250,7 @@ export class HeaderTable {
       list.lastChild = known;
       return known;
     }
-    if (!list.kept || this.lists >= this.limits.lists) {
+    if (!list.kept || !field.kept || this.lists >= this.limits.lists) {
       this.miss();
       return new HeaderList(list, field, false);
     }

@@ -35,16 +35,3 @@ export class ConnectionError extends Error {
     this.code = code;
   }
 }
-
-/** The peer broke one stream: it is answered with RST_STREAM, the connection goes on (RFC 9113 §5.4.2). */
-export class StreamError extends Error {
-  readonly streamId: number;
-  readonly code: ErrorCode;
-
-  constructor(streamId: number, code: ErrorCode, reason: string) {
-    super(reason);
-    this.name = "StreamError";
-    this.streamId = streamId;
-    this.code = code;
-  }
-}

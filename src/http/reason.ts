@@ -1,0 +1,69 @@
+/** gRPC status codes by name. */
+export const Status = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const;
+
+const statusNames: readonly string[] = Object.keys(Status);
+
+/** The name of a gRPC status code; `UNKNOWN` for a number that is none. */
+export function statusName(code: number): string {
+  return statusNames[code] ?? "UNKNOWN";
+}
+
+/** Whether a call that ended for a reason may be made again: see the status table. */
+export type RetryClass = "safe" | "safeOnce" | "later" | "unknown" | "never" | "perStatus";
+
+interface ReasonFacts {
+  readonly status: number;
+  readonly retry: RetryClass;
+  /** What a stranger reads: one fixed sentence without names, limits or addresses. */
+  readonly text: string;
+}
+
+/**
+ * Why the proxy itself ended a call: one closed set, the same word in trailer, log and metric. `docs/reasons.md` says more
+ * of each, and a test holds the two together.
+ */
+export const reasons = {
+  NO_ENDPOINTS: { status: 14, retry: "safe", text: "the service has no instance" },
+  CONNECT_REFUSED: { status: 14, retry: "safe", text: "the connection was refused" },
+  CONNECT_TIMEOUT: { status: 14, retry: "safe", text: "the connection was not made in time" },
+  CONNECT_FAILED: { status: 14, retry: "safe", text: "the connection could not be made" },
+  REFUSED: { status: 14, retry: "safeOnce", text: "the stream was refused before it was processed" },
+  GOAWAY_UNPROCESSED: { status: 14, retry: "safeOnce", text: "the connection went away before the call was processed" },
+  UPSTREAM_LOST: { status: 14, retry: "unknown", text: "the connection was lost during the call" },
+  RST_STREAM: { status: 13, retry: "unknown", text: "the stream was reset" },
+  DEADLINE_CLIENT: { status: 4, retry: "never", text: "the caller's deadline has passed" },
+  DEADLINE_POLICY: { status: 4, retry: "never", text: "the configured timeout has passed" },
+  QUEUE_FULL: { status: 14, retry: "safe", text: "too many calls are waiting" },
+  NO_ROUTE: { status: 12, retry: "never", text: "no upstream has that name" },
+  LOOKUP_LIMIT: { status: 8, retry: "later", text: "too many names are being looked up" },
+  BAD_AUTHORITY: { status: 3, retry: "never", text: "the authority is missing or malformed" },
+  NOT_GRPC: { status: 2, retry: "perStatus", text: "the answer was not gRPC" },
+  PROTOCOL: { status: 13, retry: "unknown", text: "the answer broke the protocol" },
+  HEADERS_TOO_LARGE: { status: 8, retry: "never", text: "the header list is too large" },
+  DRAINING: { status: 14, retry: "safe", text: "the sidecar is shutting down" },
+} as const satisfies Record<string, ReasonFacts>;
+
+export type Reason = keyof typeof reasons;
+
+/** Who made the answer that the caller got: the application, this proxy, or another sidecar on the way. */
+export type Origin = "app" | "proxy" | "peer";
+
+export type Direction = "inbound" | "outbound";

@@ -1,0 +1,87 @@
+import type { Head, HeaderList } from "../http/headers.ts";
+
+/** Which rules a header section has to obey: RFC 9113 §8.3.1, §8.3.2 and §8.1. */
+export type SectionKind = "request" | "response" | "trailers";
+
+/** A token of RFC 9110 §5.6.2 without capitals, RFC 9113 §8.2.1. */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** RFC 9113 §8.2.1: no NUL, CR or LF, no white space at either end. */
+const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
+/** RFC 9113 §8.2.2: fields that belong to a connection. */
+const CONNECTION_SPECIFIC = new Set(["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"]);
+const REQUEST_PSEUDO = new Set([":method", ":scheme", ":authority", ":path"]);
+
+/** What is wrong with a header section, or undefined. The verdict on what a list fixes is kept with the list. */
+export function fieldsFault(head: Head, kind: SectionKind): string | undefined {
+  const fault = listFault(head.list, kind);
+  if (fault !== null) return fault;
+  for (const value of head.values) if (BAD_VALUE.test(value)) return "a field value with forbidden characters";
+  return undefined;
+}
+
+function listFault(list: HeaderList, kind: SectionKind): string | null {
+  switch (kind) {
+    case "request":
+      list.requestFault ??= findFault(list, kind);
+      return list.requestFault;
+    case "response":
+      list.responseFault ??= findFault(list, kind);
+      return list.responseFault;
+    case "trailers":
+      list.trailerFault ??= findFault(list, kind);
+      return list.trailerFault;
+  }
+}
+
+function findFault(list: HeaderList, kind: SectionKind): string | null {
+  const seen = new Set<string>();
+  let regular = false;
+  let method = "";
+  let emptyPath = false;
+  for (const field of list.fields) {
+    const { name, value } = field;
+    if (name.startsWith(":")) {
+      if (kind === "trailers") return `pseudo-header ${name} in trailers`;
+      if (regular) return `pseudo-header ${name} after a regular field`;
+      if (kind === "request" ? !REQUEST_PSEUDO.has(name) : name !== ":status") return `pseudo-header ${name} in a ${kind}`;
+      if (seen.has(name)) return `pseudo-header ${name} twice`;
+      seen.add(name);
+      if (name === ":method") method = value;
+      if (name === ":path" && !field.slot && value === "") emptyPath = true;
+      if (name === ":status" && !/^[1-9][0-9][0-9]$/.test(value)) return "a :status that is not a three-digit number";
+    } else {
+      regular = true;
+      if (!NAME.test(name)) return "a field name that is not a lower-case token";
+      if (CONNECTION_SPECIFIC.has(name)) return `the connection-specific field ${name}`;
+      if (name === "te" && value !== "trailers") return "te other than trailers";
+    }
+    if (!field.slot && BAD_VALUE.test(value)) return `a forbidden character in the value of ${name}`;
+  }
+  if (kind === "response") return seen.has(":status") ? null : "a response without :status";
+  return kind === "request" ? requestFault(seen, method, emptyPath) : null;
+}
+
+/** RFC 9113 §8.3.1, and §8.5 for CONNECT. */
+function requestFault(seen: ReadonlySet<string>, method: string, emptyPath: boolean): string | null {
+  if (!seen.has(":method")) return "a request without :method";
+  if (method === "CONNECT") {
+    if (seen.has(":scheme") || seen.has(":path")) return "CONNECT with :scheme or :path";
+    return seen.has(":authority") ? null : "CONNECT without :authority";
+  }
+  if (!seen.has(":scheme")) return "a request without :scheme";
+  if (!seen.has(":path") || emptyPath) return "a request without :path";
+  return null;
+}
+
+/** The announced content-length, undefined without one, -1 where it is not a number (RFC 9113 §8.1.1). */
+export function contentLength(head: Head): number | undefined {
+  const text = head.get("content-length");
+  if (text === undefined) return undefined;
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : -1;
+}
+
+/** Whether a response head is an interim one, RFC 9110 §15.2. */
+export function isInformational(head: Head): boolean {
+  const status = head.get(":status");
+  return status !== undefined && status.charCodeAt(0) === 0x31;
+}

@@ -1,0 +1,123 @@
+import type { Duplex } from "node:stream";
+
+/** Octets of an output buffer: four full frames of DATA in one write. */
+const CHUNK = 65_536 + 1024;
+
+/** Spare output buffers of a process. A connection holds one only while it has something to write. */
+const SPARES = 64;
+const spares: Buffer[] = [];
+
+function take(): Buffer {
+  return spares.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
+}
+
+function give(buffer: Buffer): void {
+  if (buffer.length === CHUNK && spares.length < SPARES) spares.push(buffer);
+}
+
+/**
+ * When a written buffer may be used again. `atOnce`: a plain TCP or unix socket has copied it into the kernel whenever
+ * nothing of it is left in the stream's own queue; `callback`: the transport says so (TLS); `never`: the transport passes
+ * the buffer itself on to its reader (in-memory pairs).
+ */
+export type BufferReuse = "atOnce" | "callback" | "never";
+
+/**
+ * What a connection has to write: filled during a turn, written by `flush`.
+ *
+ * Invariants: a buffer is owned by this object until `flush`, and by the transport until its write is complete;
+ * `unflushed` is what was filled since the last flush, `inFlight` what the transport has not finished.
+ */
+export class Output {
+  private readonly transport: Duplex;
+  private readonly reuse: BufferReuse;
+  private readonly onWritten: () => void;
+  private current: Buffer | undefined = undefined;
+  private at = 0;
+  private full: { readonly buffer: Buffer; readonly length: number }[] = [];
+  unflushed = 0;
+  inFlight = 0;
+  written = 0;
+
+  /** `onWritten` is called whenever a write that did not complete at once has completed. */
+  constructor(transport: Duplex, reuse: BufferReuse, onWritten: () => void) {
+    this.transport = transport;
+    this.reuse = reuse;
+    this.onWritten = onWritten;
+  }
+
+  /** Makes room for `octets` in a row and returns the buffer; write at `position` and call `advance`. */
+  reserve(octets: number): Buffer {
+    let buffer = this.current;
+    if (buffer !== undefined && this.at + octets <= buffer.length) return buffer;
+    this.close();
+    buffer = octets <= CHUNK ? take() : Buffer.allocUnsafeSlow(octets);
+    this.current = buffer;
+    return buffer;
+  }
+
+  get position(): number {
+    return this.at;
+  }
+
+  /** Octets that still fit into the current buffer, or into a new one. */
+  get room(): number {
+    return this.current === undefined ? CHUNK : this.current.length - this.at;
+  }
+
+  /** What was reserved has been filled up to `position`. */
+  advance(position: number): void {
+    this.unflushed += position - this.at;
+    this.at = position;
+  }
+
+  private close(): void {
+    if (this.current === undefined) return;
+    if (this.at > 0) this.full.push({ buffer: this.current, length: this.at });
+    else give(this.current);
+    this.current = undefined;
+    this.at = 0;
+  }
+
+  /** Writes everything. Does nothing on a transport that can no longer be written. */
+  flush(): void {
+    this.close();
+    if (this.full.length === 0) return;
+    const batch = this.full;
+    this.full = [];
+    const octets = this.unflushed;
+    this.unflushed = 0;
+    if (this.transport.destroyed || this.transport.writableEnded) return;
+    this.written += octets;
+    this.inFlight += octets;
+    const only = batch.length === 1 ? batch[0] : undefined;
+    if (only !== undefined) {
+      this.write(only.buffer, only.length);
+      return;
+    }
+    this.transport.cork();
+    for (const { buffer, length } of batch) this.write(buffer, length);
+    this.transport.uncork();
+  }
+
+  private write(buffer: Buffer, length: number): void {
+    const octets = length;
+    // Whether the write has completed by the time that `write` returned, so that neither its buffer nor its callback waits.
+    let state: "writing" | "settled" | "waiting" = "writing";
+    this.transport.write(buffer.subarray(0, length), () => {
+      if (state === "settled") return;
+      this.inFlight -= octets;
+      if (this.reuse !== "never") give(buffer);
+      if (state === "waiting") this.onWritten();
+      state = "settled";
+    });
+    if (state !== "writing") return;
+    if (this.reuse === "atOnce" && this.transport.writableLength === 0) {
+      state = "settled";
+      this.inFlight -= octets;
+      give(buffer);
+    } else {
+      state = "waiting";
+    }
+  }
+}

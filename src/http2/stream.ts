@@ -1,0 +1,205 @@
+import type { Head } from "../http/headers.ts";
+import type { ErrorCode } from "./errors.ts";
+import { type StreamEvent, type StreamState, transition } from "./stream-state.ts";
+import { RecvWindow, SendWindow } from "./window.ts";
+
+/** Why a stream ended before both of its halves had. */
+export type StreamAbort =
+  /** The peer sent RST_STREAM. */
+  | { readonly kind: "reset"; readonly code: ErrorCode }
+  /** The peer's GOAWAY says that it has not looked at this stream (RFC 9113 §6.8). */
+  | { readonly kind: "unprocessed" }
+  /** The connection is gone. */
+  | { readonly kind: "lost"; readonly reason: string }
+  /** The peer broke the rules on this stream; it has been reset with `code`. */
+  | { readonly kind: "violation"; readonly code: ErrorCode; readonly reason: string };
+
+/**
+ * Who listens to a stream. Buffers are valid during the call only.
+ *
+ * Order: informational heads, head, data, and then either the end (`fin`, `end` or trailers) or `onAbort`. Every octet
+ * that `onData` brings is owed back with `Stream.release` once it has been dealt with: that is the backpressure.
+ */
+export interface StreamHandler {
+  /** Client only: a 1xx head. */
+  onInformational(head: Head): void;
+  /** Client only: the response's head. */
+  onHead(head: Head, end: boolean): void;
+  onData(buffer: Buffer, start: number, end: number, fin: boolean): void;
+  onTrailers(head: Head): void;
+  /** Octets that `sendData` could not take at once have been written now. */
+  onSent(octets: number): void;
+  onAbort(abort: StreamAbort): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamHost {
+  writeHead(stream: Stream, head: Head, end: boolean): void;
+  /** Writes as much as windows and transport allow, and END_STREAM after the last octet where `fin`; returns how much. */
+  writeData(stream: Stream, buffer: Buffer, start: number, end: number, fin: boolean): number;
+  writeReset(stream: Stream, code: ErrorCode): void;
+  /** The stream has octets queued and wants to be asked again when there is room. */
+  wait(stream: Stream): void;
+  release(stream: Stream, octets: number): void;
+  closed(stream: Stream): void;
+}
+
+/**
+ * One stream of a connection.
+ *
+ * Invariants:
+ * - `state` changes through `change` only, and `host.closed` is called exactly once, on entering "closed";
+ * - octets received are either in `unreleased` or have been given back to both windows;
+ * - while `queue` is not empty nothing is written around it, so order holds; `end` follows the last queued octet.
+ */
+export class Stream {
+  readonly id: number;
+  state: StreamState = "idle";
+  handler: StreamHandler;
+  private readonly host: StreamHost;
+
+  // --- receiving, owned by the connection's read side ---
+  readonly recv: RecvWindow;
+  unreleased = 0;
+  /** The peer's (final) head is in. */
+  headSeen = false;
+  /** What content-length still promises, or -1 (RFC 9113 §8.1.1). */
+  expected = -1;
+
+  // --- sending ---
+  readonly send: SendWindow;
+  private queue: Buffer[] = [];
+  private queueOffset = 0;
+  queued = 0;
+  private end: { readonly kind: "none" } | { readonly kind: "data" } | { readonly kind: "trailers"; readonly head: Head } = NO_END;
+  private resetAfter: ErrorCode | undefined = undefined;
+
+  constructor(id: number, host: StreamHost, handler: StreamHandler, send: number, recv: RecvWindow) {
+    this.id = id;
+    this.host = host;
+    this.handler = handler;
+    this.send = new SendWindow(send);
+    this.recv = recv;
+  }
+
+  get canSend(): boolean {
+    return (this.state === "open" || this.state === "halfClosedRemote") && this.end === NO_END;
+  }
+
+  get canReceive(): boolean {
+    return this.state === "open" || this.state === "halfClosedLocal";
+  }
+
+  /** Sends a head: a request's, a response's, or a 1xx one. Ignored once the stream can no longer send. */
+  sendHead(head: Head, end: boolean): void {
+    if (!this.canSend) return;
+    this.host.writeHead(this, head, end);
+    if (end) this.change("sendEnd");
+  }
+
+  /**
+   * Sends octets, and END_STREAM after them where `fin`. Returns how many were taken at once; the rest has been copied and
+   * is reported by `onSent` as it goes. A stream that can no longer send takes everything and drops it.
+   */
+  sendData(buffer: Buffer, start: number, end: number, fin: boolean): number {
+    if (!this.canSend) return end - start;
+    let taken = 0;
+    if (this.queued === 0) {
+      taken = this.host.writeData(this, buffer, start, end, fin);
+      if (start + taken === end) {
+        if (fin) this.change("sendEnd");
+        return taken;
+      }
+    }
+    if (end - start - taken > 0) {
+      this.queue.push(Buffer.from(buffer.subarray(start + taken, end)));
+      this.queued += end - start - taken;
+    }
+    if (fin) this.end = DATA_END;
+    this.host.wait(this);
+    return taken;
+  }
+
+  /** Ends the stream with trailers, after whatever is queued. */
+  sendTrailers(head: Head): void {
+    if (!this.canSend) return;
+    if (this.queued > 0) {
+      this.end = { kind: "trailers", head };
+      return;
+    }
+    this.host.writeHead(this, head, true);
+    this.change("sendEnd");
+  }
+
+  /** Resets the stream at once; what is queued is dropped. Nothing is reported to the handler. */
+  reset(code: ErrorCode): void {
+    if (this.state === "closed" || this.state === "idle") return;
+    this.host.writeReset(this, code);
+    this.change("sendReset");
+  }
+
+  /** Resets the stream once everything that was sent has left, for a peer that still sends what nobody will read. */
+  resetWhenSent(code: ErrorCode): void {
+    if (this.queued === 0) this.reset(code);
+    else this.resetAfter = code;
+  }
+
+  /** Gives back octets that `onData` brought: the peer may send that many more. */
+  release(octets: number): void {
+    if (this.state === "closed" || octets === 0) return;
+    this.unreleased -= octets;
+    this.host.release(this, octets);
+  }
+
+  /** Writes up to `quantum` queued octets. Returns "done" when nothing is queued, "stuck" when a window or the transport is. */
+  drain(quantum: number): "done" | "more" | "stuck" {
+    let left = quantum;
+    let sent = 0;
+    while (this.queued > 0 && left > 0) {
+      const buffer = this.queue[0];
+      if (buffer === undefined) break;
+      const to = Math.min(buffer.length, this.queueOffset + left);
+      const fin = this.end === DATA_END && this.queue.length === 1 && to === buffer.length;
+      const taken = this.host.writeData(this, buffer, this.queueOffset, to, fin);
+      if (taken === 0) break;
+      this.queued -= taken;
+      sent += taken;
+      left -= taken;
+      this.queueOffset += taken;
+      if (this.queueOffset === buffer.length) {
+        this.queue.shift();
+        this.queueOffset = 0;
+      }
+      if (fin && this.queued === 0) this.change("sendEnd");
+    }
+    const result = this.queued === 0 ? "done" : sent > 0 ? "more" : "stuck";
+    if (result === "done") this.finish();
+    if (sent > 0) this.handler.onSent(sent);
+    return result;
+  }
+
+  private finish(): void {
+    if (this.end.kind === "trailers" && this.state !== "closed") {
+      this.host.writeHead(this, this.end.head, true);
+      this.change("sendEnd");
+    }
+    if (this.resetAfter !== undefined) this.reset(this.resetAfter);
+  }
+
+  /** Applies an event of the state diagram. False where it may not happen now: the peer's fault if it caused it. */
+  change(event: StreamEvent): boolean {
+    const next = transition(this.state, event);
+    if (next === undefined) return false;
+    const before = this.state;
+    this.state = next;
+    if (next === "closed" && before !== "closed") {
+      this.queue = [];
+      this.queued = 0;
+      this.host.closed(this);
+    }
+    return true;
+  }
+}
+
+const NO_END = { kind: "none" } as const;
+const DATA_END = { kind: "data" } as const;
