@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import nodeModule, { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** The oldest Node whose type stripping and built-ins the program can do with, where the pinned one is missing. */
@@ -47,7 +47,8 @@ async function runHere() {
 
 function cacheFolder() {
   try {
-    return process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+    const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+    return isAbsolute(cache) ? cache : undefined;
   } catch {
     return undefined; // no HOME, and a user that the system does not know, as some clusters run containers
   }
