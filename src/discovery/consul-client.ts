@@ -1,0 +1,191 @@
+import { EventEmitter } from "node:events";
+import type { Agent, IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Writable } from "node:stream";
+import Consul from "consul";
+import type { Clock } from "../core/clock.ts";
+import { AnswerBody } from "./answer-body.ts";
+import { type ConsulCredentialOptions, ConsulCredentialStore } from "./consul-credentials.ts";
+import { ConsulError, connectionError, statusError } from "./consul-error.ts";
+import { type HealthAnswer, readHealth } from "./consul-schema.ts";
+
+export interface ConsulOptions extends ConsulCredentialOptions {
+  /** `http://HOST:PORT` or `https://HOST:PORT`, with or without a path in front of `/v1`. */
+  readonly address: string;
+  readonly datacenter: string | undefined;
+  readonly namespace: string | undefined;
+  readonly partition: string | undefined;
+}
+
+/** The body of a registration, in Consul's own words. */
+export interface AgentService {
+  readonly ID: string;
+  readonly Name: string;
+  readonly Address: string;
+  readonly Port: number;
+  readonly Tags: readonly string[];
+  readonly Meta: Readonly<Record<string, string>>;
+  readonly Weights: { readonly Passing: number; readonly Warning: number };
+  readonly Check: { readonly TTL: string; readonly DeregisterCriticalServiceAfter: string };
+}
+
+export interface HealthQuery {
+  /** 0: answer at once. Otherwise: when the list has another index, or after `wait`. */
+  readonly index: bigint;
+  /** Milliseconds. */
+  readonly wait: number;
+  readonly signal: AbortSignal;
+}
+
+/** Bounds of one request. */
+export interface RequestLimits {
+  /** Milliseconds until there must be a whole answer. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a request is. */
+interface Request extends RequestLimits {
+  readonly method: "GET" | "PUT";
+  /** With `{name}` for each of `params`, which are encoded. */
+  readonly path: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: object;
+}
+
+/**
+ * The part of the package's HTTP client that is used. Its own methods cannot say weights or namespaces, and its types
+ * lack this one, which all of them go through.
+ */
+interface PackageClient {
+  _request(
+    options: Pick<Request, "method" | "path" | "params" | "timeout"> & {
+      query: Record<string, string>;
+      headers: Record<string, string>;
+      body?: object;
+      type: "json";
+      agent: Agent;
+      pipe: Writable;
+      /** `cancel` on it ends the request. */
+      ctx: EventEmitter;
+    },
+  ): Promise<IncomingMessage>;
+}
+
+/** A health list of a few thousand instances is one or two MB. */
+const MAX_ANSWER = 32 * 1024 * 1024;
+/** How much later than `wait` an answer may come: Consul adds up to a 16th to spread the wakes, the rest is for the way. */
+const WAIT_MARGIN = 2500;
+
+/** The only user of the consul package. Every method rejects with a ConsulError and nothing else. */
+export class ConsulClient {
+  /** HOST:PORT, for people. */
+  readonly host: string;
+  private readonly options: ConsulOptions;
+  private readonly credentials: ConsulCredentialStore;
+  private readonly http: PackageClient;
+
+  constructor(options: ConsulOptions, clock: Clock) {
+    const url = new URL(options.address);
+    this.options = options;
+    this.host = url.host;
+    this.credentials = new ConsulCredentialStore(options, url.protocol === "https:", clock);
+    this.http = packageClient(`${url.origin}${url.pathname.replace(/\/+$/, "")}/v1`);
+  }
+
+  /** The passing instances of a service. */
+  async health(service: string, { index, wait, signal }: HealthQuery): Promise<HealthAnswer> {
+    const { datacenter } = this.options;
+    const { headers, text } = await this.request({
+      method: "GET",
+      path: "/health/service/{service}",
+      params: { service },
+      query: {
+        passing: "1",
+        stale: "1",
+        ...(datacenter === undefined ? {} : { dc: datacenter }),
+        ...(index === 0n ? {} : { index: `${index}`, wait: `${Math.round(wait)}ms` }),
+      },
+      timeout: WAIT_MARGIN + (index === 0n ? 0 : wait + wait / 16),
+      signal,
+    });
+    const answer = readHealth(headers, text);
+    if (typeof answer === "string")
+      throw new ConsulError(`consul at ${this.host} sent no list of instances: ${answer}`);
+    return answer;
+  }
+
+  async register(service: AgentService, limits: RequestLimits): Promise<void> {
+    await this.request({ method: "PUT", path: "/agent/service/register", params: {}, body: service, ...limits });
+  }
+
+  async deregister(id: string, limits: RequestLimits): Promise<void> {
+    await this.request({ method: "PUT", path: "/agent/service/deregister/{id}", params: { id }, ...limits });
+  }
+
+  /** Sets the state of a service's TTL check. */
+  async updateCheck(id: string, state: { Status: string; Output: string }, limits: RequestLimits): Promise<void> {
+    const params = { check: `service:${id}` };
+    await this.request({ method: "PUT", path: "/agent/check/update/{check}", params, body: state, ...limits });
+  }
+
+  /** Closes every connection, those in use too. The next request would open new ones. */
+  close(): void {
+    this.credentials.close();
+  }
+
+  private async request(request: Request): Promise<{ headers: IncomingHttpHeaders; text: string }> {
+    const { method, path, params, body, timeout, signal } = request;
+    const { namespace, partition } = this.options;
+    const ctx = new EventEmitter();
+    const cancel = () => ctx.emit("cancel");
+    const pipe = new AnswerBody(MAX_ANSWER, cancel);
+    try {
+      const { token, agent } = await this.credentials.current();
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", cancel, { once: true });
+      const answer = await this.http._request({
+        method,
+        path,
+        params,
+        query: {
+          ...request.query,
+          ...(namespace === undefined ? {} : { ns: namespace }),
+          ...(partition === undefined ? {} : { partition }),
+        },
+        headers: token === undefined ? {} : { "x-consul-token": token },
+        ...(body === undefined ? {} : { body }),
+        type: "json",
+        timeout,
+        agent,
+        pipe,
+        ctx,
+      });
+      return { headers: answer.headers, text: pipe.text() };
+    } catch (cause) {
+      throw this.explain(cause, pipe, timeout);
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  private explain(cause: unknown, body: AnswerBody, timeout: number): ConsulError {
+    if (body.failure !== undefined) return new ConsulError(`consul at ${this.host} ${body.failure}`, { cause });
+    if (!(cause instanceof Error)) return connectionError(this.host, cause);
+    if ("isTimeout" in cause) {
+      return new ConsulError(`consul at ${this.host} does not answer within ${Math.round(timeout)} ms`, { cause });
+    }
+    if ("statusCode" in cause && typeof cause.statusCode === "number") {
+      const error = statusError(this.host, cause.statusCode, body.text());
+      if (error.isRefusedToken) this.credentials.refused();
+      return error;
+    }
+    return connectionError(this.host, cause);
+  }
+}
+
+function packageClient(baseUrl: string): PackageClient {
+  // The types know neither the option nor the method; both are what the package itself is made of.
+  const Client = Consul as unknown as new (options: { baseUrl: string }) => PackageClient;
+  return new Client({ baseUrl });
+}

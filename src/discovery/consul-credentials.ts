@@ -1,0 +1,129 @@
+import { lookup as dnsLookup } from "node:dns";
+import { readFile } from "node:fs/promises";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import type { LookupFunction } from "node:net";
+import type { Clock } from "../core/clock.ts";
+
+export interface ConsulCredentialOptions {
+  readonly token: string | undefined;
+  /** A file with the token in it, read again as it changes; takes the place of `token`. */
+  readonly tokenFile: string | undefined;
+  /** Paths of PEM files, read again as they change. */
+  readonly tls:
+    | {
+        readonly ca: string | undefined;
+        readonly cert: string | undefined;
+        readonly key: string | undefined;
+        readonly serverName: string | undefined;
+      }
+    | undefined;
+}
+
+/** What the next request goes out with. */
+export interface ConsulCredentials {
+  readonly token: string | undefined;
+  readonly agent: HttpAgent;
+}
+
+/** Files are looked at before a request, but no more often than this, in milliseconds. */
+const REREAD = 1000;
+
+/**
+ * Token and TLS material of a Consul client. What stands in files is read again when it is used, so a rotated token or
+ * certificate is in force within one blocking query; a file that is unreadable or empty for a moment changes nothing.
+ */
+export class ConsulCredentialStore {
+  private readonly options: ConsulCredentialOptions;
+  private readonly secure: boolean;
+  private readonly clock: Clock;
+  private agent: HttpAgent | undefined;
+  private material: readonly (string | undefined)[] = [];
+  private token: string | undefined;
+  private readAt = Number.NEGATIVE_INFINITY;
+  private reading: Promise<void> | undefined;
+
+  constructor(options: ConsulCredentialOptions, secure: boolean, clock: Clock) {
+    this.options = options;
+    this.secure = secure;
+    this.clock = clock;
+    this.token = options.tokenFile === undefined ? options.token : undefined;
+  }
+
+  /** Rejects, naming the file, when there is one that could never be read yet. */
+  async current(): Promise<ConsulCredentials> {
+    if (this.agent === undefined || this.clock.now() - this.readAt >= REREAD) {
+      this.reading ??= this.read().finally(() => {
+        this.reading = undefined;
+      });
+      await this.reading;
+    }
+    this.agent ??= this.makeAgent();
+    return { token: this.token, agent: this.agent };
+  }
+
+  /** The agent refused the token: the files are read again before the next request. */
+  refused(): void {
+    this.readAt = Number.NEGATIVE_INFINITY;
+  }
+
+  close(): void {
+    this.agent?.destroy();
+    this.agent = undefined;
+  }
+
+  private async read(): Promise<void> {
+    const { tokenFile, tls } = this.options;
+    if (tokenFile !== undefined) this.token = (await readSecret(tokenFile, this.token))?.trim();
+    const [ca, cert, key] = this.material;
+    const material = await Promise.all([
+      readSecret(tls?.ca, ca),
+      readSecret(tls?.cert, cert),
+      readSecret(tls?.key, key),
+    ]);
+    if (this.agent === undefined || material.some((pem, index) => pem !== this.material[index])) {
+      this.material = material;
+      const old = this.agent;
+      this.agent = this.makeAgent();
+      if (old !== undefined) retire(old);
+    }
+    this.readAt = this.clock.now();
+  }
+
+  private makeAgent(): HttpAgent {
+    const common = { keepAlive: true, maxFreeSockets: 8, lookup };
+    if (!this.secure) return new HttpAgent(common);
+    const [ca, cert, key] = this.material;
+    const servername = this.options.tls?.serverName;
+    return new HttpsAgent({
+      ...common,
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(servername === undefined ? {} : { servername }),
+    });
+  }
+}
+
+/** The HTTP client of the consul package leaves the brackets around an IPv6 host, which no resolver knows. */
+const lookup: LookupFunction = (host, options, callback) =>
+  dnsLookup(host.replace(/^\[(.*)\]$/, "$1"), options, callback);
+
+async function readSecret(path: string | undefined, previous: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  let why: unknown = "it is empty";
+  try {
+    const text = await readFile(path, "utf8");
+    if (text.trim() !== "") return text;
+  } catch (error) {
+    why = error;
+  }
+  if (previous !== undefined) return previous;
+  throw new Error(`cannot read ${path} for consul: ${why instanceof Error ? why.message : String(why)}`);
+}
+
+/** Requests under way keep their connection until they are answered; idle ones are closed. */
+function retire(agent: HttpAgent): void {
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+}

@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { type Address, formatAddress } from "../core/address.ts";
+import type { EndpointSpec } from "./source.ts";
+
+/** What Consul answers about the instances of a service. */
+export interface HealthAnswer {
+  /** X-Consul-Index; at least 1, for 0 would make the next query answer at once for ever. */
+  readonly index: bigint;
+  /** X-Consul-KnownLeader: whether the server that answered has a leader; undefined where it does not say. */
+  readonly knownLeader: boolean | undefined;
+  /** The token may not see all of it (X-Consul-Results-Filtered-By-ACLs). */
+  readonly filtered: boolean;
+  /** As they are in the catalog: a port may be 0, an address unusable. */
+  readonly endpoints: readonly EndpointSpec[];
+}
+
+/** Reads an answer of /v1/health/service, or says what is wrong with it. Unknown fields are nobody's business. */
+export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAnswer | string {
+  const index = headers["x-consul-index"];
+  if (typeof index !== "string" || !/^\d{1,20}$/.test(index)) return "no X-Consul-Index";
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return "it is no JSON";
+  }
+  // A list without elements is `null` to some encoders.
+  if (body !== null && !Array.isArray(body)) return "it is no list";
+  const endpoints: EndpointSpec[] = [];
+  for (const [at, entry] of (body ?? []).entries()) {
+    const endpoint = readEntry(entry, `[${at}]`);
+    if (typeof endpoint === "string") return endpoint;
+    endpoints.push(endpoint);
+  }
+  const known = headers["x-consul-knownleader"];
+  return {
+    index: BigInt(index) || 1n,
+    knownLeader: known === undefined ? undefined : known === "true",
+    filtered: headers["x-consul-results-filtered-by-acls"] === "true",
+    endpoints,
+  };
+}
+
+function readEntry(entry: unknown, at: string): EndpointSpec | string {
+  const node = field(entry, "Node");
+  const service = field(entry, "Service");
+  const nodeName = field(node, "Node");
+  const id = field(service, "ID");
+  const port = field(service, "Port");
+  if (typeof nodeName !== "string" || nodeName === "") return `${at}.Node.Node is no name`;
+  if (typeof id !== "string" || id === "") return `${at}.Service.ID is no name`;
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    return `${at}.Service.Port is no port`;
+  }
+  const host = field(service, "Address") || field(node, "Address");
+  if (typeof host !== "string" || host === "")
+    return `neither ${at}.Service.Address nor ${at}.Node.Address is an address`;
+  const meta = readMeta(field(service, "Meta"));
+  if (meta === undefined) return `${at}.Service.Meta is no map of strings`;
+  const weight = field(field(service, "Weights"), "Passing") ?? 1;
+  if (typeof weight !== "number" || !Number.isFinite(weight)) return `${at}.Service.Weights.Passing is no number`;
+  const address: Address = { kind: "tcp", host, port };
+  return {
+    // An id is unique on its node only. The address is part of it: what was at another address is another endpoint.
+    id: `${nodeName}/${id}@${formatAddress(address)}`,
+    address,
+    weight: Math.max(1, Math.round(weight)),
+    zone: meta.zone,
+    meta,
+  };
+}
+
+function readMeta(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return {};
+  if (typeof value !== "object" || Array.isArray(value)) return undefined;
+  const meta: Record<string, string> = {};
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== "string") return undefined;
+    meta[key] = text;
+  }
+  return meta;
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+}

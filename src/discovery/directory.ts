@@ -1,0 +1,95 @@
+import { type Address, formatAddress } from "../core/address.ts";
+import { DirectoryReader, type DirectoryView } from "./directory-reader.ts";
+import type { DirectoryRecord } from "./directory-record.ts";
+import { NameState } from "./name-state.ts";
+import type { DiscoveryServices } from "./services.ts";
+import { type NameWatch, SharedWatches } from "./shared-watches.ts";
+import type { DiscoverySource, EndpointSpec, Subscription } from "./source.ts";
+
+export interface DirectoryOptions {
+  /** The folder; made with mode 0700 where it is not there. */
+  readonly path: string;
+}
+
+/** The embedded registry of one machine: the sidecars that have put a file into a folder. */
+export class DirectorySource implements DiscoverySource {
+  readonly kind = "directory";
+  private readonly options: DirectoryOptions;
+  private readonly services: DiscoveryServices;
+  private readonly names: SharedWatches<DirectoryWatch>;
+  /** Reads for as long as anybody holds a name; undefined while nobody does. */
+  private reader: DirectoryReader | undefined;
+  private view: DirectoryView | undefined;
+  private held = 0;
+
+  constructor(options: DirectoryOptions, services: DiscoveryServices) {
+    this.options = options;
+    this.services = services;
+    this.names = new SharedWatches((name) => this.open(name));
+  }
+
+  subscribe(name: string): Subscription {
+    return this.names.subscribe(name);
+  }
+
+  async close(): Promise<void> {
+    await this.names.close();
+  }
+
+  private open(name: string): DirectoryWatch {
+    const watch = new DirectoryWatch(name, this.services, () => this.release());
+    this.held += 1;
+    this.reader ??= new DirectoryReader(this.options.path, this.services, (view) => this.show(view));
+    if (this.view !== undefined) watch.show(this.view);
+    return watch;
+  }
+
+  private show(view: DirectoryView): void {
+    this.view = view;
+    for (const [, watch] of this.names.watches()) watch.show(view);
+  }
+
+  private async release(): Promise<void> {
+    this.held -= 1;
+    if (this.held > 0) return;
+    const { reader } = this;
+    this.reader = undefined;
+    this.view = undefined;
+    await reader?.stop();
+  }
+}
+
+class DirectoryWatch implements NameWatch {
+  private readonly name: string;
+  private readonly list: NameState;
+  private readonly release: () => Promise<void>;
+
+  constructor(name: string, services: DiscoveryServices, release: () => Promise<void>) {
+    this.name = name;
+    this.list = new NameState(name, "directory", services);
+    this.release = release;
+  }
+
+  get state(): NameState["watch"] {
+    return this.list.watch;
+  }
+
+  show({ records, error }: DirectoryView): void {
+    const endpoints = records
+      .filter((record) => record.serving && record.registration.name === this.name)
+      .map(endpointOf);
+    if (error === undefined) this.list.take(endpoints);
+    else if (this.state.current.kind === "pending" && endpoints.length > 0) this.list.borrow(endpoints, error);
+    else this.list.keep(error);
+  }
+
+  stop(): Promise<void> {
+    return this.release();
+  }
+}
+
+function endpointOf({ registration }: DirectoryRecord): EndpointSpec {
+  const { id, host, port, weight, meta } = registration;
+  const address: Address = { kind: "tcp", host, port };
+  return { id: `${id}@${formatAddress(address)}`, address, weight, zone: meta.zone, meta };
+}
