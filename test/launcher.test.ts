@@ -32,6 +32,7 @@ const PROGRAM = `
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "launcher-"));
+  process.env.XDG_CACHE_HOME = join(folder, "cache");
 });
 after(() => rm(folder, { recursive: true }));
 
