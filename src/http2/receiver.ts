@@ -1,0 +1,326 @@
+import type { Head, HeaderTable } from "../http/headers.ts";
+import { Budgets } from "./budgets.ts";
+import { ConnectionError, ErrorCode } from "./errors.ts";
+import { contentLength, fieldsFault, isInformational } from "./fields.ts";
+import type { FlushLoop } from "./flush-loop.ts";
+import { CLIENT_PREFACE, MAX_WINDOW } from "./frame.ts";
+import { FrameDecoder, type FrameSink } from "./frame-decoder.ts";
+import { HpackDecoder } from "./hpack/decoder.ts";
+import type { Http2Limits } from "./limits.ts";
+import type { Sender } from "./sender.ts";
+import { applySettings, defaultPeerSettings, type PeerSettings } from "./settings.ts";
+import type { Stream } from "./stream.ts";
+import { RecvWindow } from "./window.ts";
+
+export type Role = "client" | "server";
+
+/** What the read side needs of its connection. Methods that say so throw ConnectionError. */
+export interface ReceiverHost {
+  readonly role: Role;
+  readonly streams: ReadonlyMap<number, Stream>;
+  /** A stream that neither side has opened yet (RFC 9113 §5.1). */
+  isIdle(id: number): boolean;
+  /** We ended the stream lately: what the peer sent before it knew is ignored (RFC 9113 §5.4.2). */
+  wasReset(id: number): boolean;
+  /** A request on a new stream. Undefined where it is too late for one. Throws for an identifier that may not be opened. */
+  accept(id: number): Stream | undefined;
+  request(stream: Stream, head: Head, end: boolean, tooLarge: boolean): void;
+  /** The peer broke a rule on one stream. */
+  violated(stream: Stream, code: ErrorCode, reason: string): void;
+  /** A frame came on a stream that is over. */
+  refuseClosed(id: number, code: ErrorCode): void;
+  peerSettings(windowChange: number): void;
+  settingsAcknowledged(): void;
+  pingAcknowledged(payload: Buffer): void;
+  peerReset(stream: Stream, code: ErrorCode): void;
+  peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void;
+}
+
+/**
+ * The read side of a connection: what each frame means for streams, windows and settings.
+ *
+ * Invariant: every octet of DATA received is credited to the connection's window exactly once: when its reader releases it,
+ * when its stream ends, or at once where nobody reads it.
+ */
+export class Receiver implements FrameSink {
+  private readonly host: ReceiverHost;
+  private readonly sender: Sender;
+  private readonly loop: FlushLoop;
+  private readonly maxStreams: number;
+  private readonly decoder: FrameDecoder;
+  private readonly hpack: HpackDecoder;
+  private readonly budgets: Budgets;
+  readonly window: RecvWindow;
+  readonly peer: PeerSettings = defaultPeerSettings();
+  bytes = 0;
+  private prefaceLeft: number;
+  /** The stream of the DATA frame that is being read; undefined where its octets are dropped. */
+  private dataStream: Stream | undefined = undefined;
+  private dataEnds = false;
+
+  constructor(host: ReceiverHost, sender: Sender, limits: Http2Limits, loop: FlushLoop, headers: HeaderTable) {
+    this.host = host;
+    this.sender = sender;
+    this.loop = loop;
+    this.maxStreams = limits.maxConcurrentStreams;
+    this.prefaceLeft = host.role === "server" ? CLIENT_PREFACE.length : 0;
+    this.budgets = new Budgets(limits.budgets);
+    this.window = new RecvWindow(limits.connectionWindow, limits.maxConnectionWindow, loop.now());
+    this.hpack = new HpackDecoder(headers, {
+      maxTableSize: limits.headerTableSize,
+      maxListSize: limits.maxHeaderListSize,
+      maxFields: limits.maxHeaderFields,
+    });
+    this.decoder = new FrameDecoder(this, {
+      // A block is rarely longer than its list; twice the list leaves room for an encoder that wastes some.
+      maxBlockSize: limits.maxHeaderListSize * 2,
+      maxContinuations: limits.maxContinuations,
+    });
+  }
+
+  /** Reads octets from the transport, the client's preface first (RFC 9113 §3.4). Throws ConnectionError. */
+  read(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    if (this.prefaceLeft === 0) {
+      this.decoder.push(chunk);
+      return;
+    }
+    const size = Math.min(this.prefaceLeft, chunk.length);
+    const from = CLIENT_PREFACE.length - this.prefaceLeft;
+    if (chunk.compare(CLIENT_PREFACE, from, from + size, 0, size) !== 0)
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "not HTTP/2: the connection preface is missing");
+    this.prefaceLeft -= size;
+    if (size < chunk.length) this.decoder.push(chunk.subarray(size));
+  }
+
+  // --- header sections ---
+
+  onHeaders(id: number, buffer: Buffer, start: number, end: number, endStream: boolean, dependsOn: number): void {
+    // The block is decoded whatever becomes of it: its state belongs to the connection (RFC 9113 §4.3).
+    const head = this.hpack.decode(buffer, start, end);
+    const tooLarge = this.hpack.tooLarge;
+    const known = this.host.streams.get(id);
+    const stream = known ?? this.newStream(id);
+    if (stream === undefined) return;
+    if (dependsOn === id) this.violation(stream, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself");
+    else if (known === undefined) this.request(stream, head, endStream, tooLarge);
+    else if (!stream.canReceive) this.violation(stream, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream");
+    else if (tooLarge) this.violation(stream, ErrorCode.ENHANCE_YOUR_CALM, "a header list over the limit");
+    else if (stream.headSeen) this.trailers(stream, head, endStream);
+    else this.response(stream, head, endStream);
+  }
+
+  private newStream(id: number): Stream | undefined {
+    if (this.host.role === "server") return this.host.accept(id);
+    if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `HEADERS on idle stream ${id}`);
+    this.spend("streamErrors");
+    return undefined;
+  }
+
+  private request(stream: Stream, head: Head, endStream: boolean, tooLarge: boolean): void {
+    if (this.host.streams.size > this.maxStreams) {
+      stream.reset(ErrorCode.REFUSED_STREAM);
+      return;
+    }
+    const fault = tooLarge ? undefined : (fieldsFault(head, "request") ?? lengthFault(stream, head, endStream));
+    if (fault !== undefined) {
+      this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
+      return;
+    }
+    if (endStream) stream.change("recvEnd");
+    this.host.request(stream, head, endStream, tooLarge);
+  }
+
+  private response(stream: Stream, head: Head, endStream: boolean): void {
+    const informational = isInformational(head);
+    // RFC 9113 §8.1: an interim response does not end its stream. A HEAD or 304 answer announces a length that no DATA
+    // follows, so a response that ends at once is not held to it.
+    const fault =
+      fieldsFault(head, "response") ??
+      (informational && endStream ? "an interim response that ends its stream" : undefined) ??
+      (informational || endStream ? undefined : lengthFault(stream, head, endStream));
+    if (fault !== undefined) {
+      this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
+      return;
+    }
+    if (informational) {
+      stream.handler.onInformational(head);
+      return;
+    }
+    stream.headSeen = true;
+    if (endStream) stream.change("recvEnd");
+    stream.handler.onHead(head, endStream);
+  }
+
+  private trailers(stream: Stream, head: Head, endStream: boolean): void {
+    // RFC 9113 §8.1: a second header section is the trailers, which end the stream.
+    const fault =
+      (endStream ? undefined : "trailers without END_STREAM") ??
+      fieldsFault(head, "trailers") ??
+      (stream.expected > 0 ? "fewer octets than content-length says" : undefined);
+    if (fault !== undefined) {
+      this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
+      return;
+    }
+    stream.change("recvEnd");
+    stream.handler.onTrailers(head);
+  }
+
+  // --- DATA, RFC 9113 §6.1 and §6.9 ---
+
+  onDataFrame(id: number, length: number, endStream: boolean): void {
+    if (!this.window.receive(length))
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window allows");
+    this.dataEnds = endStream;
+    this.dataStream = undefined;
+    const stream = this.host.streams.get(id);
+    if (stream === undefined) {
+      if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `DATA on idle stream ${id}`);
+      this.onClosedStream(id);
+    } else if (!stream.canReceive) {
+      this.violation(stream, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream");
+    } else if (!stream.headSeen) {
+      this.violation(stream, ErrorCode.PROTOCOL_ERROR, "DATA before the head");
+    } else if (!stream.recv.receive(length)) {
+      this.violation(stream, ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window allows");
+    } else {
+      if (length === 0 && !endStream) this.spend("emptyData");
+      this.dataStream = stream;
+    }
+  }
+
+  onPadding(octets: number): void {
+    this.credit(octets);
+    if (this.dataStream !== undefined) this.creditStream(this.dataStream, octets);
+  }
+
+  onData(buffer: Buffer, start: number, end: number, last: boolean): void {
+    const stream = this.dataStream;
+    const octets = end - start;
+    if (stream === undefined || stream.state === "closed") {
+      this.credit(octets);
+      return;
+    }
+    const fin = last && this.dataEnds;
+    stream.unreleased += octets;
+    if (stream.expected >= 0) {
+      stream.expected -= octets;
+      if (stream.expected < 0 || (fin && stream.expected > 0)) {
+        this.violation(stream, ErrorCode.PROTOCOL_ERROR, "other octets than content-length says");
+        return;
+      }
+    }
+    if (fin) stream.change("recvEnd");
+    stream.handler.onData(buffer, start, end, fin);
+  }
+
+  /** Octets of the connection's window that nobody holds any more. */
+  credit(octets: number): void {
+    const increment = this.window.release(octets, this.loop.now());
+    if (increment > 0) this.sender.windowUpdate(0, increment);
+  }
+
+  /** Octets of a stream's window that nobody holds any more. */
+  creditStream(stream: Stream, octets: number): void {
+    if (!stream.canReceive) return;
+    const increment = stream.recv.release(octets, this.loop.now());
+    if (increment > 0) this.sender.windowUpdate(stream.id, increment);
+  }
+
+  // --- the other frames ---
+
+  onPriority(id: number, dependsOn: number): void {
+    this.spend("priorities");
+    if (dependsOn === id) this.onStreamError(id, ErrorCode.PROTOCOL_ERROR, `stream ${id} depends on itself`);
+  }
+
+  onReset(id: number, code: ErrorCode): void {
+    if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `RST_STREAM on idle stream ${id}`);
+    if (this.host.role === "server") this.spend("resets");
+    const stream = this.host.streams.get(id);
+    if (stream !== undefined) this.host.peerReset(stream, code);
+  }
+
+  onSettings(buffer: Buffer, start: number, end: number): void {
+    this.spend("settings");
+    const before = this.peer.initialWindow;
+    applySettings(this.peer, buffer, start, end, this.host.role === "client");
+    this.host.peerSettings(this.peer.initialWindow - before);
+  }
+
+  onSettingsAck(): void {
+    this.host.settingsAcknowledged();
+  }
+
+  onPing(buffer: Buffer, start: number, ack: boolean): void {
+    if (ack) {
+      this.host.pingAcknowledged(buffer.subarray(start, start + 8));
+      return;
+    }
+    this.spend("pings");
+    this.sender.ping(buffer, start, true);
+  }
+
+  onGoaway(lastStreamId: number, code: ErrorCode, debug: string): void {
+    this.host.peerGoaway(lastStreamId, code, debug);
+  }
+
+  onWindowUpdate(id: number, increment: number): void {
+    this.spend("windowUpdates");
+    // RFC 9113 §6.9: an increment of 0 is an error, of the connection on stream 0.
+    if (id === 0) {
+      if (increment === 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0");
+      if (!this.sender.window.increase(increment))
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, `the connection's window went above ${MAX_WINDOW}`);
+      this.sender.pump();
+      return;
+    }
+    const stream = this.host.streams.get(id);
+    if (stream === undefined) {
+      if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `WINDOW_UPDATE on idle stream ${id}`);
+    } else if (increment === 0) {
+      this.violation(stream, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0");
+    } else if (!stream.send.increase(increment)) {
+      this.violation(stream, ErrorCode.FLOW_CONTROL_ERROR, `the stream's window went above ${MAX_WINDOW}`);
+    } else if (stream.queued > 0) {
+      this.sender.wait(stream);
+      this.sender.pump();
+    }
+  }
+
+  onUnknown(): void {
+    this.spend("unknownFrames");
+  }
+
+  onStreamError(id: number, code: ErrorCode, reason: string): void {
+    const stream = this.host.streams.get(id);
+    if (stream !== undefined) this.violation(stream, code, reason);
+    else if (this.host.isIdle(id)) throw new ConnectionError(code, reason);
+    else this.onClosedStream(id);
+  }
+
+  private violation(stream: Stream, code: ErrorCode, reason: string): void {
+    this.spend("streamErrors");
+    this.host.violated(stream, code, reason);
+  }
+
+  /** A frame on a stream that is over: ignored where we ended it, else the peer is told (RFC 9113 §5.1). */
+  private onClosedStream(id: number): void {
+    if (this.host.role === "client" || this.host.wasReset(id)) return;
+    this.spend("streamErrors");
+    this.host.refuseClosed(id, ErrorCode.STREAM_CLOSED);
+  }
+
+  private spend(name: Parameters<Budgets["spend"]>[0]): void {
+    this.budgets.spend(name, this.loop.now());
+  }
+}
+
+/** Notes what content-length promises; what is wrong with it, or undefined (RFC 9113 §8.1.1). */
+function lengthFault(stream: Stream, head: Head, endStream: boolean): string | undefined {
+  const length = contentLength(head);
+  if (length === undefined) return undefined;
+  if (length < 0) return "a content-length that is not a number";
+  stream.expected = length;
+  return endStream && length > 0 ? "fewer octets than content-length says" : undefined;
+}
