@@ -1,7 +1,6 @@
 // Command upstream is the application behind the proxies: a grpc-go server that echoes a message and streams a long answer.
 //
-// It speaks raw bytes instead of protobuf, so that what is measured is the transport. It prints "listening HOST:PORT" and ends
-// when its standard input closes, so that it cannot outlive whoever started it.
+// It speaks raw bytes instead of protobuf, so that what is measured is the transport. It prints "listening HOST:PORT".
 package main
 
 import (
@@ -9,10 +8,8 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net"
-	"os"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,10 +28,6 @@ func main() {
 	server := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(1<<30), grpc.MaxSendMsgSize(1<<30))
 	server.RegisterService(&echo, nil)
 	fmt.Println("listening", listener.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		server.Stop()
-	}()
 	if err := server.Serve(listener); err != nil {
 		log.Fatal(err)
 	}
