@@ -8,7 +8,8 @@
  *
  * Invariants:
  * - two heads of one table with equal `list` have the same names in the same order, and the same values outside slots;
- * - a secret value is never part of a list: never-indexed fields are slots (RFC 7541 §6.2.3);
+ * - a secret value is never part of a list that is kept: never-indexed fields are slots (RFC 7541 §6.2.3), save those
+ *   whose value decides whether a head is valid;
  * - `values.length === list.slots`;
  * - names, values and lists that a table keeps are bounded; past the bound a list is made for one use and kept by nobody.
  */
@@ -25,6 +26,8 @@ export interface HeaderName {
   /** Values are no longer kept: they turned out to differ from call to call. */
   varying: boolean;
   readonly alwaysSecret: boolean;
+  /** The value decides whether a head is valid, so that it is never a slot. */
+  readonly ruled: boolean;
 }
 
 /** One place in a header list. `value` is empty in a slot. Compare by identity. */
@@ -36,11 +39,11 @@ export class Field {
   /** Kept by its table: seen again, it is the same object. */
   readonly kept: boolean;
 
-  constructor(name: string, value: string, kind: "fixed" | "slot" | "secret", kept: boolean) {
+  constructor(name: string, value: string, kind: "fixed" | "slot" | "secret" | "fixed secret", kept: boolean) {
     this.name = name;
     this.value = value;
-    this.slot = kind !== "fixed";
-    this.secret = kind === "secret";
+    this.slot = kind === "slot" || kind === "secret";
+    this.secret = kind === "secret" || kind === "fixed secret";
     this.kept = kept;
   }
 }
@@ -77,12 +80,15 @@ export class HeaderList {
   }
 
   get fields(): readonly Field[] {
-    if (this.materialised !== undefined) return this.materialised;
-    const fields: Field[] = [];
-    for (let at: HeaderList | undefined = this; at?.field !== undefined; at = at.parent) fields.push(at.field);
-    this.materialised = fields.reverse();
+    this.materialised ??= fieldsOf(this);
     return this.materialised;
   }
+}
+
+function fieldsOf(list: HeaderList): Field[] {
+  const fields: Field[] = [];
+  for (let at: HeaderList | undefined = list; at?.field !== undefined; at = at.parent) fields.push(at.field);
+  return fields.reverse();
 }
 
 /** A header section: a list and the values of its slots. */
@@ -124,24 +130,25 @@ export class Head {
 /** Collects the fields of one head in order. Reused: `take` returns what was collected and starts anew. */
 export class HeadBuilder {
   private readonly table: HeaderTable;
-  private list: HeaderList;
+  /** Undefined between heads: the builder of an idle connection must not hold on to lists that the table let go. */
+  private list: HeaderList | undefined = undefined;
   private values: string[] = NO_VALUES;
 
   constructor(table: HeaderTable) {
     this.table = table;
-    this.list = table.root;
   }
 
   add(field: Field, value: string): void {
-    this.list = this.list.lastField === field ? (this.list.lastChild as HeaderList) : this.table.child(this.list, field);
+    const list = this.list ?? this.table.root;
+    this.list = list.lastField === field ? list.lastChild : this.table.child(list, field);
     if (!field.slot) return;
     if (this.values === NO_VALUES) this.values = [value];
     else this.values.push(value);
   }
 
   take(): Head {
-    const head = new Head(this.list, this.values);
-    this.list = this.table.root;
+    const head = new Head(this.list ?? this.table.root, this.values);
+    this.list = undefined;
     this.values = NO_VALUES;
     return head;
   }
@@ -176,13 +183,33 @@ export const defaultHeaderTableLimits: HeaderTableLimits = {
 
 /** Names whose values differ from call to call; kept out of lists from the start. */
 const VARYING = new Set([
-  "grpc-timeout", "grpc-message", "grpc-status-details-bin", "grpc-trace-bin", "grpc-tags-bin", "traceparent",
-  "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-request-id", "x-correlation-id",
-  "idempotency-key", "content-length", "date", "endpoint-load-metrics-bin", "x-forwarded-for", "forwarded",
+  "grpc-timeout",
+  "grpc-message",
+  "grpc-status-details-bin",
+  "grpc-trace-bin",
+  "grpc-tags-bin",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  "b3",
+  "x-b3-traceid",
+  "x-b3-spanid",
+  "x-b3-parentspanid",
+  "x-request-id",
+  "x-correlation-id",
+  "idempotency-key",
+  "content-length",
+  "date",
+  "endpoint-load-metrics-bin",
+  "x-forwarded-for",
+  "forwarded",
 ]);
 
 /** Names whose value decides whether a head is valid: never slots, so that the verdict on a list holds for its heads. */
 const RULED = new Set([":method", ":scheme", ":status", "te"]);
+
+/** Names of what is called: they have many values that each come again, and go on being looked up past the bound. */
+const TARGET = new Set([":path", ":authority"]);
 
 /** Names whose values are secret whatever the sender says of them. */
 const SECRET = new Set(["authorization", "cookie", "set-cookie", "proxy-authorization", "x-forwarded-client-cert"]);
@@ -207,7 +234,9 @@ export class HeaderTable {
   name(text: string): HeaderName {
     const known = this.names.get(text);
     if (known !== undefined) return known;
-    const keep = this.names.size < this.limits.names;
+    const ruled = RULED.has(text);
+    const small = this.names.size < this.limits.names && text.length <= this.limits.valueSize;
+    const keep = small || ruled || TARGET.has(text);
     if (!keep) this.miss();
     const alwaysSecret = SECRET.has(text);
     const name: HeaderName = {
@@ -217,6 +246,7 @@ export class HeaderTable {
       values: keep ? new Map() : undefined,
       varying: !keep || alwaysSecret || VARYING.has(text),
       alwaysSecret,
+      ruled,
     };
     if (keep) this.names.set(text, name);
     return name;
@@ -224,20 +254,27 @@ export class HeaderTable {
 
   /** The field that stands for `name: value` in a list; a slot where the value is secret or varies. */
   field(name: HeaderName, value: string, neverIndexed: boolean): Field {
-    if (neverIndexed || name.alwaysSecret) return name.secret;
-    const ruled = RULED.has(name.text);
-    if (name.values === undefined || ((name.varying || value.length > this.limits.valueSize) && value !== ""))
-      return ruled ? new Field(name.text, value, "fixed", false) : name.slot;
-    const known = name.values.get(value);
-    if (known !== undefined) return known;
-    const target = name.text === ":path" || name.text === ":authority";
-    if (name.values.size >= (target ? this.limits.valuesPerTarget : this.limits.valuesPerName) && value !== "") {
-      if (ruled) return new Field(name.text, value, "fixed", false);
-      name.varying = true;
+    if (neverIndexed || name.alwaysSecret) {
+      return neverIndexed && (name.ruled || value === "")
+        ? new Field(name.text, value, "fixed secret", false)
+        : name.secret;
+    }
+    if (name.values === undefined || (name.varying && value !== "")) return name.slot;
+    return name.values.get(value) ?? this.newField(name, name.values, value);
+  }
+
+  /** The empty value is always a fixed field: it can make a head invalid. */
+  private newField(name: HeaderName, values: Map<string, Field>, value: string): Field {
+    const target = TARGET.has(name.text);
+    const full = values.size >= (target ? this.limits.valuesPerTarget : this.limits.valuesPerName);
+    if ((full || value.length > this.limits.valueSize) && value !== "") {
+      if (name.ruled) return new Field(name.text, value, "fixed", false);
+      if (target) this.miss();
+      else if (full) name.varying = true;
       return name.slot;
     }
     const field = new Field(name.text, value, "fixed", true);
-    name.values.set(value, field);
+    values.set(value, field);
     return field;
   }
 
@@ -274,7 +311,18 @@ export class HeaderTable {
     if (++this.misses < this.limits.missesUntilReset) return;
     this.misses = 0;
     this.lists = 0;
+    // Whoever still holds one of the old lists or names must not hold all of them by it.
+    for (const name of this.names.values()) name.values?.clear();
+    dismantle(this.root);
     this.names = new Map();
     this.root = new HeaderList(undefined, undefined, true);
   }
+}
+
+/** Takes a trie apart; its depth is that of the longest list. */
+function dismantle(list: HeaderList): void {
+  for (const child of list.children?.values() ?? []) dismantle(child);
+  list.children = undefined;
+  list.lastField = undefined;
+  list.lastChild = undefined;
 }
