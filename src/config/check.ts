@@ -1,0 +1,15 @@
+import { checkDiscovery } from "./checks/discovery.ts";
+import { checkListeners } from "./checks/listeners.ts";
+import { checkService } from "./checks/service.ts";
+import { checkUpstreams } from "./checks/upstreams.ts";
+import type { Draft } from "./draft.ts";
+import type { Reading } from "./reading.ts";
+import type { FileConfig } from "./schema.ts";
+
+/** Finds what is wrong between values that are each right: contradictions, and combinations without effect. */
+export function check(draft: Draft<FileConfig>, reading: Reading): void {
+  checkListeners(draft, reading);
+  checkDiscovery(draft, reading);
+  checkService(draft, reading);
+  checkUpstreams(draft, reading);
+}

@@ -1,0 +1,63 @@
+import type { Reading } from "./reading.ts";
+import type { FileConfig } from "./schema.ts";
+import type { Config, SourceKind, UpstreamConfig } from "./types.ts";
+
+/**
+ * Fills in the defaults that depend on other values or on the environment. Expects what was read without an issue.
+ */
+export function resolve(file: FileConfig, env: Readonly<Record<string, string | undefined>>, reading: Reading): Config {
+  const { service, discovery, identity, names } = file;
+  const source = discovery.default ?? defaultSource(discovery);
+  if (discovery.default === undefined && source !== "static")
+    reading.derived(["discovery", "default"], `discovery.${source}`);
+  if (identity.name === undefined && service !== undefined) reading.derived(["identity", "name"], "service.name");
+  const namespace = env.POD_NAMESPACE ?? "";
+  if (names.suffixes === undefined && namespace !== "") reading.derived(["names", "suffixes"], "POD_NAMESPACE");
+  return {
+    service: service === undefined ? undefined : { ...service, meta: Object.fromEntries(service.meta) },
+    identity: { name: identity.name ?? service?.name ?? "unnamed" },
+    listeners: file.listeners,
+    admin: file.admin,
+    names: { suffixes: names.suffixes ?? defaultSuffixes(namespace), onDemand: names.onDemand },
+    discovery: { default: source, consul: discovery.consul, directory: discovery.directory },
+    mtls: file.mtls,
+    upstreams: new Map(
+      [...file.upstreams].map(([name, upstream]) => [name, withSource(name, upstream, source, reading)]),
+    ),
+    log: file.log,
+    drain: file.drain,
+    workers: 1,
+  };
+}
+
+/** The only source that is configured. Static is always there and does not count; with several, none is the default. */
+export function defaultSource(discovery: { readonly consul?: unknown; readonly directory?: unknown }): SourceKind {
+  if (discovery.consul !== undefined) return "consul";
+  return discovery.directory !== undefined ? "directory" : "static";
+}
+
+function defaultSuffixes(namespace: string): readonly string[] {
+  const consul = "service.consul";
+  return namespace === "" ? [consul] : [consul, `${namespace}.svc.cluster.local`, `${namespace}.svc`];
+}
+
+function withSource(
+  name: string,
+  upstream: FileConfig["upstreams"] extends ReadonlyMap<string, infer U> ? U : never,
+  source: SourceKind,
+  reading: Reading,
+): UpstreamConfig {
+  if (upstream.discovery !== undefined) return { ...upstream, discovery: upstream.discovery };
+  reading.derived(["upstreams", name, "discovery"], "discovery.default");
+  return { ...upstream, discovery: source };
+}
+
+/** The way back: a configuration as the schema has it, for writing. */
+export function resolveBack(config: Config): FileConfig {
+  const { service } = config;
+  return {
+    ...config,
+    service: service === undefined ? undefined : { ...service, meta: new Map(Object.entries(service.meta)) },
+    discovery: { ...config.discovery, static: undefined },
+  };
+}

@@ -1,0 +1,190 @@
+import { type Address, formatAddress, isWildcard, parseAddress } from "../../core/address.ts";
+import { type Parsed, parsed, quote, refused } from "./parsed.ts";
+import { text } from "./text.ts";
+import type { Type } from "./type.ts";
+
+const forms = "HOST:PORT, [v6]:PORT, :PORT or unix:/path";
+const label = "(?!-)[a-z0-9_-]{1,63}(?<!-)";
+const serviceForm = new RegExp(`^${label}(\\.${label})*$`);
+
+/** Where to listen: port 0 takes a free one, and a unix socket may have a mode. */
+export function listenAddress(): Type<Address> {
+  return text({
+    noun: "an address",
+    label: `an address, ${forms}`,
+    parse: (written) => toParsed(parseAddress(written), written),
+    write: formatAddress,
+    fromNumber: (written) => `":${written}"`,
+  });
+}
+
+/** What to dial: one host and a port, or a socket that somebody else made. */
+export function dialAddress(): Type<Address> {
+  return text({
+    noun: "an address",
+    label: "an address to connect to, HOST:PORT, [v6]:PORT or unix:/path",
+    parse: parseDial,
+    write: formatAddress,
+    fromNumber: (written) => `127.0.0.1:${written}`,
+  });
+}
+
+function toParsed(address: Address | string, written: string): Parsed<Address> {
+  if (typeof address !== "string") return parsed(address);
+  return refused(`${quote(written)}: ${address}`, likelyAddress(written));
+}
+
+function likelyAddress(written: string): string | undefined {
+  const candidates = [
+    written.trim(),
+    written.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").replace(/\/$/, ""),
+    written.replace(/^unix:\/+/, "unix:/"),
+    written.replace(/^\*:/, ":"),
+    written.replace(/^(.*:.*):([0-9]+)$/, "[$1]:$2"),
+    written.replace(/^([0-9]+)$/, ":$1"),
+  ];
+  const found = candidates.find((candidate) => candidate !== written && typeof parseAddress(candidate) !== "string");
+  return found?.startsWith(":") || found?.startsWith("[") ? `"${found}"` : found;
+}
+
+function parseDial(written: string): Parsed<Address> {
+  const result = toParsed(parseAddress(written), written);
+  if (result.kind === "problem") return result;
+  const { value } = result;
+  if (value.kind === "unix") {
+    return written.includes("?") ? refused("who listens on a socket sets its mode", `unix:${value.path}`) : result;
+  }
+  if (isWildcard(value.host)) {
+    return refused(`${quote(written)}: a wildcard can be listened on, not connected to`, `127.0.0.1:${value.port}`);
+  }
+  return value.port === 0 ? refused(`${quote(written)}: port 0 cannot be connected to`) : result;
+}
+
+/** What others dial: a host and port, or only a port, when the host is to be found. */
+export function advertisedAddress(): Type<{ readonly host: string; readonly port: number }> {
+  return text({
+    noun: "an address",
+    label: "what others dial: HOST:PORT, [v6]:PORT or :PORT, when the host is to be found",
+    parse(written) {
+      const result = toParsed(parseAddress(written), written);
+      if (result.kind === "problem") return result;
+      const { value } = result;
+      if (value.kind === "unix") return refused("a unix socket cannot be reached from elsewhere");
+      if (value.host !== "" && isWildcard(value.host)) {
+        return refused(`${quote(written)}: nobody can dial a wildcard`, `":${value.port}"`);
+      }
+      if (value.port === 0) return refused(`${quote(written)}: nobody can dial port 0`);
+      return parsed({ host: value.host, port: value.port });
+    },
+    write: ({ host, port }) => formatAddress({ kind: "tcp", host, port }),
+    fromNumber: (written) => `":${written}"`,
+  });
+}
+
+/** A service as callers write it: lower case, since an authority is read in lower case. */
+export function serviceName(noun = "a service name"): Type<string> {
+  return text({
+    noun,
+    label: `${noun} such as user or user-v2: lower-case letters, digits, "-", "_" and "."`,
+    pattern: "^[a-z0-9_.-]+$",
+    parse: parseServiceName,
+    write: (value) => value,
+    fromNumber: (written) => `"${written}"`,
+  });
+}
+
+export function parseServiceName(written: string): Parsed<string> {
+  if (written === "") return refused("a name is not empty");
+  if (serviceForm.test(written) && written.length <= 253) return parsed(written);
+  const lower = written.toLowerCase();
+  if (serviceForm.test(lower))
+    return refused(`${quote(written)} has capital letters, and names are matched in lower case`, lower);
+  const likely = lower.trim().replaceAll(/[^a-z0-9_.-]+/g, "-");
+  return refused(`${quote(written)} is not a service name`, serviceForm.test(likely) ? likely : undefined);
+}
+
+/** A domain such as `service.consul`, without a dot at either end. */
+export function domain(): Type<string> {
+  return text({
+    noun: "a domain",
+    label: "a domain such as service.consul",
+    pattern: "^[a-z0-9_.-]+$",
+    parse(written) {
+      const result = parseServiceName(written);
+      if (result.kind === "value") return result;
+      const likely = written
+        .toLowerCase()
+        .replace(/^[.*]+/, "")
+        .replace(/\.+$/, "");
+      return refused(`${quote(written)} is not a domain`, serviceForm.test(likely) ? likely : undefined);
+    },
+    write: (value) => value,
+  });
+}
+
+/** A pattern of service names in which `*` stands for any letters and `?` for one. */
+export function glob(): Type<string> {
+  return text({
+    noun: "a pattern of names",
+    label: 'a pattern of names such as "*", orders or "user-*"',
+    pattern: "^[a-z0-9_.*?-]+$",
+    parse(written) {
+      if (/^[a-z0-9_.*?-]+$/.test(written)) return parsed(written);
+      const lower = written.toLowerCase();
+      const suggestion = /^[a-z0-9_.*?-]+$/.test(lower) ? lower : undefined;
+      return refused(`${quote(written)} matches no service name`, suggestion);
+    },
+    write: (value) => value,
+  });
+}
+
+/** What callers write as `:authority`: a host, with or without a port. It is kept in lower case. */
+export function authority(): Type<string> {
+  return text({
+    noun: "a host",
+    label: "a host such as orders.internal, with or without a port",
+    parse(written) {
+      const lower = written.toLowerCase();
+      if (lower.startsWith("unix:")) return refused(`${quote(written)} is no host`);
+      const bare = parseAddress(`${lower.replace(/\.$/, "")}:1`);
+      if (typeof bare !== "string")
+        return bare.kind === "tcp" && bare.host !== "" ? parsed(hostOf(bare)) : refused("this is empty");
+      const whole = parseAddress(lower.replace(/\.(?=:[0-9]+$)/, ""));
+      if (typeof whole === "string") return refused(`${quote(written)}: ${lower.includes(":") ? whole : bare}`);
+      if (whole.kind === "unix" || whole.host === "") return refused(`${quote(written)} names no host`);
+      return whole.port === 0 ? refused(`${quote(written)}: no call is for port 0`) : parsed(formatAddress(whole));
+    },
+    write: (value) => value,
+  });
+}
+
+function hostOf(address: Address & { kind: "tcp" }): string {
+  return address.host.includes(":") ? `[${address.host}]` : address.host;
+}
+
+/** `http://HOST:PORT`, without a path: those who use it add their own. */
+export function httpUrl(): Type<string> {
+  return text({
+    noun: "a URL",
+    label: "a URL such as http://127.0.0.1:8500 or https://consul.example:8501",
+    pattern: "^https?://",
+    parse: parseHttpUrl,
+    write: (value) => value,
+    fromNumber: (written) => `http://127.0.0.1:${written}`,
+  });
+}
+
+function parseHttpUrl(written: string): Parsed<string> {
+  const url = URL.canParse(written) ? new URL(written) : undefined;
+  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    const withScheme = `http://${written}`;
+    const likely = !written.includes("://") && URL.canParse(withScheme) ? withScheme : undefined;
+    return refused(`${quote(written)} is not an http or https URL`, likely);
+  }
+  if (url.username !== "" || url.password !== "") return refused("a URL here holds no user and no password");
+  if (url.port === "0") return refused(`${quote(written)}: port 0 cannot be connected to`);
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") {
+    return refused(`${quote(written)} has more than a host and a port`, url.origin);
+  }
+  return parsed(written.replace(/\/$/, ""));
+}

@@ -1,0 +1,18 @@
+/** What a text says to a type, or why it says nothing to it. */
+export type Parsed<T> =
+  | { readonly kind: "value"; readonly value: T }
+  | { readonly kind: "problem"; readonly message: string; readonly suggestion: string | undefined };
+
+export function parsed<T>(value: T): Parsed<T> {
+  return { kind: "value", value };
+}
+
+/** `suggestion` is what was probably meant, as it would be written in the file. */
+export function refused(message: string, suggestion?: string): Parsed<never> {
+  return { kind: "problem", message, suggestion };
+}
+
+/** A text in quotes for a message, at most 80 characters of it. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
+}
