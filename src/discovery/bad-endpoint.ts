@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { type Address, formatAddress } from "../core/address.ts";
+import type { Address } from "../core/address.ts";
 
 // Prefixes: RFC 1122 §3.2.1.3 ("this" network, broadcast), RFC 3927 and RFC 4291 §2.5.6 (link-local), RFC 5771 and
 // RFC 4291 §2.7 (multicast), RFC 4291 §2.5.2 (unspecified). A mapped IPv4 address is checked as IPv4 by BlockList.
@@ -47,7 +47,8 @@ export function isWildcard(host: string): boolean {
 }
 
 function isSame(address: Address, listener: Address): boolean {
-  if (address.kind === "unix" || listener.kind === "unix") return formatAddress(address) === formatAddress(listener);
+  if (address.kind === "unix") return listener.kind === "unix" && address.path === listener.path;
+  if (listener.kind === "unix") return false;
   if (address.port !== listener.port) return false;
   if (address.host === listener.host) return true;
   if (isWildcard(listener.host)) return isOfThisMachine(address.host);
@@ -67,7 +68,9 @@ function isLocalName(host: string): boolean {
 }
 
 function only(host: string): BlockList {
-  return blocks(isIP(host) === 0 ? [] : [[host, isIP(host) === 6 ? 128 : 32, isIP(host) === 6 ? "ipv6" : "ipv4"]]);
+  const list = new BlockList();
+  if (isIP(host) !== 0) list.addAddress(host, isIP(host) === 6 ? "ipv6" : "ipv4");
+  return list;
 }
 
 function within(list: BlockList, host: string): boolean {

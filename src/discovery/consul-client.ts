@@ -33,6 +33,8 @@ export interface HealthQuery {
   readonly index: bigint;
   /** Milliseconds. */
   readonly wait: number;
+  /** How much later an answer may come, in milliseconds. */
+  readonly margin: number;
   readonly signal: AbortSignal;
 }
 
@@ -74,8 +76,6 @@ interface PackageClient {
 
 /** A health list of a few thousand instances is one or two MB. */
 const MAX_ANSWER = 32 * 1024 * 1024;
-/** How much later than `wait` an answer may come: Consul adds up to a 16th to spread the wakes, the rest is for the way. */
-const WAIT_MARGIN = 2500;
 
 /** The only user of the consul package. Every method rejects with a ConsulError and nothing else. */
 export class ConsulClient {
@@ -94,7 +94,7 @@ export class ConsulClient {
   }
 
   /** The passing instances of a service. */
-  async health(service: string, { index, wait, signal }: HealthQuery): Promise<HealthAnswer> {
+  async health(service: string, { index, wait, margin, signal }: HealthQuery): Promise<HealthAnswer> {
     const { datacenter } = this.options;
     const { headers, text } = await this.request({
       method: "GET",
@@ -106,7 +106,8 @@ export class ConsulClient {
         ...(datacenter === undefined ? {} : { dc: datacenter }),
         ...(index === 0n ? {} : { index: `${index}`, wait: `${Math.round(wait)}ms` }),
       },
-      timeout: WAIT_MARGIN + (index === 0n ? 0 : wait + wait / 16),
+      // Consul adds up to a 16th of the wait, to spread the wakes.
+      timeout: margin + (index === 0n ? 0 : wait + wait / 16),
       signal,
     });
     const answer = readHealth(headers, text);

@@ -18,6 +18,8 @@ export interface ConsulTimings {
   readonly wait: number;
   /** The same while other names queue for a slot. */
   readonly crowdedWait: number;
+  /** How long an answer may take beyond the wait. */
+  readonly margin: number;
   readonly backoffBase: number;
   readonly backoffCap: number;
   /** Answers come no more often than one each interval, beyond a burst of them. */
@@ -30,6 +32,7 @@ export interface ConsulTimings {
 export const CONSUL_TIMINGS: ConsulTimings = {
   wait: 10_000,
   crowdedWait: 1000,
+  margin: 2500,
   backoffBase: 100,
   backoffCap: 5000,
   wakeInterval: 250,
@@ -100,12 +103,13 @@ export class ConsulWatch implements NameWatch {
   }
 
   private async ask(): Promise<HealthAnswer | Error> {
-    const { wait, crowdedWait } = this.timings;
+    const { wait, crowdedWait, margin } = this.timings;
     const longest = this.slots.waiting > 0 ? crowdedWait : wait;
     try {
       return await this.client.health(this.name, {
         index: this.index,
         wait: longest * (0.8 + 0.2 * this.random()),
+        margin,
         signal: this.stopped.signal,
       });
     } catch (error) {

@@ -1,0 +1,61 @@
+import type { Head } from "./headers.ts";
+import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
+
+/** A refusal or failure that the proxy itself answers with. */
+export interface Failure {
+  readonly reason: Reason;
+  /** For callers who may know: names, values, addresses. A stranger reads the reason's fixed text. */
+  readonly detail: string;
+  /** The gRPC status; the reason's own unless the table says that it depends. */
+  readonly status: number;
+  /** The application provably did not see the call. */
+  readonly unprocessed: boolean;
+  /** What only the log says. */
+  readonly log?: string;
+}
+
+export function failure(reason: Reason, detail: string, options: { status?: number; unprocessed?: boolean } = {}): Failure {
+  return { reason, detail, status: options.status ?? reasons[reason].status, unprocessed: options.unprocessed ?? false };
+}
+
+/** How a call ended: one value for log, metric and span. */
+export interface Outcome {
+  readonly status: number;
+  readonly reason: Reason | undefined;
+  readonly origin: Origin;
+  /** Of a failure of our own, for the log. */
+  readonly detail: string | undefined;
+}
+
+/**
+ * One exchange: a request and its answer. Filters read it and say what becomes of it; it has no sockets and no frames.
+ */
+export class Call {
+  readonly direction: Direction;
+  /** Who sent it, as an address for people. */
+  readonly peer: string;
+  /** The request's head, as it will be sent on. */
+  head: Head;
+  readonly path: string;
+  readonly grpc: boolean;
+  /** Milliseconds of the clock. */
+  readonly startedAt: number;
+  /** The name of the upstream, once known; "" until then. */
+  upstream = "";
+  /** Milliseconds of the clock by which the call has to be over, and who said so. */
+  deadline: { readonly at: number; readonly by: "caller" | "policy" } | undefined = undefined;
+  /** The address that the last attempt went to. */
+  endpoint: string | undefined = undefined;
+  attempts = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(direction: Direction, peer: string, head: Head, path: string, grpc: boolean, startedAt: number) {
+    this.direction = direction;
+    this.peer = peer;
+    this.head = head;
+    this.path = path;
+    this.grpc = grpc;
+    this.startedAt = startedAt;
+  }
+}

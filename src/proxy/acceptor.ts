@@ -1,0 +1,113 @@
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import { Call, failure } from "../http/call.ts";
+import { isGrpc } from "../http/grpc.ts";
+import type { Head } from "../http/headers.ts";
+import type { Direction } from "../http/reason.ts";
+import { type CloseCause, Connection, type ConnectionHandler, type Http2Services } from "../http2/connection.ts";
+import type { Http2Limits } from "../http2/limits.ts";
+import type { BufferReuse } from "../http2/output.ts";
+import type { Stream } from "../http2/stream.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeServices } from "./services.ts";
+import type { Unrouted } from "./target.ts";
+
+export interface AcceptorOptions {
+  readonly direction: Direction;
+  readonly http2: Http2Services;
+  readonly limits: Http2Limits;
+  readonly services: ExchangeServices;
+  readonly unrouted: Unrouted;
+  readonly log: Logger;
+}
+
+/** A caller's connection as people see it. */
+export interface AcceptedConnection {
+  readonly peer: string;
+  readonly connection: Connection;
+  /** Wall-clock milliseconds. */
+  readonly since: number;
+}
+
+/**
+ * Makes HTTP/2 connections of accepted sockets and calls of their streams. What a call is for is decided by the two
+ * directions, `Inbound` and `Outbound`.
+ */
+export abstract class Acceptor {
+  readonly direction: Direction;
+  private readonly options: AcceptorOptions;
+  private readonly accepted = new Set<AcceptedConnection>();
+
+  constructor(options: AcceptorOptions) {
+    this.direction = options.direction;
+    this.options = options;
+  }
+
+  /** What becomes of a call. `sidecar`: its caller is one of us. */
+  protected abstract onCall(exchange: Exchange, sidecar: boolean): void;
+
+  /** Takes an accepted socket. */
+  accept(socket: Duplex, peer: string, reuse: BufferReuse = "atOnce"): void {
+    const { http2, limits, log, direction } = this.options;
+    const handler: ConnectionHandler = {
+      onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
+      onCapacity: () => {},
+      onGoaway: () => {},
+      onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
+      onClose: (cause) => this.onClose(entry, cause),
+    };
+    const connection = new Connection(socket, http2, { role: "server", limits, reuse, announce: direction === "inbound" }, handler);
+    const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall() };
+    this.accepted.add(entry);
+  }
+
+  get connections(): Iterable<AcceptedConnection> {
+    return this.accepted;
+  }
+
+  get connectionCount(): number {
+    return this.accepted.size;
+  }
+
+  get activeStreams(): number {
+    let streams = 0;
+    for (const { connection } of this.accepted) streams += connection.activeStreams;
+    return streams;
+  }
+
+  /** Asks every caller to go, without losing a stream. Connections accepted later are asked as well. */
+  shutdown(reason: string): void {
+    for (const { connection } of this.accepted) connection.shutdown(reason);
+  }
+
+  /** Ends what is left. Returns how many streams were cut. */
+  closeAll(reason: string): number {
+    let cut = 0;
+    for (const { connection } of [...this.accepted]) {
+      for (const { handler } of [...connection.streams.values()]) {
+        if (!(handler instanceof Exchange)) continue;
+        cut++;
+        handler.refuse(failure("DRAINING", reason));
+      }
+      connection.close(reason);
+    }
+    return cut;
+  }
+
+  private onStream(entry: AcceptedConnection, stream: Stream, head: Head, end: boolean, tooLarge: boolean): void {
+    const { services, unrouted, direction, limits, http2 } = this.options;
+    const path = head.get(":path") ?? "";
+    const clean = services.edits.foreign.apply(head);
+    const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
+    const exchange = new Exchange(call, stream, end, services, unrouted);
+    if (tooLarge) exchange.refuse(failure("HEADERS_TOO_LARGE", `the request's header list is over ${limits.maxHeaderListSize} octets`, { unprocessed: true }));
+    else this.onCall(exchange, entry.connection.peer.sidecar);
+  }
+
+  private onClose(entry: AcceptedConnection, cause: CloseCause): void {
+    this.accepted.delete(entry);
+    const { log, direction } = this.options;
+    if (cause.kind === "violation") log.warn({ direction, peer: entry.peer, cause: cause.reason }, "a caller broke the protocol; its connection is closed");
+    else log.debug({ direction, peer: entry.peer, cause: cause.reason }, "a caller's connection is closed");
+  }
+}

@@ -1,0 +1,104 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
+import { type Failure, failure } from "../http/call.ts";
+import type { Reason } from "../http/reason.ts";
+import type { Connection } from "../http2/connection.ts";
+
+/** Who gets the connection that an attempt needs. */
+export interface AttemptOwner {
+  /** A connection with room for a stream, now. The caller of `next` has not returned yet where none had to be waited for. */
+  onConnection(endpoint: Endpoint, connection: Connection): void;
+  onNoEndpoint(failure: Failure): void;
+  /** The call has to wait, for the first answer of discovery or for a connection. */
+  onWait(): void;
+}
+
+/**
+ * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be
+ * reached costs the call nothing but the time to find out.
+ *
+ * Invariants: `endpoint.started` is matched by exactly one `endpoint.done`; after `stop` the owner hears nothing more.
+ */
+export class Attempts {
+  private readonly cluster: Cluster;
+  private readonly owner: AttemptOwner;
+  private triedSoFar: Endpoint[] | undefined = undefined;
+  private cancelWait: (() => void) | undefined = undefined;
+  private lastFailure: Failure | undefined = undefined;
+  /** The endpoint of the attempt that is under way. */
+  private current: Endpoint | undefined = undefined;
+  count = 0;
+
+  constructor(cluster: Cluster, owner: AttemptOwner) {
+    this.cluster = cluster;
+    this.owner = owner;
+  }
+
+  /** Begins an attempt at an endpoint that has not been tried yet. */
+  next(): void {
+    const endpoint = this.cluster.pick(this);
+    if (endpoint === undefined || this.triedSoFar?.includes(endpoint) === true) {
+      this.none();
+      return;
+    }
+    this.count++;
+    this.current = endpoint;
+    endpoint.started();
+    const connection = endpoint.pool.ready();
+    if (connection !== undefined) this.owner.onConnection(endpoint, connection);
+    else this.wait(endpoint);
+  }
+
+  /** The attempt under way is over. */
+  done(outcome: "ok" | "failure" | "cancelled"): void {
+    this.current?.done(outcome);
+    this.current = undefined;
+  }
+
+  /** The call is over; whatever it waits for is given up. */
+  stop(): void {
+    this.cancelWait?.();
+    this.cancelWait = undefined;
+    this.done("cancelled");
+  }
+
+  /** For the picker: endpoints that this call has tried. */
+  get tried(): readonly Endpoint[] | undefined {
+    return this.triedSoFar;
+  }
+
+  private wait(endpoint: Endpoint): void {
+    this.owner.onWait();
+    this.cancelWait = endpoint.pool.wait({
+      onConnection: (connection) => {
+        this.cancelWait = undefined;
+        this.owner.onConnection(endpoint, connection);
+      },
+      onFailed: (reason: Reason, message: string) => {
+        this.cancelWait = undefined;
+        this.lastFailure = failure(reason, message, { unprocessed: true });
+        this.done("failure");
+        this.triedSoFar ??= [];
+        this.triedSoFar.push(endpoint);
+        this.next();
+      },
+    });
+  }
+
+  private none(): void {
+    if (this.lastFailure !== undefined) {
+      this.owner.onNoEndpoint(this.lastFailure);
+      return;
+    }
+    if (this.cluster.known) {
+      const { reason, detail } = this.cluster.noneReason();
+      this.owner.onNoEndpoint(failure(reason, detail, { unprocessed: true }));
+      return;
+    }
+    this.owner.onWait();
+    this.cancelWait = this.cluster.whenKnown(() => {
+      this.cancelWait = undefined;
+      this.next();
+    });
+  }
+}

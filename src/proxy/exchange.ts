@@ -1,0 +1,303 @@
+import type { Endpoint } from "../cluster/endpoint.ts";
+import type { Deadline } from "../core/deadlines.ts";
+import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
+import { formatTimeout } from "../http/grpc.ts";
+import { withField } from "../http/head-edit.ts";
+import type { Head } from "../http/headers.ts";
+import { Status } from "../http/reason.ts";
+import type { Connection } from "../http2/connection.ts";
+import { ErrorCode } from "../http2/errors.ts";
+import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
+import { type AttemptOwner, Attempts } from "./attempts.ts";
+import { Forward } from "./forward.ts";
+import type { ExchangeServices } from "./services.ts";
+import type { Resolution, Target, Unrouted } from "./target.ts";
+
+/**
+ * One call, from its head to its end: the caller's stream on one side, attempts at an upstream on the other.
+ *
+ *   deciding -> waiting -> forwarding -> answered -> over
+ *
+ * Each state may be skipped forward; a refusal goes from any of the first three to "answered". "answered": the caller has the
+ * whole answer and may still be sending. "over": neither side owes the other anything.
+ *
+ * Invariants:
+ * - the chain's `onFinish` runs exactly once, on entering "answered" or when the caller gives up before;
+ * - octets of the request are released to the caller when the upstream's stream has taken them, and not before;
+ * - what is held while waiting is charged to the waiting room, and given back once.
+ */
+export class Exchange implements StreamHandler, AttemptOwner {
+  readonly call: Call;
+  readonly services: ExchangeServices;
+  private readonly down: Stream;
+  private readonly unrouted: Unrouted;
+  private state: "deciding" | "waiting" | "forwarding" | "answered" | "over" = "deciding";
+  private target: Target | undefined = undefined;
+  private attempts: Attempts | undefined = undefined;
+  private forward: Forward | undefined = undefined;
+  private deadline: Deadline | undefined = undefined;
+  /** Runs while the call waits. */
+  private patience: Deadline | undefined = undefined;
+  private cancelLookup: (() => void) | undefined = undefined;
+  private headSent = false;
+
+  // --- the request's body while nobody takes it ---
+  private held: Buffer[] = [];
+  private heldOctets = 0;
+  private waiting = false;
+  private requestEnded: boolean;
+  private requestTrailers: Head | undefined = undefined;
+
+  constructor(call: Call, down: Stream, ended: boolean, services: ExchangeServices, unrouted: Unrouted) {
+    this.call = call;
+    this.down = down;
+    this.requestEnded = ended;
+    this.services = services;
+    this.unrouted = unrouted;
+    down.handler = this;
+  }
+
+  // --- deciding ---
+
+  /** Goes on with what routing found. */
+  begin(resolution: Resolution): void {
+    switch (resolution.kind) {
+      case "target":
+        this.enter(resolution.target);
+        return;
+      case "failed":
+        this.refuse(resolution.failure);
+        return;
+      case "wait":
+        if (!this.onWait()) return;
+        this.cancelLookup = resolution.then((next) => {
+          this.cancelLookup = undefined;
+          this.begin(next);
+        });
+    }
+  }
+
+  private enter(target: Target): void {
+    this.target = target;
+    this.call.upstream = target.name;
+    const verdict = target.filters.onRequest(this.call);
+    if (verdict instanceof Promise) {
+      void verdict.then(
+        (answer) => this.decided(answer),
+        (error: unknown) => this.decided(failure("PROTOCOL", `a filter failed: ${String(error)}`)),
+      );
+      return;
+    }
+    this.decided(verdict);
+  }
+
+  private decided(verdict: Failure | undefined): void {
+    if (this.state === "answered" || this.state === "over" || this.target === undefined) return;
+    if (verdict !== undefined) {
+      this.refuse(verdict);
+      return;
+    }
+    const { deadline } = this.call;
+    if (deadline !== undefined) this.deadline = this.services.deadlines.arm(deadline.at, () => this.deadlinePassed());
+    this.attempts = new Attempts(this.target.cluster, this);
+    this.attempts.next();
+  }
+
+  /** Sees to it that a call that waits does not wait for ever, and that not too many do. False where it may not. */
+  onWait(): boolean {
+    if (this.waiting) return true;
+    const { room } = this.services;
+    if (!room.enter()) {
+      this.refuse(failure("QUEUE_FULL", `${room.calls} calls are waiting already, the limit is ${room.limits.calls}`, { unprocessed: true }));
+      return false;
+    }
+    this.waiting = true;
+    this.state = "waiting";
+    this.patience = this.services.deadlines.arm(this.services.loop.now() + room.limits.time, () => this.patienceEnded());
+    return true;
+  }
+
+  private patienceEnded(): void {
+    const seconds = this.services.room.limits.time / 1000;
+    const why = this.target === undefined ? "its name was not found" : this.target.cluster.noneReason().detail;
+    this.refuse(failure("NO_ENDPOINTS", `the call waited ${seconds}s for ${this.call.upstream || "a lookup"}: ${why}`, { unprocessed: true }));
+  }
+
+  private deadlinePassed(): void {
+    const by = this.call.deadline?.by ?? "caller";
+    const ms = Math.round((this.call.deadline?.at ?? 0) - this.call.startedAt);
+    const detail = by === "caller" ? `the caller's deadline of ${ms}ms has passed` : `the timeout of ${ms}ms configured for ${this.call.upstream} has passed`;
+    this.refuse(failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail));
+  }
+
+  // --- forwarding ---
+
+  onConnection(endpoint: Endpoint, connection: Connection): void {
+    this.call.endpoint = endpoint.name;
+    this.call.attempts++;
+    this.stopWaiting();
+    this.state = "forwarding";
+    const forward = new Forward(this, endpoint, connection);
+    this.forward = forward;
+    const endsHere = this.requestEnded && this.held.length === 0 && this.requestTrailers === undefined;
+    forward.open(this.requestHead(), endsHere);
+    if (!endsHere) this.sendHeld(forward);
+  }
+
+  private requestHead(): Head {
+    const { deadline, head, startedAt } = this.call;
+    if (deadline === undefined) return head;
+    const now = this.services.loop.now();
+    // What was used up here is taken off; within the turn in which the head came nothing was.
+    if (now === startedAt && deadline.by === "caller") return head;
+    return withField(this.services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));
+  }
+
+  private sendHeld(forward: Forward): void {
+    const held = this.held;
+    const stream = forward.stream;
+    this.held = [];
+    this.heldOctets = 0;
+    if (stream === undefined) return;
+    const fin = this.requestEnded && this.requestTrailers === undefined;
+    held.forEach((buffer, at) => {
+      this.down.release(stream.sendData(buffer, 0, buffer.length, fin && at === held.length - 1));
+    });
+    if (held.length === 0 && fin) stream.sendData(EMPTY, 0, 0, true);
+    if (this.requestTrailers !== undefined) stream.sendTrailers(this.requestTrailers);
+  }
+
+  onNoEndpoint(what: Failure): void {
+    this.refuse(what);
+  }
+
+  /** An attempt ended without an answer. */
+  attemptFailed(_forward: Forward, what: Failure): void {
+    this.attempts?.done("failure");
+    this.refuse(what);
+  }
+
+  // --- the answer, as the attempt brings it ---
+
+  passInformational(head: Head): void {
+    this.down.sendHead(head, false);
+  }
+
+  passHead(head: Head, end: boolean): void {
+    this.headSent = true;
+    this.down.sendHead(head, end);
+  }
+
+  /** Returns how many octets the caller's side took at once; it reports the rest to `onSent`. */
+  passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
+    this.call.bytesSent += end - start;
+    this.target?.series.sent(end - start);
+    return this.down.sendData(buffer, start, end, fin);
+  }
+
+  passTrailers(head: Head): void {
+    this.down.sendTrailers(head);
+  }
+
+  /** Octets of the request that had been queued have gone to the upstream. */
+  requestTaken(octets: number): void {
+    this.down.release(octets);
+  }
+
+  /** The attempt's answer is complete. */
+  answered(outcome: Outcome): void {
+    this.attempts?.done(outcome.reason === undefined ? "ok" : "failure");
+    this.finish(outcome);
+  }
+
+  /** The upstream reads no more of a request that it has answered. */
+  upstreamGone(): void {
+    this.forward = undefined;
+    this.down.resetWhenSent(ErrorCode.NO_ERROR);
+  }
+
+  // --- what the caller says ---
+
+  onInformational(): void {}
+  onHead(): void {}
+
+  onData(buffer: Buffer, start: number, end: number, fin: boolean): void {
+    const octets = end - start;
+    this.call.bytesReceived += octets;
+    this.target?.series.received(octets);
+    if (fin) this.requestEnded = true;
+    const stream = this.forward?.stream;
+    if (stream !== undefined) this.down.release(stream.sendData(buffer, start, end, fin));
+    else if (this.state === "answered" || this.state === "over") this.down.release(octets);
+    else this.hold(buffer, start, end);
+  }
+
+  private hold(buffer: Buffer, start: number, end: number): void {
+    if (start === end || !this.onWait()) return;
+    if (!this.services.room.hold(end - start)) {
+      this.refuse(failure("QUEUE_FULL", `requests that wait hold ${this.services.room.limits.octets} octets already`, { unprocessed: true }));
+      return;
+    }
+    this.heldOctets += end - start;
+    this.held.push(Buffer.from(buffer.subarray(start, end)));
+  }
+
+  onTrailers(head: Head): void {
+    this.requestEnded = true;
+    const stream = this.forward?.stream;
+    if (stream !== undefined) stream.sendTrailers(head);
+    else this.requestTrailers = head;
+  }
+
+  onSent(octets: number): void {
+    this.forward?.answerTaken(octets);
+  }
+
+  onAbort(abort: StreamAbort): void {
+    const code = abort.kind === "reset" && abort.code !== ErrorCode.NO_ERROR ? abort.code : ErrorCode.CANCEL;
+    this.attempts?.stop();
+    this.forward?.cancel(code);
+    this.finish({ status: Status.CANCELLED, reason: undefined, origin: this.call.direction === "outbound" ? "app" : "peer", detail: abort.kind });
+    this.state = "over";
+  }
+
+  // --- the end ---
+
+  /** Answers the call with a failure of our own. */
+  refuse(what: Failure): void {
+    if (this.state === "answered" || this.state === "over") return;
+    this.attempts?.stop();
+    this.forward?.cancel(ErrorCode.CANCEL);
+    this.forward = undefined;
+    for (const buffer of this.held) this.down.release(buffer.length);
+    this.services.reply.send(this.down, what, this.call.grpc, this.headSent);
+    this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
+  }
+
+  /** Refuses the call in the protocol's own way, for callers that can tell it from an answer. */
+  refuseStream(code: ErrorCode, what: Failure): void {
+    this.down.reset(code);
+    this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.detail });
+    this.state = "over";
+  }
+
+  private finish(outcome: Outcome): void {
+    if (this.state === "answered" || this.state === "over") return;
+    this.state = "answered";
+    this.cancelLookup?.();
+    this.stopWaiting();
+    this.held = [];
+    if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
+    (this.target ?? this.unrouted).filters.onFinish(this.call, outcome, this.services.loop.now());
+  }
+
+  private stopWaiting(): void {
+    if (!this.waiting) return;
+    this.waiting = false;
+    if (this.patience !== undefined) this.services.deadlines.disarm(this.patience);
+    this.services.room.leave(this.heldOctets);
+    this.heldOctets = 0;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

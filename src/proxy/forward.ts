@@ -1,0 +1,140 @@
+import type { Endpoint } from "../cluster/endpoint.ts";
+import { type Failure, failure } from "../http/call.ts";
+import { isGrpc, parseStatus, statusOfHttp, statusOfReset } from "../http/grpc.ts";
+import type { Head } from "../http/headers.ts";
+import { type Reason, Status, reasons } from "../http/reason.ts";
+import type { Connection } from "../http2/connection.ts";
+import { ErrorCode, errorCodeName } from "../http2/errors.ts";
+import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
+import type { Exchange } from "./exchange.ts";
+
+/**
+ * One attempt at a call, from the moment that its endpoint has a connection: sends the head, passes the answer on as it
+ * comes, and says how it ended. The request's body comes from the exchange.
+ *
+ * Invariants: octets of the answer are released to the upstream when the caller's side has taken them, and not before;
+ * the exchange hears of the end of the attempt exactly once, after which this object tells it nothing any more.
+ */
+export class Forward implements StreamHandler {
+  private readonly exchange: Exchange;
+  readonly endpoint: Endpoint;
+  private readonly connection: Connection;
+  stream: Stream | undefined = undefined;
+  private state: "waiting" | "answering" | "ended" = "waiting";
+  private httpStatus = "";
+
+  constructor(exchange: Exchange, endpoint: Endpoint, connection: Connection) {
+    this.exchange = exchange;
+    this.endpoint = endpoint;
+    this.connection = connection;
+  }
+
+  /** The caller has seen a part of the answer: from here on no other attempt can take this one's place. */
+  get committed(): boolean {
+    return this.state !== "waiting";
+  }
+
+  /** Sends the request's head. */
+  open(head: Head, end: boolean): void {
+    this.stream = this.connection.openStream(head, end, this);
+  }
+
+  /** Stops the attempt: nobody waits for its answer any more. */
+  cancel(code: ErrorCode): void {
+    this.state = "ended";
+    this.stream?.reset(code);
+  }
+
+  // --- what the upstream says ---
+
+  onInformational(head: Head): void {
+    if (this.state === "waiting") this.exchange.passInformational(head);
+  }
+
+  onHead(head: Head, end: boolean): void {
+    if (this.state !== "waiting") return;
+    const { grpc } = this.exchange.call;
+    const status = head.get(":status") ?? "";
+    this.httpStatus = status;
+    if (grpc && (status !== "200" || !isGrpc(head.get("content-type")))) {
+      this.stream?.reset(ErrorCode.CANCEL);
+      const type = head.get("content-type") ?? "no content-type";
+      this.fail(failure("NOT_GRPC", `the answer was HTTP ${status} with ${type}`, { status: statusOfHttp(Number(status)) }));
+      return;
+    }
+    this.state = "answering";
+    this.exchange.passHead(this.filtered(head), end);
+    if (end) this.finish(head);
+  }
+
+  onData(buffer: Buffer, start: number, end: number, fin: boolean): void {
+    if (this.state !== "answering") {
+      this.stream?.release(end - start);
+      return;
+    }
+    this.stream?.release(this.exchange.passData(buffer, start, end, fin));
+    if (fin) this.finish(undefined);
+  }
+
+  onTrailers(head: Head): void {
+    if (this.state !== "answering") return;
+    this.exchange.passTrailers(this.filtered(head));
+    this.finish(head);
+  }
+
+  onSent(octets: number): void {
+    this.exchange.requestTaken(octets);
+  }
+
+  onAbort(abort: StreamAbort): void {
+    if (this.state === "ended") {
+      // The answer was complete before the request was: the upstream wants no more of it (RFC 9113 §8.1).
+      this.exchange.upstreamGone();
+      return;
+    }
+    this.fail(this.failureOf(abort));
+  }
+
+  /** Octets of the answer that had been queued have gone to the caller. */
+  answerTaken(octets: number): void {
+    this.stream?.release(octets);
+  }
+
+  private finish(head: Head | undefined): void {
+    this.state = "ended";
+    const { call } = this.exchange;
+    const status = call.grpc ? parseStatus(head?.get("grpc-status")) : this.httpStatus < "500" ? Status.OK : Status.UNKNOWN;
+    const reason = this.connection.peer.sidecar ? asReason(head?.get("outrigger-reason")) : undefined;
+    this.exchange.answered({ status, reason, origin: reason === undefined ? "app" : "peer", detail: undefined });
+  }
+
+  private fail(what: Failure): void {
+    this.state = "ended";
+    this.exchange.attemptFailed(this, what);
+  }
+
+  /** Our own fields, when they come from somebody who is not one of us, are nobody's. */
+  private filtered(head: Head): Head {
+    const { edits } = this.exchange.services;
+    return this.connection.peer.sidecar ? edits.consumed.apply(head) : edits.foreign.apply(head);
+  }
+
+  private failureOf(abort: StreamAbort): Failure {
+    switch (abort.kind) {
+      case "unprocessed":
+        return failure("GOAWAY_UNPROCESSED", "", { unprocessed: true });
+      case "lost":
+        return failure("UPSTREAM_LOST", `the connection to ${this.endpoint.name} was lost during the call: ${abort.reason}`);
+      case "violation":
+        if (abort.code === ErrorCode.ENHANCE_YOUR_CALM) return failure("HEADERS_TOO_LARGE", `the answer's ${abort.reason}`);
+        return failure("PROTOCOL", `${this.endpoint.name} broke the protocol: ${abort.reason}`);
+      case "reset":
+        if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });
+        return { ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }), log: errorCodeName(abort.code) };
+    }
+  }
+}
+
+function asReason(text: string | undefined): Reason | undefined {
+  return text !== undefined && Object.hasOwn(reasons, text) ? (text as Reason) : undefined;
+}

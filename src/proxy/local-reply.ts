@@ -1,0 +1,72 @@
+import type { Failure } from "../http/call.ts";
+import { encodeMessage, httpOfStatus } from "../http/grpc.ts";
+import type { Head, HeaderTable } from "../http/headers.ts";
+import { type Direction, reasons } from "../http/reason.ts";
+import { ErrorCode } from "../http2/errors.ts";
+import type { Stream } from "../http2/stream.ts";
+
+/** How answers that the proxy makes itself are written. */
+export class LocalReply {
+  private readonly table: HeaderTable;
+  private readonly source: string;
+  /** The caller may read names, limits and addresses; a stranger reads the reason's fixed sentence. */
+  private readonly trusted: boolean;
+  private readonly inbound: boolean;
+
+  constructor(table: HeaderTable, identity: string, direction: Direction) {
+    this.table = table;
+    this.source = `${identity}/${direction}`;
+    this.trusted = direction === "outbound";
+    this.inbound = direction === "inbound";
+  }
+
+  /**
+   * Ends `stream` with a failure: Trailers-Only where nothing was sent yet, trailers where a gRPC head was, and a reset where
+   * the caller would otherwise take a cut answer for a whole one. A caller that still sends is told to stop (RFC 9113 §8.1).
+   */
+  send(stream: Stream, failure: Failure, grpc: boolean, headSent: boolean): void {
+    if (headSent && !grpc) {
+      stream.reset(ErrorCode.INTERNAL_ERROR);
+      return;
+    }
+    if (headSent) stream.sendTrailers(this.table.head(this.status(failure)));
+    else if (grpc) stream.sendHead(this.trailersOnly(failure), true);
+    else this.sendHttp(stream, failure);
+    if (stream.canReceive) stream.resetWhenSent(ErrorCode.NO_ERROR);
+  }
+
+  private trailersOnly(failure: Failure): Head {
+    return this.table.head([[":status", "200"], ["content-type", "application/grpc"], ...this.status(failure)]);
+  }
+
+  private status(failure: Failure): [string, string][] {
+    const pairs: [string, string][] = [
+      ["grpc-status", String(failure.status)],
+      ["grpc-message", encodeMessage(this.text(failure))],
+      ...this.marks(failure),
+    ];
+    return pairs;
+  }
+
+  private sendHttp(stream: Stream, failure: Failure): void {
+    const body = Buffer.from(`${failure.reason}: ${this.text(failure)}\n`, "utf8");
+    const status = String(httpOfStatus(failure.status));
+    const head: [string, string][] = [[":status", status], ["content-type", "text/plain; charset=utf-8"], ["content-length", String(body.length)]];
+    stream.sendHead(this.table.head([...head, ...this.marks(failure)]), false);
+    stream.sendData(body, 0, body.length, true);
+  }
+
+  private marks(failure: Failure): [string, string][] {
+    const marks: [string, string][] = [
+      ["outrigger-reason", failure.reason],
+      ["outrigger-source", this.source],
+    ];
+    if (failure.unprocessed && this.inbound) marks.push(["outrigger-unprocessed", "1"]);
+    return marks;
+  }
+
+  private text(failure: Failure): string {
+    const fixed = reasons[failure.reason].text;
+    return this.trusted && failure.detail !== "" ? failure.detail : fixed;
+  }
+}

@@ -1,0 +1,58 @@
+import { type Call, failure } from "../http/call.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Resolution, Target } from "./target.ts";
+
+/** What of the configuration an outbound call needs; asked for each call, so that a change holds from the next one on. */
+export interface OutboundRules {
+  readonly routes: RouteTable;
+  /** A declared upstream. */
+  target(name: string): Target | undefined;
+  /** A name that nobody declared but that may be looked up. */
+  lookup(name: string): Resolution;
+}
+
+/**
+ * The application's own calls on their way out: accept, route by `:authority`, and let the exchange do the rest.
+ * `fixed`: the upstream of a listener of its own, whatever the `:authority` says.
+ */
+export class Outbound extends Acceptor {
+  private readonly rules: () => OutboundRules;
+  private readonly fixed: string | undefined;
+
+  constructor(options: AcceptorOptions, rules: () => OutboundRules, fixed?: string) {
+    super(options);
+    this.rules = rules;
+    this.fixed = fixed;
+  }
+
+  protected override onCall(exchange: Exchange): void {
+    exchange.begin(this.resolve(exchange.call));
+  }
+
+  private resolve(call: Call): Resolution {
+    const rules = this.rules();
+    if (this.fixed !== undefined) return declared(rules, this.fixed);
+    const route = rules.routes.match(call.head);
+    switch (route.kind) {
+      case "upstream":
+        return declared(rules, route.name);
+      case "lookup":
+        return rules.lookup(route.name);
+      case "none":
+        return failed("NO_ROUTE", `no upstream is called ${route.authority}, and it may not be looked up`);
+      case "bad":
+        return failed("BAD_AUTHORITY", `the :authority is malformed: ${route.why}`);
+    }
+  }
+}
+
+function declared(rules: OutboundRules, name: string): Resolution {
+  const target = rules.target(name);
+  return target === undefined ? failed("NO_ROUTE", `the upstream ${name} is no longer configured`) : { kind: "target", target };
+}
+
+function failed(reason: "NO_ROUTE" | "BAD_AUTHORITY", detail: string): Resolution {
+  return { kind: "failed", failure: failure(reason, detail) };
+}

@@ -1,0 +1,22 @@
+import type { Deadlines } from "../core/deadlines.ts";
+import type { HeadFilter } from "../http/head-edit.ts";
+import type { HeaderTable } from "../http/headers.ts";
+import type { FlushLoop } from "../http2/flush-loop.ts";
+import type { LocalReply } from "./local-reply.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+/** What every exchange of one direction shares. */
+export interface ExchangeServices {
+  readonly loop: FlushLoop;
+  readonly headers: HeaderTable;
+  readonly deadlines: Deadlines;
+  readonly room: WaitingRoom;
+  readonly reply: LocalReply;
+  /** Edits of heads, each remembered by header list. */
+  readonly edits: {
+    /** Removes every `outrigger-*` field: what applications and strangers say in our name. */
+    readonly foreign: HeadFilter;
+    /** Removes what one sidecar tells another and no application needs. */
+    readonly consumed: HeadFilter;
+  };
+}

@@ -1,0 +1,25 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import type { FilterChain } from "../filters/chain.ts";
+import type { Failure } from "../http/call.ts";
+import type { UpstreamSeries } from "../observability/metrics.ts";
+
+/** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
+export interface Target {
+  readonly name: string;
+  readonly cluster: Cluster;
+  readonly filters: FilterChain;
+  readonly series: UpstreamSeries;
+}
+
+/** What becomes of a call: it has a target, it fails, or it waits for one of the two. */
+export type Resolution =
+  | { readonly kind: "target"; readonly target: Target }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  /** `then` is called once with another answer, unless `cancel` was called before. */
+  | { readonly kind: "wait"; readonly then: (next: (resolution: Resolution) => void) => () => void };
+
+/** Answers to what has no target; their calls are counted under no upstream's name. */
+export interface Unrouted {
+  readonly filters: FilterChain;
+  readonly series: UpstreamSeries;
+}
