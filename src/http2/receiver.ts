@@ -296,7 +296,7 @@ export class Receiver implements FrameSink {
     const stream = this.host.streams.get(id);
     if (stream !== undefined) this.violation(stream, code, reason);
     else if (this.host.isIdle(id)) throw new ConnectionError(code, reason);
-    else this.onClosedStream(id);
+    else this.onClosedStream(id, code);
   }
 
   private violation(stream: Stream, code: ErrorCode, reason: string): void {
@@ -305,10 +305,10 @@ export class Receiver implements FrameSink {
   }
 
   /** A frame on a stream that is over: ignored where we ended it, else the peer is told (RFC 9113 §5.1). */
-  private onClosedStream(id: number): void {
+  private onClosedStream(id: number, code: ErrorCode = ErrorCode.STREAM_CLOSED): void {
     if (this.host.role === "client" || this.host.wasReset(id)) return;
     this.spend("streamErrors");
-    this.host.refuseClosed(id, ErrorCode.STREAM_CLOSED);
+    this.host.refuseClosed(id, code);
   }
 
   private spend(name: Parameters<Budgets["spend"]>[0]): void {
