@@ -1,24 +1,20 @@
 import type { Clock, Timer } from "../../src/core/clock.ts";
 
-interface Armed {
-  readonly at: number;
+interface Pending {
+  readonly due: number;
+  readonly order: number;
   readonly task: () => void;
 }
 
-/** A clock that stands still until it is told to move. */
-export class ManualClock implements Clock {
+/** A clock that a test moves by hand. Wall-clock time starts at `epoch` and moves along. */
+export class FakeClock implements Clock {
   private time = 0;
-  private offset: number;
-  private readonly timers = new Set<Armed>();
+  private made = 0;
+  private readonly timers = new Set<Pending>();
+  private readonly epoch: number;
 
-  /** `wall`: what the wall clock says at the beginning, in milliseconds since the Unix epoch. */
-  constructor(wall = Date.UTC(2030, 0, 1)) {
-    this.offset = wall;
-  }
-
-  /** How many timers are pending. */
-  get armed(): number {
-    return this.timers.size;
+  constructor(epoch = Date.UTC(2030, 0, 1)) {
+    this.epoch = epoch;
   }
 
   now(): number {
@@ -26,36 +22,61 @@ export class ManualClock implements Clock {
   }
 
   wall(): number {
-    return this.time + this.offset;
+    return this.epoch + this.time;
   }
 
   setTimer(ms: number, task: () => void): Timer {
-    const timer = { at: this.time + Math.max(0, ms), task };
+    const timer: Pending = { due: this.time + Math.max(0, ms), order: this.made++, task };
     this.timers.add(timer);
-    return { cancel: () => this.timers.delete(timer) };
+    return { cancel: () => void this.timers.delete(timer) };
   }
 
-  /** Moves on by `ms`, running what is due in its order; what that arms and is due runs too. */
+  /** Timers that are armed: a leak where a test is over. */
+  get pending(): number {
+    return this.timers.size;
+  }
+
+  /** Milliseconds until the next timer runs, or undefined where there is none. */
+  get untilNext(): number | undefined {
+    const next = this.first(Number.POSITIVE_INFINITY);
+    return next === undefined ? undefined : next.due - this.time;
+  }
+
+  /** Moves on, running timers in their order, those that they arm included; each sees the time that it was due. */
   advance(ms: number): void {
     const end = this.time + ms;
-    for (let next = this.due(end); next !== undefined; next = this.due(end)) {
-      this.timers.delete(next);
-      this.time = Math.max(this.time, next.at);
-      next.task();
+    for (let timer = this.first(end); timer !== undefined; timer = this.first(end)) {
+      this.timers.delete(timer);
+      this.time = Math.max(this.time, timer.due);
+      timer.task();
     }
     this.time = end;
   }
 
-  /** Sets the wall clock forward or back without letting time pass, as an administrator or NTP does. */
-  setWall(wall: number): void {
-    this.offset = wall - this.time;
+  /** The same, with all that is waiting in promises and the event loop done before the first timer and after each. */
+  async pass(ms: number): Promise<void> {
+    const end = this.time + ms;
+    await settled();
+    for (let timer = this.first(end); timer !== undefined; timer = this.first(end)) {
+      this.advance(timer.due - this.time);
+      await settled();
+    }
+    this.advance(end - this.time);
+    await settled();
   }
 
-  private due(end: number): Armed | undefined {
-    let first: Armed | undefined;
+  private first(end: number): Pending | undefined {
+    let found: Pending | undefined;
     for (const timer of this.timers) {
-      if (timer.at <= end && (first === undefined || timer.at < first.at)) first = timer;
+      if (timer.due > end) continue;
+      if (found === undefined || timer.due < found.due || (timer.due === found.due && timer.order < found.order))
+        found = timer;
     }
-    return first;
+    return found;
   }
+}
+
+/** Lets promises, callbacks and flushes that are due run, a few turns of the event loop deep. */
+export async function settled(turns = 4): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

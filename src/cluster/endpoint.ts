@@ -1,0 +1,167 @@
+import { type Address, formatAddress } from "../core/address.ts";
+import { Backoff } from "../core/backoff.ts";
+import type { Timer } from "../core/clock.ts";
+import type { EndpointSpec } from "../discovery/source.ts";
+import type { ConnectFailure } from "../net/connector.ts";
+import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
+
+export type EndpointState =
+  | { readonly kind: "up" }
+  /** Connecting failed: not picked until a connection stands again. */
+  | {
+      readonly kind: "unreachable";
+      readonly failure: ConnectFailure;
+      /** Milliseconds since the Unix epoch of the first failure in a row. */
+      readonly since: number;
+      /** Milliseconds of the clock of the last one. */
+      readonly failedAt: number;
+    }
+  /** No longer in the service: its last streams are ending. */
+  | { readonly kind: "leaving" };
+
+/** How an attempt at a call went, as far as it says something of the endpoint. A caller's cancel says nothing. */
+export type AttemptOutcome = "ok" | "failure" | "cancelled";
+
+export interface EndpointOptions {
+  readonly pool: PoolOptions;
+  /** Milliseconds at most between two tries to reach an endpoint that is out. */
+  readonly probeCap: number;
+}
+
+/** Who is told about an endpoint: its cluster. */
+export interface EndpointHost {
+  /** It went out or came back. */
+  reachabilityChanged(endpoint: Endpoint): void;
+  /** It left, and the last of its connections is gone. */
+  left(endpoint: Endpoint): void;
+}
+
+/** Milliseconds that an endpoint is left alone after a failure, at least. */
+const PROBE_FLOOR = 100;
+/** Milliseconds after a failure from which on a call that finds no other endpoint tries this one again. */
+const ON_DEMAND = 1000;
+
+/**
+ * One instance of a service: what is known of it, its load, its health, its connections.
+ *
+ * An endpoint is out as soon as connecting to it fails, and tried again with growing pauses, with or without calls. What
+ * discovery says of it is a hint, what connecting says is the truth.
+ */
+export class Endpoint implements PoolWatcher {
+  // --- immutable ---
+  readonly id: string;
+  readonly address: Address;
+  /** The address as people write it. */
+  readonly label: string;
+  readonly pool: ConnectionPool;
+  private readonly services: PoolServices;
+  private readonly host: EndpointHost;
+  private readonly backoff: Backoff;
+
+  // --- what discovery says ---
+  private known: EndpointSpec;
+  weight: number;
+
+  // --- what calls say ---
+  /** Attempts under way. */
+  inFlight = 0;
+  /** Attempts ever. */
+  selected = 0;
+  failures = 0;
+
+  // --- health ---
+  state: EndpointState = { kind: "up" };
+  /** The last failure to connect, kept after it is over. `at`: milliseconds since the Unix epoch. */
+  lastError: { readonly message: string; readonly at: number } | undefined = undefined;
+  private probeTimer: Timer | undefined = undefined;
+
+  constructor(spec: EndpointSpec, services: PoolServices, options: EndpointOptions, host: EndpointHost) {
+    this.id = spec.id;
+    this.address = spec.address;
+    this.label = formatAddress(spec.address);
+    this.known = spec;
+    this.weight = spec.weight;
+    this.services = services;
+    this.host = host;
+    this.pool = new ConnectionPool(spec.address, services, options.pool, this);
+    this.backoff = new Backoff({ base: PROBE_FLOOR, cap: options.probeCap - PROBE_FLOOR, random: services.random });
+  }
+
+  get spec(): EndpointSpec {
+    return this.known;
+  }
+
+  get zone(): string | undefined {
+    return this.known.zone;
+  }
+
+  get meta(): Readonly<Record<string, string>> {
+    return this.known.meta;
+  }
+
+  /** Takes a new spec of the same instance: weight, zone and meta may differ, the address may not. */
+  update(spec: EndpointSpec): void {
+    this.known = spec;
+    this.weight = spec.weight;
+  }
+
+  /** An attempt goes to this endpoint. */
+  started(): void {
+    this.inFlight++;
+    this.selected++;
+  }
+
+  /** The attempt is over; once for each `started`. */
+  done(outcome: AttemptOutcome): void {
+    this.inFlight--;
+    if (outcome === "failure") this.failures++;
+  }
+
+  /**
+   * A call found no other endpoint. Where this one was left alone for long enough it is tried now. True where the call may
+   * wait for what comes of it: the last answer was a refusal, so the next one will not keep it waiting.
+   */
+  tryNow(now: number): boolean {
+    const { state, pool } = this;
+    if (state.kind !== "unreachable") return false;
+    if (!pool.connecting && now - state.failedAt < ON_DEMAND) return false;
+    pool.probe();
+    return state.failure.reason === "CONNECT_REFUSED";
+  }
+
+  /** It is no longer in the service: no more calls, connections end with their last stream. */
+  leave(): void {
+    this.state = { kind: "leaving" };
+    this.probeTimer?.cancel();
+    this.pool.drain("the endpoint left the service");
+  }
+
+  onReachable(): void {
+    if (this.state.kind !== "unreachable") return;
+    const seconds = Math.round((this.services.clock.wall() - this.state.since) / 1000);
+    this.state = { kind: "up" };
+    this.probeTimer?.cancel();
+    this.backoff.reset();
+    this.services.log.info({ endpoint: this.label }, `${this.label} can be reached again after ${seconds} s`);
+    this.host.reachabilityChanged(this);
+  }
+
+  onUnreachable(failure: ConnectFailure): void {
+    if (this.state.kind === "leaving") return;
+    const { clock, log } = this.services;
+    const wall = clock.wall();
+    const since = this.state.kind === "unreachable" ? this.state.since : wall;
+    const news = this.state.kind === "up";
+    this.lastError = { message: failure.message, at: wall };
+    this.state = { kind: "unreachable", failure, since, failedAt: clock.now() };
+    this.probeTimer?.cancel();
+    this.probeTimer = clock.setTimer(PROBE_FLOOR + this.backoff.next(), () => this.pool.probe());
+    if (!news) return;
+    log.warn({ endpoint: this.label, reason: failure.reason }, failure.message);
+    this.host.reachabilityChanged(this);
+  }
+
+  onDrained(): void {
+    this.host.left(this);
+  }
+}

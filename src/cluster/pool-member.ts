@@ -1,0 +1,133 @@
+import { type Address, formatAddress } from "../core/address.ts";
+import type { CloseCause, Connection, ConnectionHandler } from "../http2/connection.ts";
+import { ErrorCode } from "../http2/errors.ts";
+import type { Stream } from "../http2/stream.ts";
+import type { ConnectFailure } from "../net/connector.ts";
+import type { Connect, Connecting } from "./connect.ts";
+
+/** How far a connection of a pool has come. */
+export type MemberState =
+  | { readonly kind: "dialling"; readonly cancel: () => void }
+  /** The transport stands; whether HTTP/2 is spoken there is not known before the peer's SETTINGS. */
+  | { readonly kind: "new"; readonly connection: Connection }
+  | { readonly kind: "open"; readonly connection: Connection }
+  /** No more streams; ends with its last one. */
+  | { readonly kind: "draining"; readonly connection: Connection }
+  | { readonly kind: "gone" };
+
+/** What a member tells its pool. `state` has changed before. */
+export interface PoolMemberHost {
+  /** "new": there is a transport. */
+  connected(member: PoolMember, connection: Connection): void;
+  /** "open": the peer's SETTINGS came. */
+  proven(member: PoolMember, connection: Connection): void;
+  /** An open connection may have room again. */
+  capacity(): void;
+  /** "draining": the peer takes no more streams. */
+  retired(member: PoolMember, connection: Connection): void;
+  /** "gone" before it was open. */
+  failed(member: PoolMember, failure: ConnectFailure): void;
+  /** "gone" after it was open. */
+  ended(member: PoolMember, connection: Connection): void;
+  /** A fault of our own. */
+  fault(error: unknown): void;
+}
+
+/** One connection of a pool, from the dial to its end. `state` changes here only. */
+export class PoolMember implements ConnectionHandler, Connecting {
+  private readonly address: Address;
+  private readonly pool: PoolMemberHost;
+  state: MemberState = { kind: "gone" };
+  /** Milliseconds of the clock when the dial began. */
+  readonly since: number;
+  /** Looks in a row that found no stream on it: see the pool's sweep. */
+  idleLooks = 0;
+
+  constructor(address: Address, connect: Connect, pool: PoolMemberHost, now: number) {
+    this.address = address;
+    this.pool = pool;
+    this.since = now;
+    this.state = { kind: "dialling", cancel: connect(address, this, this) };
+  }
+
+  get connection(): Connection | undefined {
+    return "connection" in this.state ? this.state.connection : undefined;
+  }
+
+  /** Takes no more streams, and ends with its last one; a dial is given up. */
+  retire(reason: string): void {
+    const { state } = this;
+    if (state.kind === "dialling") {
+      this.state = { kind: "gone" };
+      state.cancel();
+    } else if (state.kind === "new" || state.kind === "open") {
+      this.state = { kind: "draining", connection: state.connection };
+      state.connection.shutdown(reason);
+    }
+  }
+
+  /** Ends now. */
+  end(reason: string): void {
+    const { connection } = this;
+    this.retire(reason);
+    connection?.close(reason);
+  }
+
+  // --- what the dial tells ---
+
+  onConnected(connection: Connection): void {
+    this.state = { kind: "new", connection };
+    this.pool.connected(this, connection);
+  }
+
+  onFailed(failure: ConnectFailure): void {
+    this.state = { kind: "gone" };
+    this.pool.failed(this, failure);
+  }
+
+  // --- what the connection tells ---
+
+  onStream(stream: Stream): void {
+    stream.reset(ErrorCode.REFUSED_STREAM);
+  }
+
+  onCapacity(): void {
+    const { state } = this;
+    if (state.kind === "open") {
+      this.pool.capacity();
+    } else if (state.kind === "new" && state.connection.bytesReceived > 0 && !state.connection.draining) {
+      // The first thing that a peer may say is SETTINGS (RFC 9113 §3.4), so whoever said something has sent them.
+      this.state = { kind: "open", connection: state.connection };
+      this.pool.proven(this, state.connection);
+    }
+  }
+
+  onGoaway(): void {
+    const { state } = this;
+    if (state.kind !== "open") return;
+    this.state = { kind: "draining", connection: state.connection };
+    this.pool.retired(this, state.connection);
+  }
+
+  onClose(cause: CloseCause): void {
+    const { state } = this;
+    this.state = { kind: "gone" };
+    if (state.kind === "new") this.pool.failed(this, this.unspoken(cause));
+    else if (state.kind === "open" || state.kind === "draining") this.pool.ended(this, state.connection);
+  }
+
+  onFault(error: unknown): void {
+    this.pool.fault(error);
+  }
+
+  private unspoken(cause: CloseCause): ConnectFailure {
+    const why = cause.reason === "" ? cause.kind : cause.reason;
+    return {
+      kind: "failed",
+      reason: "CONNECT_FAILED",
+      message:
+        `${formatAddress(this.address)} took the connection and ended it before HTTP/2 began (${why}): ` +
+        "maybe it speaks another protocol, expects TLS, or is a proxy with nothing behind it",
+    };
+  }
+}

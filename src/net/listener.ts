@@ -1,0 +1,124 @@
+import { chmodSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { type Address, formatAddress } from "../core/address.ts";
+import { explainBind } from "./bind-error.ts";
+import { clearStaleSocket } from "./stale-socket.ts";
+
+export interface ListenerOptions {
+  /** Connections at once; one more is closed at once. 10,000 by default. */
+  readonly maxConnections?: number;
+}
+
+/** Who takes the connections of a listener. */
+export interface ListenerHandler {
+  /** A connection. The handler listens to its events, "error" included, before it returns. `peer` is for logs. */
+  onConnection(socket: Socket, peer: string): void;
+  /** A connection was closed at once because `maxConnections` are open. */
+  onRefused(): void;
+  /** A connection could not be taken: mostly because this process has too many open files. */
+  onError(error: Error): void;
+}
+
+/** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
+const DEFAULT_MAX_CONNECTIONS = 10_000;
+/** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
+const BACKLOG = 4096;
+
+/** A bound address that takes connections. */
+export class Listener {
+  /** The address that was bound; of port 0 the one that the system chose. */
+  readonly address: Address;
+  readonly maxConnections: number;
+  private readonly server: Server;
+  private readonly sockets = new Set<Socket>();
+  private readonly ended: Promise<void>;
+  accepted = 0;
+  refused = 0;
+
+  /** Binds an address. Rejects with a BindError. */
+  static async bind(address: Address, options: ListenerOptions, handler: ListenerHandler): Promise<Listener> {
+    // A socket is paused until its handler listens to it, and its read side ends by itself: a peer that has said all may still read.
+    const server = createServer({ noDelay: true, allowHalfOpen: false });
+    try {
+      if (address.kind === "unix") await clearStaleSocket(address);
+      await listening(server, address);
+    } catch (error) {
+      server.close();
+      throw await explainBind(address, error);
+    }
+    return new Listener(server, boundAddress(server, address), options, handler);
+  }
+
+  private constructor(server: Server, address: Address, options: ListenerOptions, handler: ListenerHandler) {
+    this.server = server;
+    this.address = address;
+    this.maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
+    server.maxConnections = this.maxConnections;
+    this.ended = new Promise((resolve) => server.once("close", resolve));
+    server.on("connection", (socket) => this.take(socket, handler));
+    server.on("drop", () => {
+      this.refused++;
+      handler.onRefused();
+    });
+    server.on("error", (error) => handler.onError(error));
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.sockets.size;
+  }
+
+  /** Takes no more connections; those that are open stay. The address is free at once. Idempotent. */
+  stopAccepting(): void {
+    if (this.server.listening) this.server.close();
+  }
+
+  /** Stops accepting and destroys every connection that is left; resolves when all are gone. */
+  async close(): Promise<void> {
+    this.stopAccepting();
+    for (const socket of this.sockets) socket.destroy();
+    await this.ended;
+  }
+
+  private take(socket: Socket, handler: ListenerHandler): void {
+    this.accepted++;
+    this.sockets.add(socket);
+    socket.once("close", () => this.sockets.delete(socket));
+    handler.onConnection(socket, peerOf(socket, this.address));
+  }
+}
+
+function listening(server: Server, address: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.once("listening", () => {
+      server.off("error", reject);
+      resolve();
+    });
+    if (address.kind === "unix") {
+      server.listen({ path: address.path, backlog: BACKLOG });
+      // The socket is there when `listen` returns, and nobody has been let in yet.
+      if (server.listening) chmodSync(address.path, address.mode);
+    } else {
+      // Without a host: every address of both families, or of IPv4 where the machine has no IPv6.
+      server.listen({ port: address.port, backlog: BACKLOG, ...(address.host === "" ? {} : { host: address.host }) });
+    }
+  });
+}
+
+function boundAddress(server: Server, asked: Address): Address {
+  const bound = server.address();
+  if (asked.kind === "unix" || bound === null || typeof bound === "string") return asked;
+  return { ...asked, port: bound.port };
+}
+
+/** Who is at the other end, in the form in which people write addresses. */
+function peerOf(socket: Socket, listener: Address): string {
+  if (listener.kind === "unix") return "unix";
+  const host = socket.remoteAddress;
+  // The peer may be gone before it is asked for.
+  if (host === undefined) return "unknown";
+  // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+  const plain = host.startsWith("::ffff:") && host.includes(".") ? host.slice("::ffff:".length) : host;
+  return formatAddress({ kind: "tcp", host: plain, port: socket.remotePort ?? 0 });
+}
