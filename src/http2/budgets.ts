@@ -29,10 +29,4 @@ export class Budgets {
     }
     state.tokens -= 1;
   }
-
-  /** Gives tokens back for work that justified the peer's frames; never above the burst. */
-  earn(name: BudgetName, tokens: number): void {
-    const state = this.left.get(name);
-    if (state !== undefined) state.tokens = Math.min(this.limits[name].burst, state.tokens + tokens);
-  }
 }

@@ -50,11 +50,11 @@ export const defaultLimits: Http2Limits = {
     // A caller that gives up often is legitimate: its cancels cost what a call costs. Far above Node's 1000 and 33/s.
     resets: { burst: 5000, rate: 1000 },
     settings: { burst: 50, rate: 5 },
-    // grpc clients with eager keepalive and BDP probing send some a second.
+    // Keepalive. A PING after DATA that we sent, as bandwidth estimation has it, is not counted.
     pings: { burst: 200, rate: 20 },
     emptyData: { burst: 500, rate: 50 },
     priorities: { burst: 2000, rate: 200 },
-    // A reader that acknowledges every small frame is lawful; each DATA frame that we send earns it two more.
+    // Beyond the two for each DATA frame that we sent, which are lawful however small the frame.
     windowUpdates: { burst: 10_000, rate: 2000 },
     streamErrors: { burst: 200, rate: 20 },
     unknownFrames: { burst: 200, rate: 20 },

@@ -57,6 +57,9 @@ export class Receiver implements FrameSink {
   /** The stream of the DATA frame that is being read; undefined where its octets are dropped. */
   private dataStream: Stream | undefined = undefined;
   private dataEnds = false;
+  /** How many DATA frames had been sent to the peer when its last PING came, and how many of its WINDOW_UPDATEs came. */
+  private sentAtPing = 0;
+  private windowUpdates = 0;
 
   constructor(host: ReceiverHost, sender: Sender, limits: Http2Limits, loop: FlushLoop, headers: HeaderTable) {
     this.host = host;
@@ -257,7 +260,9 @@ export class Receiver implements FrameSink {
       this.host.pingAcknowledged(buffer.subarray(start, start + 8));
       return;
     }
-    this.spend("pings");
+    // A peer that estimates its bandwidth sends a PING for the DATA that it got: one that follows DATA of ours is free.
+    if (this.sender.dataFrames === this.sentAtPing) this.spend("pings");
+    this.sentAtPing = this.sender.dataFrames;
     this.sender.ping(buffer, start, true);
   }
 
@@ -266,7 +271,8 @@ export class Receiver implements FrameSink {
   }
 
   onWindowUpdate(id: number, increment: number): void {
-    this.spend("windowUpdates");
+    // A reader may credit each frame that it got, on its stream and on the connection.
+    if (++this.windowUpdates > 2 * this.sender.dataFrames) this.spend("windowUpdates");
     // RFC 9113 §6.9: an increment of 0 is an error, of the connection on stream 0.
     if (id === 0) {
       if (increment === 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0");

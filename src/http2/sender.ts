@@ -28,6 +28,8 @@ export class Sender implements Flushable {
   private readonly encoder = new HpackEncoder();
   private readonly waiting = new Set<Stream>();
   readonly window = new SendWindow();
+  /** DATA frames written so far. */
+  dataFrames = 0;
   private marked = false;
   private stopped = false;
 
@@ -111,6 +113,7 @@ export class Sender implements Flushable {
       if (size <= 0) break;
       const next = at + size;
       frames.writeData(this.output, stream.id, buffer, at, next, fin && next === end);
+      this.dataFrames++;
       this.window.take(size);
       stream.send.take(size);
       at = next;

@@ -9,8 +9,8 @@ export interface AttemptOwner {
   /** A connection with room for a stream, now. The caller of `next` has not returned yet where none had to be waited for. */
   onConnection(endpoint: Endpoint, connection: Connection): void;
   onNoEndpoint(failure: Failure): void;
-  /** The call has to wait, for the first answer of discovery or for a connection. */
-  onWait(): void;
+  /** The call has to wait, for the first answer of discovery or for a connection. False: it may not, and has been refused. */
+  onWait(): boolean;
 }
 
 /**
@@ -68,7 +68,7 @@ export class Attempts {
   }
 
   private wait(endpoint: Endpoint): void {
-    this.owner.onWait();
+    if (!this.owner.onWait()) return;
     this.cancelWait = endpoint.pool.wait({
       onConnection: (connection) => {
         this.cancelWait = undefined;
@@ -95,7 +95,7 @@ export class Attempts {
       this.owner.onNoEndpoint(failure(reason, detail, { unprocessed: true }));
       return;
     }
-    this.owner.onWait();
+    if (!this.owner.onWait()) return;
     this.cancelWait = this.cluster.whenKnown(() => {
       this.cancelWait = undefined;
       this.next();

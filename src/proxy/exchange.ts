@@ -133,7 +133,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   // --- forwarding ---
 
   onConnection(endpoint: Endpoint, connection: Connection): void {
-    this.call.endpoint = endpoint.name;
+    this.call.endpoint = endpoint.label;
     this.call.attempts++;
     this.stopWaiting();
     this.state = "forwarding";
@@ -288,7 +288,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.stopWaiting();
     this.held = [];
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
-    (this.target ?? this.unrouted).filters.onFinish(this.call, outcome, this.services.loop.now());
+    const { filters } = this.target ?? this.unrouted;
+    if (this.target === undefined) void filters.onRequest(this.call);
+    filters.onFinish(this.call, outcome, this.services.loop.now());
   }
 
   private stopWaiting(): void {

@@ -124,10 +124,10 @@ export class Forward implements StreamHandler {
       case "unprocessed":
         return failure("GOAWAY_UNPROCESSED", "", { unprocessed: true });
       case "lost":
-        return failure("UPSTREAM_LOST", `the connection to ${this.endpoint.name} was lost during the call: ${abort.reason}`);
+        return failure("UPSTREAM_LOST", `the connection to ${this.endpoint.label} was lost during the call: ${abort.reason}`);
       case "violation":
         if (abort.code === ErrorCode.ENHANCE_YOUR_CALM) return failure("HEADERS_TOO_LARGE", `the answer's ${abort.reason}`);
-        return failure("PROTOCOL", `${this.endpoint.name} broke the protocol: ${abort.reason}`);
+        return failure("PROTOCOL", `${this.endpoint.label} broke the protocol: ${abort.reason}`);
       case "reset":
         if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });
         return { ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }), log: errorCodeName(abort.code) };

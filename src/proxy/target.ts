@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
 import type { Failure } from "../http/call.ts";
-import type { UpstreamSeries } from "../observability/metrics.ts";
+import type { UpstreamSeries } from "../observability/upstream-series.ts";
 
 /** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
 export interface Target {

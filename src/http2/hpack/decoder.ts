@@ -53,6 +53,11 @@ export class HpackDecoder {
     return this.overLimit;
   }
 
+  /** Octets that the dynamic table holds after RFC 7541 §4.1. */
+  get tableSize(): number {
+    return this.dynamic.size;
+  }
+
   /** The peer has acknowledged our settings: from now on it must keep to the announced table size (RFC 7541 §4.2). */
   settingsAcknowledged(): void {
     this.sizeLimit = this.options.maxTableSize;

@@ -32,11 +32,6 @@ export class EncoderTable {
     this.maxSize = capacity;
   }
 
-  /** Octets in use after RFC 7541 §4.1. */
-  get used(): number {
-    return this.size;
-  }
-
   /** Octets that the entries may take together. */
   get capacity(): number {
     return this.maxSize;

@@ -106,17 +106,22 @@ function decode(input: Uint8Array, start: number, end: number): number {
       bits -= pair & 31;
       continue;
     }
-    // A long code: look at as many bits as a code can have.
+    // A long code: fill the window, if need be with the beginning of an octet that is then read again.
     while (bits <= 24 && at < end) {
       window |= (input[at++] as number) << (24 - bits);
       bits += 8;
     }
-    const length = longLength(window, bits);
+    if (at < end) window |= (input[at] as number) >> (bits - 24);
+    const length = longLength(window, at < end ? 32 : bits);
     if (length === 0) return INVALID;
     const code = window >>> (32 - length);
     output[out++] = longSymbols[(longOffset[length] as number) + code - (longFirst[length] as number)] as number;
     window <<= length;
     bits -= length;
+    if (bits < 0) {
+      window |= (input[at++] as number) << (24 - bits);
+      bits += 8;
+    }
   }
   // Fewer bits are left than the table looks at: whole symbols as long as they fit, then padding.
   while (bits > 0) {
