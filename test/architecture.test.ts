@@ -87,6 +87,8 @@ test("an import that does not point downwards is found", () => {
   const cases: [path: string, specifier: string, allowed: boolean][] = [
     ["src/main.ts", "./cli.ts", true],
     ["src/cli.ts", "./main.ts", false],
+    ["src/cli.ts", "./run.ts", true],
+    ["src/run.ts", "./cli.ts", false],
     ["src/cli.ts", "./control/admin.ts", true],
     ["src/control/admin.ts", "../runtime/runtime.ts", true],
     ["src/control/admin.ts", "../kubernetes/patch.ts", false],

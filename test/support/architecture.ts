@@ -29,7 +29,8 @@ const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", ...FACES],
-  cli: FACES,
+  cli: ["run", ...FACES],
+  run: FACES,
   control: ["runtime", ...RUNTIME],
   kubernetes: ["core", "config"],
   runtime: RUNTIME,
