@@ -8,13 +8,13 @@ import { HeaderTable } from "../../src/http/headers.ts";
 import { HpackDecoder } from "../../src/http2/hpack/decoder.ts";
 import { HpackEncoder } from "../../src/http2/hpack/encoder.ts";
 import { type Indexing, PeerEncoder, type PlainField } from "../support/hpack-peer.ts";
-import { seededRandom } from "../support/random.ts";
+import { seededInteger } from "../support/random-integer.ts";
 
 const BLOCKS = 1000;
 const ROUNDS = 300;
 const LIMITS = { maxTableSize: 4096, maxListSize: 64 * 1024, maxFields: 128 };
 
-const random = seededRandom(1);
+const random = seededInteger(1);
 const hex = (length: number): string => Array.from({ length }, () => random(16).toString(16)).join("");
 
 const request: PlainField[] = [
