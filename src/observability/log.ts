@@ -1,0 +1,87 @@
+import { type Logger, pino } from "pino";
+import type { Clock } from "../core/clock.ts";
+import { describeError } from "./log-error.ts";
+
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+export type LogLevel = (typeof logLevels)[number];
+
+export interface LogOptions {
+  /** Name of the service beside this sidecar, or how a caller-only sidecar is called. */
+  readonly service: string;
+  readonly version: string;
+  readonly level: LogLevel;
+  readonly clock: Clock;
+  /** Takes complete lines, see LogSink. */
+  readonly sink: { write(line: string): void };
+}
+
+/** The log of a process: JSON, a line an event. */
+export interface Log {
+  /** For everybody; its children follow the level of the whole. */
+  readonly logger: Logger;
+  /** For the lines of calls: it has its own switch, so the level does not touch it unless it is `silent`. */
+  readonly calls: Logger;
+  readonly level: LogLevel;
+  setLevel(level: LogLevel): void;
+}
+
+/**
+ * Makes the log. Lines are `{"level":"info","time":"2026-01-01T00:00:00.000Z","service":…,"version":…,…,"msg":…}`; an error
+ * stands under `err`.
+ */
+export function createLog(options: LogOptions): Log {
+  const { clock, sink } = options;
+  const children = new Children();
+  const make = (level: LogLevel): Logger =>
+    pino(
+      {
+        level,
+        base: { service: options.service, version: options.version },
+        timestamp: () => `,"time":"${new Date(clock.wall()).toISOString()}"`,
+        formatters: { level: (label) => ({ level: label }) },
+        serializers: { err: describeError },
+        onChild: (child) => children.add(child),
+      },
+      sink,
+    );
+  let { level } = options;
+  const logger = make(level);
+  const calls = make(callLevel(level));
+  return {
+    logger,
+    calls,
+    get level() {
+      return level;
+    },
+    setLevel(next) {
+      level = next;
+      logger.level = next;
+      calls.level = callLevel(next);
+      children.setLevel(next);
+    },
+  };
+}
+
+function callLevel(level: LogLevel): LogLevel {
+  return level === "silent" ? "silent" : "info";
+}
+
+/** Loggers made of another one copy its level once; these follow it, for as long as anybody holds them. */
+class Children {
+  private readonly all = new Set<WeakRef<Logger>>();
+  private readonly registry = new FinalizationRegistry<WeakRef<Logger>>((gone) => this.all.delete(gone));
+
+  add(child: Logger): void {
+    const reference = new WeakRef(child);
+    this.all.add(reference);
+    this.registry.register(child, reference);
+  }
+
+  setLevel(level: LogLevel): void {
+    for (const reference of this.all) {
+      const child = reference.deref();
+      if (child !== undefined) child.level = level;
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { Gauge, type Registry } from "prom-client";
+import type { Direction } from "../http/reason.ts";
+
+/** What the gauges ask of the runtime when they are read. Upstreams are configured or resolved names only. */
+export interface MetricsView {
+  /** Endpoints of each upstream by state; states without an endpoint may be left out. */
+  endpoints(): Iterable<{ readonly upstream: string; readonly state: string; readonly count: number }>;
+  connections(): Iterable<{ readonly direction: Direction; readonly upstream: string; readonly count: number }>;
+  /** Configurations applied so far: 1 after the start. */
+  configVersion(): number;
+  /** Whether the last reload was taken; true while there was none. */
+  lastReloadSucceeded(): boolean;
+  /** Seconds since the discovery source last confirmed what it knows of an upstream; those never answered are left out. */
+  discoveryAges(): Iterable<{ readonly upstream: string; readonly seconds: number }>;
+}
+
+/** Registers the gauges of the mesh. They hold nothing: the view is asked on scrape. */
+export function registerMeshGauges(registry: Registry, view: MetricsView): void {
+  const registers = [registry];
+  new Gauge({
+    name: "outrigger_endpoints",
+    help: "Endpoints known of an upstream, by state.",
+    labelNames: ["upstream", "state"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, state, count } of view.endpoints()) this.set({ upstream, state }, count);
+    },
+  });
+  new Gauge({
+    name: "outrigger_connections",
+    help: "Open HTTP/2 connections.",
+    labelNames: ["direction", "upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { direction, upstream, count } of view.connections()) this.set({ direction, upstream }, count);
+    },
+  });
+  new Gauge({
+    name: "outrigger_config_version",
+    help: "Configurations applied so far, 1 at start.",
+    registers,
+    collect() {
+      this.set(view.configVersion());
+    },
+  });
+  new Gauge({
+    name: "outrigger_config_last_reload_success",
+    help: "Whether the last configuration that was offered is in force: 1 or 0.",
+    registers,
+    collect() {
+      this.set(view.lastReloadSucceeded() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "outrigger_discovery_age_seconds",
+    help: "Time since the discovery source last answered for an upstream.",
+    labelNames: ["upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, seconds } of view.discoveryAges()) this.set({ upstream }, seconds);
+    },
+  });
+}

@@ -1,0 +1,62 @@
+import { type Origin, type Reason, reasons, statusName } from "../http/reason.ts";
+import { Durations } from "./durations.ts";
+import { formatLabels } from "./exposition.ts";
+
+const origins: readonly Origin[] = ["app", "proxy", "peer"];
+const reasonNames: readonly string[] = ["", ...Object.keys(reasons)];
+const reasonNumbers: ReadonlyMap<string | undefined, number> = new Map(
+  reasonNames.map((name, number) => [name === "" ? undefined : name, number]),
+);
+
+/** The status that a number stands for which is none, as `statusName` has it. */
+const UNKNOWN = 2;
+const STATUSES = 17;
+
+/** Counts of one method of one upstream. An outcome other than the usual OK takes its place when it first occurs. */
+export class MethodSeries {
+  private readonly labels: Readonly<Record<string, string>>;
+  private readonly prefix: string;
+  private readonly durations = new Durations();
+  /** Calls that the application answered with OK. */
+  private ok = 0;
+  /** Other outcomes by their number: status, origin and reason packed, see `outcome`. */
+  private readonly others = new Map<number, number>();
+
+  constructor(labels: Readonly<Record<string, string>>) {
+    this.labels = labels;
+    this.prefix = formatLabels(labels);
+  }
+
+  add(status: number, reason: Reason | undefined, origin: Origin, durationMs: number): void {
+    this.durations.add(durationMs);
+    if (status === 0 && reason === undefined && origin === "app") {
+      this.ok++;
+      return;
+    }
+    const key = outcome(status, reason, origin);
+    this.others.set(key, (this.others.get(key) ?? 0) + 1);
+  }
+
+  renderHandled(name: string): string {
+    let text = this.ok === 0 ? "" : this.line(name, 0, this.ok);
+    for (const [key, count] of this.others) text += this.line(name, key, count);
+    return text;
+  }
+
+  renderDurations(name: string): string {
+    return this.durations.render(name, this.prefix);
+  }
+
+  private line(name: string, key: number, count: number): string {
+    const reason = reasonNames[key % reasonNames.length] ?? "";
+    const rest = Math.floor(key / reasonNames.length);
+    const origin = origins[rest % origins.length] ?? "";
+    const grpc_status = statusName(Math.floor(rest / origins.length));
+    return `${name}{${formatLabels({ ...this.labels, grpc_status, reason, origin })}} ${count}\n`;
+  }
+}
+
+function outcome(status: number, reason: Reason | undefined, origin: Origin): number {
+  const known = Number.isInteger(status) && status >= 0 && status < STATUSES ? status : UNKNOWN;
+  return (known * origins.length + origins.indexOf(origin)) * reasonNames.length + (reasonNumbers.get(reason) ?? 0);
+}

@@ -1,0 +1,102 @@
+import type { Direction, Origin, Reason } from "../http/reason.ts";
+import { MethodSeries } from "./method-series.ts";
+
+/** How many methods of a process have a label; shared by all upstreams. */
+export interface MethodBudget {
+  readonly max: number;
+  used: number;
+}
+
+/** UNIMPLEMENTED: the application does not know the method, so a stranger may have made it up. */
+const UNIMPLEMENTED = 12;
+
+/** `/package.Service/Method` in printable ASCII, as long as a sane one; anything else stays without a label. */
+const methodPath = /^\/[!-"$-.0->@-~][!-"$->@-~]*\/[!-"$-.0->@-~]+$/;
+const longestPath = 256;
+
+/**
+ * Counts of one upstream in one direction.
+ *
+ * Invariants:
+ * - a method is in `methods` only after the application answered it with something else than UNIMPLEMENTED;
+ * - the `budget` holds one place for each of `methods`, given back by `release`; after that no method is added.
+ */
+export class UpstreamSeries {
+  readonly direction: Direction;
+  readonly upstream: string;
+  private readonly budget: MethodBudget;
+  private readonly methods = new Map<string, MethodSeries>();
+  private other: MethodSeries | undefined = undefined;
+  private lastPath = "";
+  private lastMethod: MethodSeries | undefined = undefined;
+  private released = false;
+
+  callsStarted = 0;
+  callsFinished = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(direction: Direction, upstream: string, budget: MethodBudget) {
+    this.direction = direction;
+    this.upstream = upstream;
+    this.budget = budget;
+  }
+
+  /** A call begins; `finished` follows exactly once. */
+  started(): void {
+    this.callsStarted++;
+  }
+
+  /** A call is over. `path` is its `:path`, `status` its grpc-status. */
+  finished(path: string, status: number, reason: Reason | undefined, origin: Origin, durationMs: number): void {
+    this.callsFinished++;
+    let method = this.lastMethod;
+    if (method === undefined || path !== this.lastPath) {
+      method = this.methods.get(path);
+      if (method === undefined && origin === "app" && status !== UNIMPLEMENTED) method = this.label(path);
+      if (method === undefined) {
+        this.other ??= this.series("other");
+        this.other.add(status, reason, origin, durationMs);
+        return;
+      }
+      this.lastPath = path;
+      this.lastMethod = method;
+    }
+    method.add(status, reason, origin, durationMs);
+  }
+
+  /** Octets of a request's body that came from the caller. */
+  received(octets: number): void {
+    this.bytesReceived += octets;
+  }
+
+  /** Octets of an answer's body that go to the caller. */
+  sent(octets: number): void {
+    this.bytesSent += octets;
+  }
+
+  /** Gives the places of its methods back. Calls that are still under way may go on counting here; nobody reads it. */
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    this.budget.used -= this.methods.size;
+  }
+
+  *all(): IterableIterator<MethodSeries> {
+    yield* this.methods.values();
+    if (this.other !== undefined) yield this.other;
+  }
+
+  private label(path: string): MethodSeries | undefined {
+    if (this.released || this.budget.used >= this.budget.max) return undefined;
+    if (path.length > longestPath || !methodPath.test(path)) return undefined;
+    this.budget.used++;
+    const method = this.series(path.slice(1));
+    this.methods.set(path, method);
+    return method;
+  }
+
+  private series(method: string): MethodSeries {
+    return new MethodSeries({ direction: this.direction, upstream: this.upstream, method });
+  }
+}

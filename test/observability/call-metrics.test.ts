@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Registry } from "prom-client";
+import { CallMetrics } from "../../src/observability/call-metrics.ts";
+import { type Family, parseMetrics, sampleValue } from "../support/prometheus.ts";
+
+const HANDLED = "outrigger_calls_handled_total";
+const DURATION = "outrigger_call_duration_seconds";
+
+function metrics(): { calls: CallMetrics; read: () => Promise<Map<string, Family>> } {
+  const registry = new Registry();
+  const calls = new CallMetrics(registry);
+  return { calls, read: async () => parseMetrics(`${await registry.metrics()}\n${calls.render()}`) };
+}
+
+function methods(families: ReadonlyMap<string, Family>): Set<string | undefined> {
+  return new Set(families.get(HANDLED)?.samples.map(({ labels }) => labels.method));
+}
+
+test("a call is counted with its method, status, reason and origin", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("outbound", "user");
+  for (const ms of [0.4, 3, 70_000.6]) {
+    user.started();
+    user.finished("/user.v1.UserService/GetUser", 0, undefined, "app", ms);
+  }
+  user.finished("/user.v1.UserService/GetUser", 5, undefined, "app", 1);
+  user.finished("/user.v1.UserService/GetUser", 14, "CONNECT_REFUSED", "proxy", 1);
+  user.finished("/user.v1.UserService/GetUser", 14, "CONNECT_REFUSED", "proxy", 1);
+  user.finished("/user.v1.UserService/GetUser", 14, "DRAINING", "peer", 1);
+  user.received(5_000_000_000);
+  user.sent(7);
+
+  const families = await read();
+  const same = { direction: "outbound", upstream: "user", method: "user.v1.UserService/GetUser" };
+  assert.deepEqual(families.get(HANDLED)?.samples, [
+    { name: HANDLED, labels: { ...same, grpc_status: "OK", reason: "", origin: "app" }, value: 3 },
+    { name: HANDLED, labels: { ...same, grpc_status: "NOT_FOUND", reason: "", origin: "app" }, value: 1 },
+    {
+      name: HANDLED,
+      labels: { ...same, grpc_status: "UNAVAILABLE", reason: "CONNECT_REFUSED", origin: "proxy" },
+      value: 2,
+    },
+    { name: HANDLED, labels: { ...same, grpc_status: "UNAVAILABLE", reason: "DRAINING", origin: "peer" }, value: 1 },
+  ]);
+  assert.equal(sampleValue(families, `${DURATION}_bucket`, { ...same, le: "0.0005" }), 1);
+  assert.equal(sampleValue(families, `${DURATION}_bucket`, { ...same, le: "0.001" }), 5);
+  assert.equal(sampleValue(families, `${DURATION}_bucket`, { ...same, le: "60" }), 6);
+  assert.equal(sampleValue(families, `${DURATION}_bucket`, { ...same, le: "+Inf" }), 7);
+  assert.equal(sampleValue(families, `${DURATION}_sum`, same), 70.008);
+  assert.equal(sampleValue(families, `${DURATION}_count`, same), 7);
+  assert.equal(sampleValue(families, "outrigger_calls_started_total", { upstream: "user" }), 3);
+  assert.equal(sampleValue(families, "outrigger_bytes_total", { way: "received" }), 5_000_000_000);
+  assert.equal(sampleValue(families, "outrigger_bytes_total", { way: "sent" }), 7);
+});
+
+test("a call in flight is one that began and is not over", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("inbound", "user");
+  user.started();
+  user.started();
+  assert.equal(sampleValue(await read(), "outrigger_calls_in_flight", { direction: "inbound" }), 2);
+  user.finished("/a.B/C", 1, undefined, "proxy", 1);
+  assert.equal(sampleValue(await read(), "outrigger_calls_in_flight", { direction: "inbound" }), 1);
+});
+
+test("reading twice gives the same", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("outbound", "user");
+  user.started();
+  user.finished("/a.B/C", 0, undefined, "app", 1);
+  assert.deepEqual(await read(), await read());
+});
+
+test("an upstream in a direction has one set of counts, and each direction its own", () => {
+  const { calls } = metrics();
+  assert.equal(calls.upstream("outbound", "user"), calls.upstream("outbound", "user"));
+  assert.notEqual(calls.upstream("outbound", "user"), calls.upstream("inbound", "user"));
+});
+
+test("a method has no label until the application has answered it with something else than UNIMPLEMENTED", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("inbound", "user");
+  user.finished("/a.B/C", 12, undefined, "app", 1);
+  user.finished("/a.B/C", 14, "CONNECT_REFUSED", "proxy", 1);
+  user.finished("/a.B/C", 0, undefined, "peer", 1);
+  assert.deepEqual([...methods(await read())], ["other"]);
+  user.finished("/a.B/C", 5, undefined, "app", 1);
+  user.finished("/a.B/C", 12, undefined, "app", 1);
+  const families = await read();
+  assert.deepEqual([...methods(families)], ["a.B/C", "other"]);
+  assert.equal(sampleValue(families, `${DURATION}_count`, { method: "a.B/C" }), 2);
+  assert.equal(sampleValue(families, `${DURATION}_count`, { method: "other" }), 3);
+});
+
+test("a path that is no method has no label, whatever the application says", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("inbound", "user");
+  const paths = [
+    "",
+    "/",
+    "/a",
+    "//b",
+    "/a/",
+    "a.B/C",
+    "/a.B/C?token=secret",
+    "/a.B/C#x",
+    "/a b/C",
+    "/a.B/Ä",
+    "/a.B/C\n",
+  ];
+  for (const path of [...paths, `/a.B/${"x".repeat(300)}`, "*"]) user.finished(path, 0, undefined, "app", 1);
+  const families = await read();
+  assert.deepEqual([...methods(families)], ["other"]);
+  assert.equal(sampleValue(families, `${DURATION}_count`), paths.length + 2);
+});
+
+test("a status that is none is counted as UNKNOWN", async () => {
+  const { calls, read } = metrics();
+  const user = calls.upstream("inbound", "user");
+  for (const status of [17, -1, 0.5, Number.NaN]) user.finished("/a.B/C", status, undefined, "app", 1);
+  assert.equal(sampleValue(await read(), HANDLED, { grpc_status: "UNKNOWN" }), 4);
+});
+
+test("100,000 random paths leave series and memory bounded, answered by the application or not", async () => {
+  for (const status of [0, 12]) {
+    const { calls, read } = metrics();
+    const user = calls.upstream("inbound", "user");
+    const call = (index: number): void =>
+      user.finished(`/evil${index}.Service/Method${index}`, status, undefined, "app", 1);
+    for (let index = 0; index < 1000; index++) call(index);
+    const size = calls.render().length;
+    const before = process.memoryUsage().heapUsed;
+    for (let index = 1000; index < 100_000; index++) call(index);
+    const families = await read();
+    assert.equal(methods(families).size, status === 0 ? 501 : 1);
+    assert.equal(sampleValue(families, `${DURATION}_count`, { method: "other" }), status === 0 ? 99_500 : 100_000);
+    assert.ok(calls.render().length < size + 2000, "the scrape has only wider numbers");
+    assert.ok(process.memoryUsage().heapUsed - before < 32 * 1024 * 1024, "the heap holds no path");
+  }
+});
+
+test("the 500 methods are those of all upstreams together, and a freed upstream gives its own back", async () => {
+  const { calls, read } = metrics();
+  const call = (upstream: string, method: string): void => {
+    calls.upstream("outbound", upstream).finished(`/a.B/${method}`, 0, undefined, "app", 1);
+  };
+  for (let index = 0; index < 300; index++) call("one", `One${index}`);
+  for (let index = 0; index < 300; index++) call("two", `Two${index}`);
+  assert.equal(methods(await read()).size, 501);
+
+  const kept = calls.upstream("outbound", "one");
+  calls.free("outbound", "one");
+  calls.free("outbound", "one");
+  kept.finished("/a.B/Late", 0, undefined, "app", 1);
+  kept.release();
+  const families = await read();
+  assert.equal(methods(families).size, 201);
+  assert.equal(sampleValue(families, "outrigger_calls_started_total", { upstream: "one" }), undefined);
+
+  for (let index = 0; index < 400; index++) call("three", `Three${index}`);
+  assert.equal(methods(await read()).size, 501);
+  assert.notEqual(calls.upstream("outbound", "one"), kept);
+});
+
+test("names are escaped, in the families of prom-client and in ours", async () => {
+  const { calls, read } = metrics();
+  const upstream = 'a"b\\c\nd,upstream="x"}';
+  const series = calls.upstream("outbound", upstream);
+  series.started();
+  series.finished('/a.B/quote"back\\slash{}', 0, undefined, "app", 1);
+  const families = await read();
+  assert.equal(sampleValue(families, "outrigger_calls_started_total", { upstream }), 1);
+  assert.equal(sampleValue(families, HANDLED, { upstream, method: 'a.B/quote"back\\slash{}' }), 1);
+  assert.equal(sampleValue(families, `${DURATION}_count`, { upstream }), 1);
+});
+
+test("a frightening name of a label's value is a value", async () => {
+  const { calls, read } = metrics();
+  calls.upstream("outbound", "__proto__").finished("/a.B/constructor", 0, undefined, "app", 1);
+  assert.equal(sampleValue(await read(), HANDLED, { upstream: "__proto__", method: "a.B/constructor" }), 1);
+});
