@@ -7,9 +7,13 @@ import type { Reading } from "./reading.ts";
 import type { FileConfig } from "./schema.ts";
 
 /** Finds what is wrong between values that are each right: contradictions, and combinations without effect. */
-export function check(draft: Draft<FileConfig>, reading: Reading): void {
+export function check(
+  draft: Draft<FileConfig>,
+  env: Readonly<Record<string, string | undefined>>,
+  reading: Reading,
+): void {
   checkListeners(draft, reading);
   checkDiscovery(draft, reading);
   checkService(draft, reading);
-  checkUpstreams(draft, reading);
+  checkUpstreams(draft, env, reading);
 }

@@ -1,5 +1,5 @@
 /**
- * The candidate that a misspelt word was probably meant to be: at most a third of its letters are wrong, missing, too
+ * The candidate that a misspelt word was probably meant to be: at most a quarter of its letters are wrong, missing, too
  * many or swapped with their neighbour. Case, `-` and `_` do not count, since camelCase is what people forget.
  */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
@@ -8,7 +8,7 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const folded = fold(candidate);
-    const limit = Math.max(1, Math.floor(Math.min(folded.length, wanted.length) / 3));
+    const limit = Math.max(1, Math.floor(Math.min(folded.length, wanted.length) / 4));
     if (Math.abs(folded.length - wanted.length) > limit) continue;
     const found = distance(wanted, folded);
     if (found <= limit && found < bestDistance) {

@@ -1,4 +1,5 @@
-import { formatAddress, isLoopback } from "../core/address.ts";
+import { formatAddress } from "../core/address.ts";
+import { isLoopback } from "../discovery/bad-endpoint.ts";
 import { check } from "./check.ts";
 import type { Issue } from "./issue.ts";
 import { parseYaml } from "./parse-yaml.ts";
@@ -32,7 +33,7 @@ export function loadConfig(text: string, { file, env }: LoadOptions): LoadResult
   const reading = new Reading(new SourceText(file, text), vocabulary);
   const tree = parseYaml(reading.source, env, (start, path, problem) => reading.report(start, path, problem));
   const read = tree && schema.read(tree, { path: [], pattern: "" }, reading);
-  if (read !== undefined) check(read, reading);
+  if (read !== undefined) check(read, env, reading);
   if (read === undefined || reading.issues.length > 0) return { ok: false, issues: reading.issues };
   const config = resolve(read, env, reading);
   return { ok: true, config, warnings: warningsOf(config, reading), reading };

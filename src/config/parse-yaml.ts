@@ -31,19 +31,29 @@ export function parseYaml(
     prettyErrors: false,
     uniqueKeys: false,
     intAsBigInt: true,
-    logLevel: "silent",
   });
   const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
   reportErrors(source, errors, report);
   if (errors.some((error) => !isLocal(error.code))) return undefined;
-  const broken = errors.map((error) => error.pos[0]);
+  const broken = errors.map((error) => spoilt(error, text));
   return new TreeBuilder(source, env, report, broken).root(document.contents);
+}
+
+/** The offset of the scalar that an error spoils: of an unknown tag it is what follows. */
+function spoilt({ code, pos: [start, end] }: YAMLError, text: string): number {
+  if (code !== "TAG_RESOLVE_FAILED") return start;
+  return end + (/^\s*/.exec(text.slice(end))?.[0].length ?? 0);
 }
 
 /** One mistake in the syntax tends to make several errors on its line: the first one is the one to read. */
 function reportErrors(source: SourceText, errors: readonly YAMLError[], report: Report): void {
   const lines = new Set<number>();
   for (const error of errors) {
+    // Of a line that is indented too deep the parser says two things; the other one says it better.
+    const twice =
+      error.code === "MULTILINE_IMPLICIT_KEY" &&
+      errors.some((other) => other.code === "BLOCK_AS_IMPLICIT_KEY" && other.pos[0] === error.pos[0]);
+    if (twice) continue;
     const { start, problem } = explainYamlError(error, source.text);
     const { line } = source.position(start);
     if (lines.has(line)) continue;

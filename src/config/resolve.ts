@@ -11,14 +11,14 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
   if (discovery.default === undefined && source !== "static")
     reading.derived(["discovery", "default"], `discovery.${source}`);
   if (identity.name === undefined && service !== undefined) reading.derived(["identity", "name"], "service.name");
-  const namespace = env.POD_NAMESPACE ?? "";
-  if (names.suffixes === undefined && namespace !== "") reading.derived(["names", "suffixes"], "POD_NAMESPACE");
+  if (names.suffixes === undefined && defaultSuffixes(env).length > 1)
+    reading.derived(["names", "suffixes"], "POD_NAMESPACE");
   return {
     service: service === undefined ? undefined : { ...service, meta: Object.fromEntries(service.meta) },
     identity: { name: identity.name ?? service?.name ?? "unnamed" },
     listeners: file.listeners,
     admin: file.admin,
-    names: { suffixes: names.suffixes ?? defaultSuffixes(namespace), onDemand: names.onDemand },
+    names: { suffixes: names.suffixes ?? defaultSuffixes(env), onDemand: names.onDemand },
     discovery: { default: source, consul: discovery.consul, directory: discovery.directory },
     mtls: file.mtls,
     upstreams: new Map(
@@ -36,7 +36,9 @@ export function defaultSource(discovery: { readonly consul?: unknown; readonly d
   return discovery.directory !== undefined ? "directory" : "static";
 }
 
-function defaultSuffixes(namespace: string): readonly string[] {
+/** Consul's, and those of the pod's own namespace where it is known. */
+export function defaultSuffixes(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const namespace = env.POD_NAMESPACE?.toLowerCase() ?? "";
   const consul = "service.consul";
   return namespace === "" ? [consul] : [consul, `${namespace}.svc.cluster.local`, `${namespace}.svc`];
 }

@@ -1,3 +1,4 @@
+import { balancers } from "../cluster/balancers/index.ts";
 import { type KeyRule, list, record } from "./schema/collections.ts";
 import { integer } from "./schema/integer.ts";
 import {
@@ -16,7 +17,7 @@ import { parsed, quote, refused } from "./schema/parsed.ts";
 import { secret, string } from "./schema/text.ts";
 import { optional, preset, required, section, type Type } from "./schema/type.ts";
 import { duration, rate } from "./schema/units.ts";
-import { words } from "./schema/words.ts";
+import { words, wordsOf } from "./schema/words.ts";
 
 const none: readonly never[] = [];
 const sources = words(["consul", "directory", "static"]);
@@ -64,19 +65,22 @@ const service = object({
 const consul = object({
   address: preset(httpUrl(), "http://127.0.0.1:8500", "The HTTP API of the agent."),
   token: optional(secret("an ACL token"), "Better kept in a file or a variable."),
-  tokenFile: optional(string("a path"), "A file with the ACL token in it."),
+  tokenFile: optional(string("a path", " such as /etc/outrigger/token"), "A file with the ACL token in it."),
   datacenter: optional(string("a data centre"), "The data centre that is asked.", "the agent's own"),
   namespace: optional(string("a namespace"), "Of Consul Enterprise.", "the token's own"),
   partition: optional(string("a partition"), "Of Consul Enterprise.", "the agent's own"),
   tls: optional(
     object({
       ca: optional(
-        string("a path"),
+        string("a path", " of a PEM file"),
         "A PEM file of the authorities that may sign the agent's certificate.",
         "those of Node.js",
       ),
-      cert: optional(string("a path"), "A PEM file of the client's certificate, where the agent asks for one."),
-      key: optional(string("a path"), "A PEM file of its key."),
+      cert: optional(
+        string("a path", " of a PEM file"),
+        "A PEM file of the client's certificate, where the agent asks for one.",
+      ),
+      key: optional(string("a path", " of a PEM file"), "A PEM file of its key."),
       serverName: optional(string("a host name"), "The name in the agent's certificate.", "the host of the address"),
     }),
     "For an address that starts with https.",
@@ -111,7 +115,7 @@ const upstream = object({
     "Further names of it, each exactly as callers write it, with or without a port.",
   ),
   listen: optional(listenAddress(), "A listener of its own: any :authority that comes in there is for this upstream."),
-  balancer: preset(words(["leastRequest", "roundRobin"]), "leastRequest", "How an endpoint is chosen for each call."),
+  balancer: preset(words(wordsOf(balancers)), "leastRequest", "How an endpoint is chosen for each call."),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
 });
 
@@ -158,7 +162,10 @@ export const schema = object({
       consul: optional(consul, "A Consul agent.", "not used"),
       directory: optional(
         object({
-          path: required(string("a path"), "The folder, shared by the sidecars of the machine."),
+          path: required(
+            string("a path", " of a folder such as /run/mesh"),
+            "The folder, shared by the sidecars of the machine.",
+          ),
         }),
         "The embedded registry of one machine: a file a sidecar, written atomically, stale ones swept.",
         "not used",

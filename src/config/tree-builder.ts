@@ -1,5 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
-import { formatPath, type Path, type Problem } from "./issue.ts";
+import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
+import type { Path, Problem } from "./issue.ts";
 import type { SourceText } from "./source-text.ts";
 import { substitute } from "./substitute.ts";
 import { isNothing, type MapEntry, type Tree } from "./tree.ts";
@@ -20,6 +20,8 @@ export class TreeBuilder {
 
   private readonly anchors = new Map<string, Node>();
   private values = 0;
+  /** The offset of the alias in the file's own text that is being followed. */
+  private outermost: number | undefined;
 
   constructor(
     source: SourceText,
@@ -50,7 +52,7 @@ export class TreeBuilder {
       this.tooMuch(start, path, `nested deeper than ${deepest} levels`);
       return { kind: "broken", start };
     }
-    if (isAlias(node)) return this.alias(node.source, start, path, around);
+    if (isAlias(node)) return this.alias(node, start, path, around);
     if (node !== null && node.anchor !== undefined) this.anchors.set(node.anchor, node);
     if (isMap(node)) return { kind: "map", start, entries: this.entries(node, start, path, around) };
     if (isSeq(node)) {
@@ -60,9 +62,17 @@ export class TreeBuilder {
     return this.scalar(node, start, path);
   }
 
-  private alias(anchor: string, start: number, path: Path, around: readonly Node[]): Tree {
+  private alias(alias: Alias, start: number, path: Path, around: readonly Node[]): Tree {
+    const { source: anchor } = alias;
     const target = this.anchors.get(anchor);
-    if (target !== undefined && !around.includes(target)) return this.node(target, path, around);
+    if (target !== undefined && !around.includes(target)) {
+      const outermost = this.outermost === undefined;
+      if (outermost) this.outermost = start;
+      const tree = this.node(target, path, around);
+      if (outermost) this.outermost = undefined;
+      return tree;
+    }
+    if (this.isBroken(start, start + 1)) return { kind: "broken", start };
     const message = target === undefined ? `nothing before this is marked &${anchor}` : `*${anchor} contains itself`;
     this.report(start, path, { code: "structure", message, expected: "an alias of a value that ended before it" });
     return { kind: "broken", start };
@@ -92,7 +102,7 @@ export class TreeBuilder {
 
   private scalar(node: Node | null, start: number, path: Path): Tree {
     const end = Math.max(node?.range?.[1] ?? start, start + 1);
-    if (this.broken.some((at) => at >= start && at < end)) return { kind: "broken", start };
+    if (this.isBroken(start, end)) return { kind: "broken", start };
     const value: unknown = isScalar(node) ? node.value : null;
     const written = isScalar(node) ? (node.source ?? "") : "";
     if (typeof value === "string" && value.includes("${")) return this.substituted(value, start, end, path);
@@ -113,9 +123,13 @@ export class TreeBuilder {
     return { kind: "broken", start };
   }
 
+  private isBroken(start: number, end: number): boolean {
+    return this.broken.some((at) => at >= start && at < end);
+  }
+
   private tooMuch(start: number, path: Path, message: string): void {
     const shown = path.slice(0, 4);
-    this.report(start, shown, { code: "structure", message, expected: `less below ${formatPath(shown)}` });
+    this.report(this.outermost ?? start, shown, { code: "structure", message, expected: "a smaller configuration" });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
@@ -79,6 +80,6 @@ export interface UpstreamConfig {
   readonly endpoints: readonly Address[];
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
-  readonly balancer: "leastRequest" | "roundRobin";
+  readonly balancer: keyof typeof balancers;
   readonly timeout: number | undefined;
 }

@@ -29,9 +29,9 @@ export function explainYamlError(error: YAMLError, text: string): { start: numbe
     case "MULTIPLE_DOCS":
       return say("a second document", "one document a file", undefined, start);
     case "BLOCK_AS_IMPLICIT_KEY":
-      return say('a second ": " in one value', "a value on a line of its own, or in quotes", undefined, start);
+      return secondColon(text, start, say);
     case "MULTILINE_IMPLICIT_KEY":
-      return say("a key goes over several lines", 'KEY: VALUE, with a space behind the ":"');
+      return multilineKey(text, start, say);
     case "MISSING_CHAR":
       return missingChar(error, text, start, say);
     case "BAD_SCALAR_START":
@@ -39,11 +39,11 @@ export function explainYamlError(error: YAMLError, text: string): { start: numbe
     case "BAD_DQ_ESCAPE":
       return say(`${text.slice(start, start + 2)} is no escape`, "\\\\ for a backslash, or single quotes around it");
     case "BAD_ALIAS":
-      return say("* starts an alias, and none is named", 'the value in quotes, such as "*"');
+      return say("* starts an alias, and none is named", "the value in quotes", '"*"');
     case "TAG_RESOLVE_FAILED":
       return say(`unknown tag ${text.slice(start, error.pos[1])}`, "no tag, or one of YAML's own such as !!str");
     case "RESOURCE_EXHAUSTION":
-      return say("nested too deep to be read", "a configuration");
+      return say("nested too deep to be read", "a few levels", undefined, deepBracket(text));
     case "UNEXPECTED_TOKEN":
       return unexpected(text, start, say);
     case "ALIAS_PROPS":
@@ -80,6 +80,22 @@ function badIndent(error: YAMLError, text: string, start: number, say: Say): { s
   );
 }
 
+function secondColon(text: string, start: number, say: Say): { start: number; problem: Problem } {
+  const rest = /^[^\n]*/.exec(text.slice(start))?.[0] ?? "";
+  if (/:(\s|$)/.test(rest)) return say('a second ": " in one value', "a value on a line of its own, or in quotes");
+  const next = /^[^\n]*\n\s*/.exec(text.slice(start))?.[0].length ?? 0;
+  const message = "this line is indented deeper than the one above, which has its value already";
+  return say(message, "the same column for all keys of a mapping", undefined, start + next);
+}
+
+function multilineKey(text: string, start: number, say: Say): { start: number; problem: Problem } {
+  const missing = /^([A-Za-z0-9_.-]+):(\S[^\n\r#]*)/.exec(text.slice(start));
+  if (missing === null) return say("a key goes over several lines", "KEY: VALUE in one line");
+  const [, key = "", value = ""] = missing;
+  const suggestion = `${key}: ${value.trimEnd()}`;
+  return say("a space is missing behind the colon", "KEY: VALUE", suggestion, start + key.length);
+}
+
 function missingChar(error: YAMLError, text: string, start: number, say: Say): { start: number; problem: Problem } {
   if (/quote/.test(error.message)) {
     const open = openQuote(text, start);
@@ -106,6 +122,16 @@ function openQuote(text: string, end: number): number {
     }
   }
   return open?.at ?? end;
+}
+
+/** The parser gives up where its stack ends, which is not the same place each time: the hundredth open bracket is. */
+function deepBracket(text: string): number {
+  let depth = 0;
+  for (const { 0: bracket, index } of text.matchAll(/[[\]{}]/g)) {
+    depth += bracket === "[" || bracket === "{" ? 1 : -1;
+    if (depth === 100) return index;
+  }
+  return 0;
 }
 
 function unexpected(text: string, start: number, say: Say): { start: number; problem: Problem } {

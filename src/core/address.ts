@@ -44,17 +44,6 @@ export function parseAddress(text: string): Address | string {
   return { kind: "tcp", host: host.name, port };
 }
 
-/** Whether a host stands for every address of the machine: to listen on, not to dial. */
-export function isWildcard(host: string): boolean {
-  return host === "" || host === "0.0.0.0" || (isIPv6(host) && /^[0:]+$/.test(host));
-}
-
-/** Whether a host can only be reached from the machine itself. */
-export function isLoopback(host: string): boolean {
-  const mapped = host.toLowerCase().replace(/^::ffff:/, "");
-  return host === "localhost" || host === "::1" || (isIPv4(mapped) && mapped.startsWith("127."));
-}
-
 function parseHost(text: string): { readonly name: string } | string {
   if (text === "") return { name: "" };
   if (text === "*") return "every address is written as nothing before the colon";

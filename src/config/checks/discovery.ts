@@ -58,7 +58,7 @@ function checkConsul(consul: Consul | undefined, reading: Reading): void {
     reading.reportKey([...path, "tokenFile"], {
       code: "conflict",
       message: "discovery.consul has a token and a tokenFile",
-      expected: "one of them",
+      expected: "a token or a tokenFile, not both",
     });
   }
   const { tls, address } = consul;

@@ -1,4 +1,5 @@
-import { type Address, formatAddress, isLoopback, isWildcard } from "../../core/address.ts";
+import { type Address, formatAddress } from "../../core/address.ts";
+import { isLoopback, isWildcard } from "../../discovery/bad-endpoint.ts";
 import type { Draft } from "../draft.ts";
 import { formatPath, type Path } from "../issue.ts";
 import type { Reading } from "../reading.ts";

@@ -1,6 +1,9 @@
 import { formatAddress } from "../../core/address.ts";
+import { badEndpoint } from "../../discovery/bad-endpoint.ts";
 import type { Draft } from "../draft.ts";
+import { formatPath } from "../issue.ts";
 import type { Reading } from "../reading.ts";
+import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { listenersOf, reaches } from "./listeners.ts";
@@ -8,12 +11,18 @@ import { listenersOf, reaches } from "./listeners.ts";
 type Upstream = Draft<FileConfig["upstreams"]> extends ReadonlyMap<string, infer U> ? U : never;
 
 /** Upstreams whose source cannot serve them, and names that two of them claim. */
-export function checkUpstreams(draft: Draft<FileConfig>, reading: Reading): void {
+export function checkUpstreams(
+  draft: Draft<FileConfig>,
+  env: Readonly<Record<string, string | undefined>>,
+  reading: Reading,
+): void {
   for (const [name, upstream] of draft.upstreams ?? []) {
     checkSource(name, upstream, draft, reading);
     checkEndpoints(name, upstream, draft, reading);
   }
-  checkHosts(draft, namesOf(draft), reading);
+  const given = reading.has(["names", "suffixes"]);
+  const suffixes = given ? (draft.names?.suffixes ?? []) : defaultSuffixes(env);
+  checkHosts(draft, namesOf(draft, suffixes), reading);
 }
 
 function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>, reading: Reading): void {
@@ -53,22 +62,16 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
   }
 }
 
+/** What discovery would drop anyway (BAD_ENDPOINT) is a mistake where a person wrote it. */
 function checkEndpoints(name: string, upstream: Upstream, draft: Draft<FileConfig>, reading: Reading): void {
-  const outbound = listenersOf(draft, reading).filter(({ path }) => path.at(-1) !== "inbound");
+  const listeners = listenersOf(draft, reading);
   for (const [index, endpoint] of (upstream.endpoints ?? []).entries()) {
-    const path = ["upstreams", name, "endpoints", index];
-    if (endpoint.kind === "tcp" && isNeverEndpoint(endpoint.host)) {
-      reading.reportValue(path, {
-        code: "invalid-value",
-        message: `${formatAddress(endpoint)} is link-local or multicast, which is never taken as an endpoint`,
-        expected: "the address of a process",
-      });
-    }
-    const own = outbound.find(({ address }) => reaches(endpoint, address));
-    if (own === undefined) continue;
-    reading.reportValue(path, {
+    const own = listeners.find(({ address }) => reaches(endpoint, address));
+    const why = own === undefined ? badEndpoint(endpoint) : `is a listener of this sidecar, ${formatPath(own.path)}`;
+    if (why === undefined) continue;
+    reading.reportValue(["upstreams", name, "endpoints", index], {
       code: "conflict",
-      message: `${formatAddress(endpoint)} is a listener of this sidecar, ${own.path.join(".")}`,
+      message: `${formatAddress(endpoint)} ${why}, which is never taken as an endpoint`,
       expected: "the address of another process",
     });
   }
@@ -88,7 +91,7 @@ function checkHosts(draft: Draft<FileConfig>, names: ReadonlyMap<string, string>
       }
       const shadowed = names.get(host);
       if (shadowed !== undefined && shadowed !== name) {
-        const message = `${host} is the name of ${shadowed}, which could not be called by it any more`;
+        const message = `${host} is a name of the upstream ${shadowed}, which could not be called by it any more`;
         reading.reportValue(path, { code: "conflict", message, expected: "a host that is no other upstream's name" });
       }
     }
@@ -96,12 +99,8 @@ function checkHosts(draft: Draft<FileConfig>, names: ReadonlyMap<string, string>
 }
 
 /** By which names callers reach which upstream. */
-function namesOf(draft: Draft<FileConfig>): ReadonlyMap<string, string> {
-  const suffixes = ["", ...(draft.names?.suffixes ?? []).map((suffix) => `.${suffix}`)];
+function namesOf(draft: Draft<FileConfig>, suffixes: readonly string[]): ReadonlyMap<string, string> {
+  const endings = ["", ...suffixes.map((suffix) => `.${suffix}`)];
   const upstreams = [...(draft.upstreams?.keys() ?? [])];
-  return new Map(upstreams.flatMap((name) => suffixes.map((suffix) => [`${name}${suffix}`, name] as const)));
-}
-
-function isNeverEndpoint(host: string): boolean {
-  return /^(169\.254|22[4-9]|23[0-9])\./.test(host) || /^(fe[89ab]|ff)[0-9a-f]{0,2}:/i.test(host);
+  return new Map(upstreams.flatMap((name) => endings.map((ending) => [`${name}${ending}`, name] as const)));
 }

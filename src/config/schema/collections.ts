@@ -23,6 +23,7 @@ export function list<T extends {}>(item: Type<T>): Type<readonly T[]> {
         return undefined;
       }
       const values: T[] = [];
+      let unreadable = false;
       const seen = new Set<Plain>();
       const names = tree.items.flatMap((child) => (child.kind === "scalar" ? (child.substitution?.names ?? []) : []));
       reading.substituted(place.path, { names, whole: false });
@@ -30,7 +31,10 @@ export function list<T extends {}>(item: Type<T>): Type<readonly T[]> {
         if (isEmptied(child)) continue;
         const path = [...place.path, index];
         const value = item.read(child, { path, pattern: place.pattern }, reading);
-        if (value === undefined) continue;
+        if (value === undefined) {
+          unreadable = true;
+          continue;
+        }
         // By its index in what is read, which is what later checks count by.
         reading.place([...place.path, values.length], child.start, child.start);
         values.push(value);
@@ -41,7 +45,8 @@ export function list<T extends {}>(item: Type<T>): Type<readonly T[]> {
         }
         seen.add(written);
       }
-      return values;
+      // Of a list without a readable item nobody can say that it is empty.
+      return unreadable && values.length === 0 ? undefined : values;
     },
     write: (values) => values.map((value) => item.write(value)),
     jsonSchema: () => ({ type: "array", items: item.jsonSchema() }),
@@ -61,7 +66,7 @@ export interface KeyRule {
 export function record<T extends {}>(rule: KeyRule, item: Type<T>): Type<ReadonlyMap<string, T>> {
   return {
     noun: "a mapping",
-    label: `a mapping, ${rule.placeholder} to ${item.noun}`,
+    label: `${rule.placeholder}: VALUE, each value ${item.label}`,
     shape: { kind: "record", item },
     read(tree, place, reading) {
       const map = asMap(tree, place, reading, this.label);
@@ -71,7 +76,8 @@ export function record<T extends {}>(rule: KeyRule, item: Type<T>): Type<Readonl
         const path = [...place.path, entry.key];
         const parsed = rule.parse(entry.key);
         if (parsed.kind === "problem") {
-          const { message, suggestion } = parsed;
+          const { suggestion } = parsed;
+          const message = entry.key.includes("${") ? "variables are not substituted in keys" : parsed.message;
           reading.report(entry.keyStart, path, { code: "invalid-value", message, expected: rule.label, suggestion });
         }
         if (isEmptied(entry.value)) continue;

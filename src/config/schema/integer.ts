@@ -20,7 +20,7 @@ export function integer({ min, max }: { readonly min: number; readonly max: numb
         value = Number(value);
       }
       if (typeof value === "string" || typeof value === "boolean" || value === null) {
-        return opened.wrongType(/^[0-9]+$/.test(written) ? written : undefined);
+        return opened.wrongType(undefined, /^[0-9]+$/.test(written) ? `${label}, without quotes` : label);
       }
       if (typeof value === "number" && !Number.isInteger(value))
         return opened.invalid(`${written} is not a whole number`);

@@ -1,4 +1,5 @@
-import { type Address, formatAddress, isWildcard, parseAddress } from "../../core/address.ts";
+import { type Address, formatAddress, parseAddress } from "../../core/address.ts";
+import { isWildcard } from "../../discovery/bad-endpoint.ts";
 import { type Parsed, parsed, quote, refused } from "./parsed.ts";
 import { text } from "./text.ts";
 import type { Type } from "./type.ts";
@@ -31,7 +32,7 @@ export function dialAddress(): Type<Address> {
 
 function toParsed(address: Address | string, written: string): Parsed<Address> {
   if (typeof address !== "string") return parsed(address);
-  return refused(`${quote(written)}: ${address}`, likelyAddress(written));
+  return refused(`${quote(written)} is no address: ${address}`, likelyAddress(written));
 }
 
 function likelyAddress(written: string): string | undefined {
@@ -52,28 +53,30 @@ function parseDial(written: string): Parsed<Address> {
   if (result.kind === "problem") return result;
   const { value } = result;
   if (value.kind === "unix") {
-    return written.includes("?") ? refused("who listens on a socket sets its mode", `unix:${value.path}`) : result;
+    return written.includes("?")
+      ? refused(`${quote(written)} sets a mode, which only who listens can do`, `unix:${value.path}`)
+      : result;
   }
   if (isWildcard(value.host)) {
-    return refused(`${quote(written)}: a wildcard can be listened on, not connected to`, `127.0.0.1:${value.port}`);
+    return refused(`${quote(written)} can be listened on, not connected to`, `127.0.0.1:${value.port}`);
   }
-  return value.port === 0 ? refused(`${quote(written)}: port 0 cannot be connected to`) : result;
+  return value.port === 0 ? refused(`${quote(written)} cannot be connected to: port 0 stands for any`) : result;
 }
 
-/** What others dial: a host and port, or only a port, when the host is to be found. */
+/** What others dial. An empty host and port 0 are left to be found at start. */
 export function advertisedAddress(): Type<{ readonly host: string; readonly port: number }> {
   return text({
     noun: "an address",
-    label: "what others dial: HOST:PORT, [v6]:PORT or :PORT, when the host is to be found",
+    label: "what others dial: HOST:PORT or [v6]:PORT; without the host it is found, with port 0 it is the inbound port",
     parse(written) {
       const result = toParsed(parseAddress(written), written);
       if (result.kind === "problem") return result;
       const { value } = result;
-      if (value.kind === "unix") return refused("a unix socket cannot be reached from elsewhere");
+      if (value.kind === "unix") return refused(`${quote(written)} cannot be dialled from elsewhere`);
       if (value.host !== "" && isWildcard(value.host)) {
-        return refused(`${quote(written)}: nobody can dial a wildcard`, `":${value.port}"`);
+        return refused(`${quote(written)} cannot be dialled: a wildcard is no host`, `":${value.port}"`);
       }
-      if (value.port === 0) return refused(`${quote(written)}: nobody can dial port 0`);
+      if (value.host === "" && value.port === 0) return refused(`${quote(written)} leaves everything to be found`);
       return parsed({ host: value.host, port: value.port });
     },
     write: ({ host, port }) => formatAddress({ kind: "tcp", host, port }),
@@ -150,9 +153,12 @@ export function authority(): Type<string> {
       if (typeof bare !== "string")
         return bare.kind === "tcp" && bare.host !== "" ? parsed(hostOf(bare)) : refused("this is empty");
       const whole = parseAddress(lower.replace(/\.(?=:[0-9]+$)/, ""));
-      if (typeof whole === "string") return refused(`${quote(written)}: ${lower.includes(":") ? whole : bare}`);
+      if (typeof whole === "string")
+        return refused(`${quote(written)} is no host: ${lower.includes(":") ? whole : bare}`);
       if (whole.kind === "unix" || whole.host === "") return refused(`${quote(written)} names no host`);
-      return whole.port === 0 ? refused(`${quote(written)}: no call is for port 0`) : parsed(formatAddress(whole));
+      return whole.port === 0
+        ? refused(`${quote(written)} is no host: port 0 stands for any`)
+        : parsed(formatAddress(whole));
     },
     write: (value) => value,
   });
@@ -182,7 +188,7 @@ function parseHttpUrl(written: string): Parsed<string> {
     return refused(`${quote(written)} is not an http or https URL`, likely);
   }
   if (url.username !== "" || url.password !== "") return refused("a URL here holds no user and no password");
-  if (url.port === "0") return refused(`${quote(written)}: port 0 cannot be connected to`);
+  if (url.port === "0") return refused(`${quote(written)} cannot be connected to: port 0 stands for any`);
   if (url.pathname !== "/" || url.search !== "" || url.hash !== "") {
     return refused(`${quote(written)} has more than a host and a port`, url.origin);
   }

@@ -2,6 +2,7 @@ import { closest } from "../closest.ts";
 import { formatPath } from "../issue.ts";
 import type { Reading } from "../reading.ts";
 import { describeTree, isEmptied, isNothing, type MapEntry, type MapTree, type Tree } from "../tree.ts";
+import { quote } from "./parsed.ts";
 import { type Field, type Fields, type JsonSchema, type Place, type Plain, patternOf, type Type } from "./type.ts";
 
 /** What reading an object gives: optional fields may be undefined, others not. */
@@ -20,8 +21,10 @@ export function object<F extends Fields>(fields: F): Type<ValuesOf<F>> {
       const values: Record<string, unknown> = {};
       const given = new Map(map.entries.map((entry) => [entry.key, entry]));
       const misspelt = new Set<string | undefined>();
-      for (const entry of map.entries) {
-        if (!Object.hasOwn(fields, entry.key)) misspelt.add(reportUnknown(entry, place, reading, keys));
+      for (const [index, entry] of map.entries.entries()) {
+        if (Object.hasOwn(fields, entry.key)) continue;
+        const slipped = slippedFrom(entry.key, map.entries[index - 1], fields);
+        misspelt.add(reportUnknown(entry, place, reading, keys, slipped));
       }
       for (const [key, field] of Object.entries(fields)) {
         const entry = given.get(key);
@@ -89,7 +92,13 @@ export function asMap(tree: Tree, place: Place, reading: Reading, label: string)
 }
 
 /** Gives the key that was probably meant. */
-function reportUnknown(entry: MapEntry, place: Place, reading: Reading, keys: readonly string[]): string | undefined {
+function reportUnknown(
+  entry: MapEntry,
+  place: Place,
+  reading: Reading,
+  keys: readonly string[],
+  slipped: string | undefined,
+): string | undefined {
   const { key, keyStart } = entry;
   const path = [...place.path, key];
   if (reading.vocabulary.keyIsComing(patternOf(place.pattern, key))) {
@@ -98,22 +107,36 @@ function reportUnknown(entry: MapEntry, place: Place, reading: Reading, keys: re
     reading.report(keyStart, path, { code: "not-yet-supported", message, expected });
     return undefined;
   }
-  const where = formatPath(place.path);
-  const message = `unknown key ${JSON.stringify(key.slice(0, 80))}${where === "" ? "" : ` in ${where}`}`;
   const near = closest(key, [...keys, ...reading.vocabulary.comingKeys(place.pattern)]);
-  const homes = near === undefined ? reading.vocabulary.homesOf(key) : [];
-  const expected = homes.length > 0 ? `${key} under ${homes.join(" or ")}` : oneOf("one of", keys);
+  const where = formatPath(place.path);
   reading.report(keyStart, path, {
     code: "unknown-key",
-    message,
-    expected: key === "<<" ? "no merge keys, which YAML 1.2 does not have" : expected,
-    suggestion: near,
+    message: `unknown key ${quote(key)}${where === "" ? "" : ` in ${where}`}`,
+    expected: expectedKey(key, keys, near === undefined ? reading.vocabulary.homesOf(key) : [], slipped),
+    suggestion: slipped === undefined ? near : undefined,
   });
   return near;
 }
 
-function oneOf(intro: string, keys: readonly string[]): string {
-  return keys.length === 0 ? "no keys here" : `${intro} ${keys.join(", ")}`;
+function expectedKey(
+  key: string,
+  keys: readonly string[],
+  homes: readonly string[],
+  slipped: string | undefined,
+): string {
+  if (key === "<<") return "no merge keys, which YAML 1.2 does not have";
+  if (slipped !== undefined) return `${key} indented below ${slipped}, which is empty, or one of ${keys.join(", ")}`;
+  if (homes.length > 0) return `${key} under ${homes.join(" or ")}`;
+  if (keys.length === 0) return "no keys here";
+  return keys.length === 1 ? `${keys[0]}` : `one of ${keys.join(", ")}`;
+}
+
+/** The key above, where it is empty and this one may have been meant to stand below it. */
+function slippedFrom(key: string, above: MapEntry | undefined, fields: Fields): string | undefined {
+  if (above === undefined || !isNothing(above.value) || !Object.hasOwn(fields, above.key)) return undefined;
+  const shape = fields[above.key]?.type.shape;
+  const fits = shape?.kind === "record" || (shape?.kind === "object" && Object.hasOwn(shape.fields, key));
+  return fits ? above.key : undefined;
 }
 
 function objectSchema(fields: Fields): JsonSchema {

@@ -25,17 +25,20 @@ export class ScalarReading {
   }
 
   /** Not what the type can read at all, such as a number where a string belongs. */
-  wrongType(suggestion?: string): undefined {
+  wrongType(suggestion?: string, expected = this.words.label): undefined {
     const { secret, noun } = this.words;
     const what = secret ? "not a string" : `${describeTree(this.scalar)}, not ${noun}`;
-    return this.report("wrong-type", `${formatPath(this.place.path)} is ${what}`, secret ? undefined : suggestion);
+    return this.report(
+      "wrong-type",
+      `${formatPath(this.place.path)} is ${what}`,
+      secret ? undefined : suggestion,
+      expected,
+    );
   }
 
-  /** Of the right type, but impossible. */
+  /** Of the right type, but impossible. The reason for a secret must not hold it. */
   invalid(reason: string, suggestion?: string): undefined {
-    const { secret } = this.words;
-    const message = `${formatPath(this.place.path)}: ${secret ? "this cannot be used" : reason}`;
-    return this.report("invalid-value", message, secret ? undefined : suggestion);
+    return this.report("invalid-value", `${formatPath(this.place.path)}: ${reason}`, suggestion);
   }
 
   /** Whether the contract has this word while the feature behind it is not built; then that is reported. */

@@ -2,8 +2,8 @@ import { type Parsed, parsed, quote, refused } from "./parsed.ts";
 import { text } from "./text.ts";
 import type { Type } from "./type.ts";
 
-/** The longest time that a timer can wait: 2^31-1 ms, a little over 24 days. */
-const longest = 2_147_483_647;
+/** A timer waits 2^31-1 ms at most: these are its whole hours, nearly 25 days. */
+const longest = 596 * 3_600_000;
 const milliseconds: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const seconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 const bytes: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 };
@@ -19,6 +19,7 @@ export function duration(options: { readonly min?: number; readonly max?: number
     parse(written) {
       const result = parseDuration(written);
       if (result.kind === "problem") return result;
+      if (result.value === 0 && min > 0) return refused(`${written} is no time at all`);
       if (result.value < min) return refused(`${written} is shorter than ${formatDuration(min)}`);
       return result.value > max ? refused(`${written} is longer than ${formatDuration(max)}`) : result;
     },

@@ -3,6 +3,11 @@ import { quote } from "./parsed.ts";
 import { openScalar } from "./scalar-reading.ts";
 import type { Type } from "./type.ts";
 
+/** The words of a table of plug-ins: adding one there is enough. */
+export function wordsOf<T extends object>(table: T): readonly (keyof T & string)[] {
+  return Object.keys(table).filter((key): key is keyof T & string => Object.hasOwn(table, key));
+}
+
 /** One of a few words. */
 export function words<const W extends string>(choices: readonly W[]): Type<W> {
   const label = choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;
