@@ -1,3 +1,4 @@
+import type { BalancerName } from "../cluster/balancers/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
@@ -12,7 +13,7 @@ import { OnDemand } from "./on-demand.ts";
 import type { Sources } from "./sources.ts";
 
 /** Makes the cluster of a name. */
-export type MakeCluster = (name: string, source: DiscoverySource, balancer: string) => Cluster;
+export type MakeCluster = (name: string, source: DiscoverySource, balancer: BalancerName) => Cluster;
 
 export interface UpstreamsOptions {
   readonly config: Config;

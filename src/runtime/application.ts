@@ -1,0 +1,47 @@
+import { AppHealth, type HealthCheck } from "../cluster/app-health.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { ServiceConfig } from "../config/types.ts";
+import { StaticSource } from "../discovery/static.ts";
+import { routeFilters } from "../filters/index.ts";
+import type { Target } from "../proxy/target.ts";
+import type { ProcessServices } from "./services.ts";
+import type { MakeCluster } from "./upstreams.ts";
+
+/** The application beside this sidecar: where inbound calls go, and how it is. */
+export class Application {
+  readonly target: Target;
+  readonly health: AppHealth;
+
+  constructor(service: ServiceConfig, makeCluster: MakeCluster, services: ProcessServices) {
+    const { metrics, accessLog, http2, clock, log, random } = services;
+    const addresses = new Map([[service.name, [service.address]]]);
+    const source = new StaticSource(addresses, { clock, log: log.logger, random, own: () => [] });
+    const cluster = makeCluster(service.name, source, "roundRobin");
+    const series = metrics.calls.upstream("inbound", service.name);
+    this.target = { name: service.name, cluster, series, filters: routeFilters({ series, accessLog, timeout: undefined }) };
+    this.health = new AppHealth(healthCheck(service, cluster), { ...http2, log: log.logger });
+  }
+
+  get cluster(): Cluster {
+    return this.target.cluster;
+  }
+
+  close(): void {
+    this.health.close();
+    this.cluster.close();
+  }
+}
+
+function healthCheck(service: ServiceConfig, cluster: Cluster): HealthCheck {
+  switch (service.health) {
+    case "none":
+      return { kind: "none" };
+    case "tcp":
+      return { kind: "tcp", address: service.address };
+    case "grpc": {
+      const [endpoint] = cluster.endpoints;
+      if (endpoint === undefined) throw new Error(`the application's address is unusable`);
+      return { kind: "grpc", pool: endpoint.pool };
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import type { MetricsView } from "../observability/mesh-gauges.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** What the gauges read of a runtime when somebody scrapes. */
+export function runtimeMetrics(runtime: Runtime): MetricsView {
+  return {
+    *endpoints() {
+      for (const cluster of runtime.upstreams.clusters()) {
+        const counts = new Map<string, number>();
+        for (const { state } of cluster.endpoints) counts.set(state.kind, (counts.get(state.kind) ?? 0) + 1);
+        for (const [state, count] of counts) yield { upstream: cluster.name, state, count };
+      }
+    },
+    *connections() {
+      const { application, listeners, upstreams } = runtime;
+      if (application !== undefined && listeners.inbound !== undefined)
+        yield { direction: "inbound", upstream: application.target.name, count: listeners.inbound.acceptor.connectionCount };
+      for (const cluster of upstreams.clusters()) {
+        let count = 0;
+        for (const { pool } of cluster.endpoints) count += pool.size;
+        yield { direction: "outbound", upstream: cluster.name, count };
+      }
+    },
+    configVersion: () => 1,
+    lastReloadSucceeded: () => true,
+    *discoveryAges() {
+      const now = runtime.services.clock.wall();
+      for (const cluster of runtime.upstreams.clusters()) {
+        const state = cluster.state.current;
+        if (state.kind === "known") yield { upstream: cluster.name, seconds: Math.max(0, now - state.updatedAt) / 1000 };
+      }
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { AppHealth } from "../cluster/app-health.ts";
+import type { ServiceConfig } from "../config/types.ts";
+import type { Address } from "../core/address.ts";
+import { Backoff } from "../core/backoff.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import { AdvertiseError, type AdvertiseOptions, advertise } from "../discovery/advertise.ts";
+import { makeRegistration } from "../discovery/registration.ts";
+import type { Registrar } from "../discovery/source.ts";
+import type { Logger } from "pino";
+
+export interface PublicationOptions {
+  readonly service: ServiceConfig;
+  readonly registrar: Registrar;
+  readonly health: AppHealth;
+  readonly inbound: Address;
+  readonly source: AdvertiseOptions["source"];
+  readonly podIp: string | undefined;
+  readonly version: string;
+  readonly mtls: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+/** Publishes the service beside this sidecar, with the application's own word on its health, until it is withdrawn. */
+export class Publication {
+  private readonly options: PublicationOptions;
+  private stopListening: (() => void) | undefined = undefined;
+  private retry: Timer | undefined = undefined;
+  private withdrawn = false;
+  private readonly backoff: Backoff;
+
+  constructor(options: PublicationOptions) {
+    this.options = options;
+    this.backoff = new Backoff({ base: 500, cap: 10_000, random: options.random });
+  }
+
+  /**
+   * Finds out what to advertise and publishes it, for as long as it takes. Rejects with an AdvertiseError where nothing can be
+   * advertised, whatever is tried.
+   */
+  async begin(): Promise<void> {
+    const { service, registrar, health, inbound, source, podIp, version, mtls, log } = this.options;
+    try {
+      const advertised = await advertise({ configured: service.advertise, inbound, podIp, source });
+      if (this.withdrawn) return;
+      const tell = (): void => registrar.setHealth(health.state.current.serving, health.state.current.note);
+      tell();
+      this.stopListening = health.state.onChange(tell);
+      const registration = makeRegistration(service, advertised, { version, mtls });
+      registrar.register(registration).then(
+        () => log.info({ id: registration.id, host: registration.host, port: registration.port }, `published ${registration.id}`),
+        (error: unknown) => log.error({ err: error }, "cannot publish the service"),
+      );
+    } catch (error) {
+      if (!(error instanceof AdvertiseError) || !error.isTemporary) throw error;
+      log.warn({ err: error }, error.message);
+      this.retry = this.options.clock.setTimer(this.backoff.next(), () => {
+        this.begin().catch((failure: unknown) => log.error({ err: failure }, "cannot publish the service"));
+      });
+    }
+  }
+
+  /** Withdraws what was published. Resolves within a bounded time, whether or not the source answers. */
+  async withdraw(): Promise<void> {
+    if (this.withdrawn) return;
+    this.withdrawn = true;
+    this.retry?.cancel();
+    this.stopListening?.();
+    await this.options.registrar.deregister();
+  }
+}

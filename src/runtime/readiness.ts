@@ -1,0 +1,46 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Clock } from "../core/clock.ts";
+
+/** What the sidecar still waits for. `since` is a date of ISO 8601. */
+export interface Waiting {
+  readonly what: string;
+  readonly since: string;
+  readonly detail: string;
+}
+
+export type ReadyState = { readonly ready: true } | { readonly ready: false; readonly waiting: readonly Waiting[] };
+
+/** Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every declared upstream. */
+export class Readiness {
+  private readonly clock: Clock;
+  private readonly startedAt: string;
+  private bound = false;
+  private draining: string | undefined = undefined;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.startedAt = this.timestamp();
+  }
+
+  listenersBound(): void {
+    this.bound = true;
+  }
+
+  drainBegan(): void {
+    this.draining ??= this.timestamp();
+  }
+
+  state(required: Iterable<Cluster>): ReadyState {
+    const waiting: Waiting[] = [];
+    if (this.draining !== undefined) waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
+    if (!this.bound) waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
+    for (const cluster of required) {
+      if (!cluster.known) waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: cluster.noneReason().detail });
+    }
+    return waiting.length === 0 ? { ready: true } : { ready: false, waiting };
+  }
+
+  private timestamp(): string {
+    return new Date(this.clock.wall()).toISOString();
+  }
+}

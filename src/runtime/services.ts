@@ -1,0 +1,45 @@
+import type { Clock } from "../core/clock.ts";
+import { Deadlines } from "../core/deadlines.ts";
+import { HeadFilter } from "../http/head-edit.ts";
+import { HeaderTable } from "../http/headers.ts";
+import type { Direction } from "../http/reason.ts";
+import type { Http2Services } from "../http2/connection.ts";
+import { FlushLoop } from "../http2/flush-loop.ts";
+import { AccessLog, type AccessMode } from "../observability/access-log.ts";
+import type { Log } from "../observability/log.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { LocalReply } from "../proxy/local-reply.ts";
+import type { ExchangeServices } from "../proxy/services.ts";
+import { WaitingRoom } from "../proxy/waiting-room.ts";
+
+/** What the parts of a process share. Made once, never replaced by a new configuration. */
+export interface ProcessServices {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly accessLog: AccessLog;
+  readonly http2: Http2Services;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly exchange: (identity: string, direction: Direction) => ExchangeServices;
+}
+
+export function makeServices(clock: Clock, log: Log, access: AccessMode, version: string): ProcessServices {
+  const headers = new HeaderTable();
+  const loop = new FlushLoop(clock);
+  const deadlines = new Deadlines(clock);
+  const room = new WaitingRoom();
+  const edits = {
+    foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
+    consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
+  };
+  return {
+    clock,
+    log,
+    metrics: new Metrics(version, clock),
+    accessLog: new AccessLog(log.calls, access),
+    http2: { clock, loop, headers },
+    random: Math.random,
+    exchange: (identity, direction) => ({ loop, headers, deadlines, room, edits, reply: new LocalReply(headers, identity, direction) }),
+  };
+}
