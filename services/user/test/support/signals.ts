@@ -1,0 +1,2 @@
+/** The signal of a call whose caller stays. */
+export const never: AbortSignal = new AbortController().signal;
