@@ -1,0 +1,82 @@
+/**
+ * The two messages of grpc.health.v1.Health/Check, by hand, for a protobuf library would be most of what is loaded for them:
+ *
+ *     message HealthCheckRequest { string service = 1; }
+ *     message HealthCheckResponse { ServingStatus status = 1; }   // UNKNOWN = 0, SERVING = 1, NOT_SERVING = 2
+ *
+ * A gRPC message stands behind an octet that says whether it is compressed and four of length (gRPC's PROTOCOL-HTTP2,
+ * "Length-Prefixed-Message").
+ */
+
+const PREFIX = 5;
+/** Field 1, length-delimited: a tag is (field << 3) | wire type. */
+const SERVICE_TAG = 0x0a;
+/** Field 1, varint. */
+const STATUS_TAG = 0x08;
+const SERVING = 1;
+
+/** The longest name of a service that is asked for, in octets. */
+export const MAX_SERVICE_NAME = 1024;
+
+/** A request with its prefix. "" stands for the server as a whole and is left out, as proto3 has it. */
+export function encodeRequest(service: string): Buffer {
+  const name = Buffer.from(service, "utf8");
+  const length = varint(name.length);
+  const message = name.length === 0 ? [] : [SERVICE_TAG, ...length, ...name];
+  const buffer = Buffer.alloc(PREFIX + message.length);
+  buffer.writeUInt32BE(message.length, 1);
+  buffer.set(message, PREFIX);
+  return buffer;
+}
+
+/** What a response with its prefix says, or undefined where it is none. */
+export function decodeResponse(buffer: Buffer): "SERVING" | "NOT_SERVING" | undefined {
+  if (buffer.length < PREFIX || buffer[0] !== 0 || buffer.readUInt32BE(1) !== buffer.length - PREFIX) return undefined;
+  let status = 0;
+  for (let at = PREFIX; at < buffer.length; ) {
+    const tag = readVarint(buffer, at);
+    if (tag === undefined) return undefined;
+    const end = skip(buffer, tag.end, tag.value & 7);
+    if (end === undefined || end > buffer.length) return undefined;
+    // Of a field that stands twice the last one counts.
+    if (tag.value === STATUS_TAG) status = readVarint(buffer, tag.end)?.value ?? 0;
+    at = end;
+  }
+  return status === SERVING ? "SERVING" : "NOT_SERVING";
+}
+
+/** Where a field's value ends. Fields that are not known are passed over, as a newer server may send them. */
+function skip(buffer: Buffer, at: number, wireType: number): number | undefined {
+  switch (wireType) {
+    case 0:
+      return readVarint(buffer, at)?.end;
+    case 1:
+      return at + 8;
+    case 2: {
+      const length = readVarint(buffer, at);
+      return length === undefined ? undefined : length.end + length.value;
+    }
+    case 5:
+      return at + 4;
+    default:
+      return undefined;
+  }
+}
+
+function varint(value: number): number[] {
+  const octets: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest >>>= 7) octets.push((rest & 127) | 128);
+  return [...octets, rest];
+}
+
+/** A varint below 2^53; longer ones are no length, tag or status of these messages. */
+function readVarint(buffer: Buffer, start: number): { readonly value: number; readonly end: number } | undefined {
+  let value = 0;
+  for (let at = start, scale = 1; at < buffer.length && at < start + 7; at++, scale *= 128) {
+    const octet = buffer.readUInt8(at);
+    value += (octet & 127) * scale;
+    if (octet < 128) return { value, end: at + 1 };
+  }
+  return undefined;
+}

@@ -1,0 +1,31 @@
+import { pino } from "pino";
+import type { Connect } from "../../src/cluster/connect.ts";
+import { defaultPoolOptions, type PoolServices } from "../../src/cluster/connection-pool.ts";
+import { Endpoint } from "../../src/cluster/endpoint.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import type { EndpointSpec } from "../../src/discovery/source.ts";
+import { FlushLoop } from "../../src/http2/flush-loop.ts";
+import { FakeClock } from "../support/clock.ts";
+import { seededRandom } from "../support/random.ts";
+
+/** A spec of an instance on a port of 127.0.0.1, with its port as its id. */
+export function spec(port: number, more: Partial<EndpointSpec> = {}): EndpointSpec {
+  const address = { kind: "tcp", host: "127.0.0.1", port } as const;
+  return { id: String(port), address, weight: 1, zone: undefined, meta: {}, ...more };
+}
+
+/** What a pool takes from its surroundings, silent, with a seed. */
+export function poolServices(connect: Connect, clock: Clock = new FakeClock()): PoolServices {
+  const log = pino({ enabled: false });
+  return { clock, loop: new FlushLoop(clock), log, random: seededRandom(1), connect };
+}
+
+/** Endpoints that are never dialled, with these weights, for what looks at their load only. */
+export function idleEndpoints(...weights: number[]): Endpoint[] {
+  const services = poolServices(() => {
+    throw new Error("nobody dials here");
+  });
+  const host = { reachabilityChanged() {}, left() {} };
+  const options = { pool: defaultPoolOptions, probeCap: 10_000 };
+  return weights.map((weight, at) => new Endpoint(spec(at + 1, { weight }), services, options, host));
+}
