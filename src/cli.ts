@@ -72,7 +72,9 @@ export async function cli(args: readonly string[], env: Env): Promise<number> {
     process.stdout.write(usage(name, command));
     return OK;
   }
-  const unknown = (["config", "json"] as const).find((option) => values[option] !== undefined && !command.options.includes(option));
+  const unknown = (["config", "json"] as const).find(
+    (option) => values[option] !== undefined && !command.options.includes(option),
+  );
   if (unknown !== undefined) return complain(`outrigger ${name} takes no --${unknown}`);
   const source = command.options.includes("config") ? readConfig(values.config) : { file: "", text: "" };
   if ("error" in source) return complain(source.error);
@@ -130,7 +132,9 @@ function usage(name: string, { summary, options }: Command): string {
   const config = options.includes("config");
   const json = options.includes("json");
   const lines = [
-    ...(config ? [`  -c, --config FILE   the configuration; - reads standard input; without it ${DEFAULT_FILES.join(", then ")}`] : []),
+    ...(config
+      ? [`  -c, --config FILE   the configuration; - reads standard input; without it ${DEFAULT_FILES.join(", then ")}`]
+      : []),
     ...(json ? ["      --json          the result as JSON"] : []),
     "  -h, --help          this page",
   ];

@@ -1,9 +1,9 @@
 import { formatIssues } from "./config/format-issues.ts";
 import { loadConfig } from "./config/load.ts";
+import { type ControlServers, type ShutdownRequests, startControl } from "./control/servers.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
 import { version } from "./core/version.ts";
-import { type ControlServers, type ShutdownRequests, startControl } from "./control/servers.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink } from "./observability/log-sink.ts";
 import { Runtime } from "./runtime/runtime.ts";
@@ -31,7 +31,8 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
   const { config } = loaded;
   const sink = new LogSink({ fd: 2, clock: systemClock });
   const log = createLog({ service: config.identity.name, version, level: config.log.level, clock: systemClock, sink });
-  for (const warning of loaded.warnings) log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
+  for (const warning of loaded.warnings)
+    log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
   lastResort(log, sink);
 
   const services = makeServices(systemClock, log, config.log.access, version);

@@ -23,7 +23,7 @@ export interface Deadline {
  */
 export class Deadlines {
   private readonly clock: Clock;
-  private readonly slots: (Deadline | undefined)[] = new Array<Deadline | undefined>(SLOTS).fill(undefined);
+  private readonly slots: (Deadline | undefined)[] = Array.from({ length: SLOTS });
   private count = 0;
   private turned: number;
   private timer: Timer | undefined = undefined;

@@ -56,7 +56,12 @@ export abstract class Acceptor {
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
       onClose: (cause) => this.onClose(entry, cause),
     };
-    const connection = new Connection(socket, http2, { role: "server", limits, reuse, announce: direction === "inbound" }, handler);
+    const connection = new Connection(
+      socket,
+      http2,
+      { role: "server", limits, reuse, announce: direction === "inbound" },
+      handler,
+    );
     const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall() };
     this.accepted.add(entry);
   }
@@ -100,14 +105,23 @@ export abstract class Acceptor {
     const clean = services.edits.foreign.apply(head);
     const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
     const exchange = new Exchange(call, stream, end, services, unrouted);
-    if (tooLarge) exchange.refuse(failure("HEADERS_TOO_LARGE", `the request's header list is over ${limits.maxHeaderListSize} octets`, { unprocessed: true }));
+    if (tooLarge)
+      exchange.refuse(
+        failure("HEADERS_TOO_LARGE", `the request's header list is over ${limits.maxHeaderListSize} octets`, {
+          unprocessed: true,
+        }),
+      );
     else this.onCall(exchange, entry.connection.peer.sidecar);
   }
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {
     this.accepted.delete(entry);
     const { log, direction } = this.options;
-    if (cause.kind === "violation") log.warn({ direction, peer: entry.peer, cause: cause.reason }, "a caller broke the protocol; its connection is closed");
+    if (cause.kind === "violation")
+      log.warn(
+        { direction, peer: entry.peer, cause: cause.reason },
+        "a caller broke the protocol; its connection is closed",
+      );
     else log.debug({ direction, peer: entry.peer, cause: cause.reason }, "a caller's connection is closed");
   }
 }

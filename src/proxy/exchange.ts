@@ -70,7 +70,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
         return;
       case "wait":
         if (!this.onWait()) return;
-        this.cancelLookup = resolution.then((next) => {
+        this.cancelLookup = resolution.settle((next) => {
           this.cancelLookup = undefined;
           this.begin(next);
         });
@@ -108,25 +108,38 @@ export class Exchange implements StreamHandler, AttemptOwner {
     if (this.waiting) return true;
     const { room } = this.services;
     if (!room.enter()) {
-      this.refuse(failure("QUEUE_FULL", `${room.calls} calls are waiting already, the limit is ${room.limits.calls}`, { unprocessed: true }));
+      this.refuse(
+        failure("QUEUE_FULL", `${room.calls} calls are waiting already, the limit is ${room.limits.calls}`, {
+          unprocessed: true,
+        }),
+      );
       return false;
     }
     this.waiting = true;
     this.state = "waiting";
-    this.patience = this.services.deadlines.arm(this.services.loop.now() + room.limits.time, () => this.patienceEnded());
+    this.patience = this.services.deadlines.arm(this.services.loop.now() + room.limits.time, () =>
+      this.patienceEnded(),
+    );
     return true;
   }
 
   private patienceEnded(): void {
     const seconds = this.services.room.limits.time / 1000;
     const why = this.target === undefined ? "its name was not found" : this.target.cluster.noneReason().detail;
-    this.refuse(failure("NO_ENDPOINTS", `the call waited ${seconds}s for ${this.call.upstream || "a lookup"}: ${why}`, { unprocessed: true }));
+    this.refuse(
+      failure("NO_ENDPOINTS", `the call waited ${seconds}s for ${this.call.upstream || "a lookup"}: ${why}`, {
+        unprocessed: true,
+      }),
+    );
   }
 
   private deadlinePassed(): void {
     const by = this.call.deadline?.by ?? "caller";
     const ms = Math.round((this.call.deadline?.at ?? 0) - this.call.startedAt);
-    const detail = by === "caller" ? `the caller's deadline of ${ms}ms has passed` : `the timeout of ${ms}ms configured for ${this.call.upstream} has passed`;
+    const detail =
+      by === "caller"
+        ? `the caller's deadline of ${ms}ms has passed`
+        : `the timeout of ${ms}ms configured for ${this.call.upstream} has passed`;
     this.refuse(failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail));
   }
 
@@ -235,7 +248,11 @@ export class Exchange implements StreamHandler, AttemptOwner {
   private hold(buffer: Buffer, start: number, end: number): void {
     if (start === end || !this.onWait()) return;
     if (!this.services.room.hold(end - start)) {
-      this.refuse(failure("QUEUE_FULL", `requests that wait hold ${this.services.room.limits.octets} octets already`, { unprocessed: true }));
+      this.refuse(
+        failure("QUEUE_FULL", `requests that wait hold ${this.services.room.limits.octets} octets already`, {
+          unprocessed: true,
+        }),
+      );
       return;
     }
     this.heldOctets += end - start;
@@ -257,7 +274,12 @@ export class Exchange implements StreamHandler, AttemptOwner {
     const code = abort.kind === "reset" && abort.code !== ErrorCode.NO_ERROR ? abort.code : ErrorCode.CANCEL;
     this.attempts?.stop();
     this.forward?.cancel(code);
-    this.finish({ status: Status.CANCELLED, reason: undefined, origin: this.call.direction === "outbound" ? "app" : "peer", detail: abort.kind });
+    this.finish({
+      status: Status.CANCELLED,
+      reason: undefined,
+      origin: this.call.direction === "outbound" ? "app" : "peer",
+      detail: abort.kind,
+    });
     this.state = "over";
   }
 

@@ -2,7 +2,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Failure, failure } from "../http/call.ts";
 import { isGrpc, parseStatus, statusOfHttp, statusOfReset } from "../http/grpc.ts";
 import type { Head } from "../http/headers.ts";
-import { type Reason, Status, reasons } from "../http/reason.ts";
+import { type Reason, reasons, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
@@ -59,7 +59,9 @@ export class Forward implements StreamHandler {
     if (grpc && (status !== "200" || !isGrpc(head.get("content-type")))) {
       this.stream?.reset(ErrorCode.CANCEL);
       const type = head.get("content-type") ?? "no content-type";
-      this.fail(failure("NOT_GRPC", `the answer was HTTP ${status} with ${type}`, { status: statusOfHttp(Number(status)) }));
+      this.fail(
+        failure("NOT_GRPC", `the answer was HTTP ${status} with ${type}`, { status: statusOfHttp(Number(status)) }),
+      );
       return;
     }
     this.state = "answering";
@@ -103,7 +105,11 @@ export class Forward implements StreamHandler {
   private finish(head: Head | undefined): void {
     this.state = "ended";
     const { call } = this.exchange;
-    const status = call.grpc ? parseStatus(head?.get("grpc-status")) : this.httpStatus < "500" ? Status.OK : Status.UNKNOWN;
+    const status = call.grpc
+      ? parseStatus(head?.get("grpc-status"))
+      : this.httpStatus < "500"
+        ? Status.OK
+        : Status.UNKNOWN;
     const reason = this.connection.peer.sidecar ? asReason(head?.get("outrigger-reason")) : undefined;
     this.exchange.answered({ status, reason, origin: reason === undefined ? "app" : "peer", detail: undefined });
   }
@@ -124,9 +130,13 @@ export class Forward implements StreamHandler {
       case "unprocessed":
         return failure("GOAWAY_UNPROCESSED", "", { unprocessed: true });
       case "lost":
-        return failure("UPSTREAM_LOST", `the connection to ${this.endpoint.label} was lost during the call: ${abort.reason}`);
+        return failure(
+          "UPSTREAM_LOST",
+          `the connection to ${this.endpoint.label} was lost during the call: ${abort.reason}`,
+        );
       case "violation":
-        if (abort.code === ErrorCode.ENHANCE_YOUR_CALM) return failure("HEADERS_TOO_LARGE", `the answer's ${abort.reason}`);
+        if (abort.code === ErrorCode.ENHANCE_YOUR_CALM)
+          return failure("HEADERS_TOO_LARGE", `the answer's ${abort.reason}`);
         return failure("PROTOCOL", `${this.endpoint.label} broke the protocol: ${abort.reason}`);
       case "reset":
         if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });

@@ -51,7 +51,11 @@ export class LocalReply {
   private sendHttp(stream: Stream, failure: Failure): void {
     const body = Buffer.from(`${failure.reason}: ${this.text(failure)}\n`, "utf8");
     const status = String(httpOfStatus(failure.status));
-    const head: [string, string][] = [[":status", status], ["content-type", "text/plain; charset=utf-8"], ["content-length", String(body.length)]];
+    const head: [string, string][] = [
+      [":status", status],
+      ["content-type", "text/plain; charset=utf-8"],
+      ["content-length", String(body.length)],
+    ];
     stream.sendHead(this.table.head([...head, ...this.marks(failure)]), false);
     stream.sendData(body, 0, body.length, true);
   }

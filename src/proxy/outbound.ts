@@ -50,7 +50,9 @@ export class Outbound extends Acceptor {
 
 function declared(rules: OutboundRules, name: string): Resolution {
   const target = rules.target(name);
-  return target === undefined ? failed("NO_ROUTE", `the upstream ${name} is no longer configured`) : { kind: "target", target };
+  return target === undefined
+    ? failed("NO_ROUTE", `the upstream ${name} is no longer configured`)
+    : { kind: "target", target };
 }
 
 function failed(reason: "NO_ROUTE" | "BAD_AUTHORITY", detail: string): Resolution {

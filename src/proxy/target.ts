@@ -15,8 +15,8 @@ export interface Target {
 export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
   | { readonly kind: "failed"; readonly failure: Failure }
-  /** `then` is called once with another answer, unless `cancel` was called before. */
-  | { readonly kind: "wait"; readonly then: (next: (resolution: Resolution) => void) => () => void };
+  /** `next` is called once with another answer, unless `cancel` was called before. */
+  | { readonly kind: "wait"; readonly settle: (next: (resolution: Resolution) => void) => () => void };
 
 /** Answers to what has no target; their calls are counted under no upstream's name. */
 export interface Unrouted {

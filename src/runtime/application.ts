@@ -18,7 +18,12 @@ export class Application {
     const source = new StaticSource(addresses, { clock, log: log.logger, random, own: () => [] });
     const cluster = makeCluster(service.name, source, "roundRobin");
     const series = metrics.calls.upstream("inbound", service.name);
-    this.target = { name: service.name, cluster, series, filters: routeFilters({ series, accessLog, timeout: undefined }) };
+    this.target = {
+      name: service.name,
+      cluster,
+      series,
+      filters: routeFilters({ series, accessLog, timeout: undefined }),
+    };
     this.health = new AppHealth(healthCheck(service, cluster), { ...http2, log: log.logger });
   }
 

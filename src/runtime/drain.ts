@@ -38,7 +38,8 @@ export async function drain(options: DrainOptions): Promise<number> {
   tell("outbound", "stays until the application has gone");
   await until(clock, end, () => listeners.outbound.every(({ acceptor }) => acceptor.connectionCount === 0));
   let cut = 0;
-  for (const { acceptor } of listeners.all()) cut += acceptor.closeAll("the sidecar shut down before the call had ended");
+  for (const { acceptor } of listeners.all())
+    cut += acceptor.closeAll("the sidecar shut down before the call had ended");
   await Promise.race([withdrawn, pause(clock, Math.max(0, end - clock.now()))]);
   return cut;
 }

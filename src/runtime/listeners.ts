@@ -37,7 +37,9 @@ export class Listeners {
         const inbound = new Inbound(this.acceptorOptions("inbound"), application);
         this.inbound = await this.open("inbound", listeners.inbound, inbound);
       }
-      this.outbound.push(await this.open("outbound", listeners.outbound, new Outbound(this.acceptorOptions("outbound"), rules)));
+      this.outbound.push(
+        await this.open("outbound", listeners.outbound, new Outbound(this.acceptorOptions("outbound"), rules)),
+      );
       for (const [name, { listen }] of upstreams) {
         if (listen === undefined) continue;
         const outbound = new Outbound(this.acceptorOptions("outbound"), rules, name);
@@ -66,12 +68,19 @@ export class Listeners {
 
   private async open<A extends Acceptor>(name: string, address: Address, acceptor: A): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
-    const listener = await Listener.bind(address, {}, {
-      onConnection: (socket, peer) => acceptor.accept(socket, peer),
-      onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),
-      onError: (error) => log.error({ listener: name, err: error }, "a connection could not be taken"),
-    });
-    log.info({ listener: name, address: formatAddress(listener.address) }, `listening for ${name} on ${formatAddress(listener.address)}`);
+    const listener = await Listener.bind(
+      address,
+      {},
+      {
+        onConnection: (socket, peer) => acceptor.accept(socket, peer),
+        onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),
+        onError: (error) => log.error({ listener: name, err: error }, "a connection could not be taken"),
+      },
+    );
+    log.info(
+      { listener: name, address: formatAddress(listener.address) },
+      `listening for ${name} on ${formatAddress(listener.address)}`,
+    );
     return { name, listener, acceptor };
   }
 

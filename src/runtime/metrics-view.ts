@@ -14,7 +14,11 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
     *connections() {
       const { application, listeners, upstreams } = runtime;
       if (application !== undefined && listeners.inbound !== undefined)
-        yield { direction: "inbound", upstream: application.target.name, count: listeners.inbound.acceptor.connectionCount };
+        yield {
+          direction: "inbound",
+          upstream: application.target.name,
+          count: listeners.inbound.acceptor.connectionCount,
+        };
       for (const cluster of upstreams.clusters()) {
         let count = 0;
         for (const { pool } of cluster.endpoints) count += pool.size;
@@ -27,7 +31,8 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
       const now = runtime.services.clock.wall();
       for (const cluster of runtime.upstreams.clusters()) {
         const state = cluster.state.current;
-        if (state.kind === "known") yield { upstream: cluster.name, seconds: Math.max(0, now - state.updatedAt) / 1000 };
+        if (state.kind === "known")
+          yield { upstream: cluster.name, seconds: Math.max(0, now - state.updatedAt) / 1000 };
       }
     },
   };

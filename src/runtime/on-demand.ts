@@ -69,7 +69,8 @@ export class OnDemand {
     const now = this.clock.now();
     let entry = this.entries.get(name);
     if (entry === undefined) {
-      if (this.entries.size >= this.limits.max) return refused(`${this.limits.max} undeclared names are in use already`);
+      if (this.entries.size >= this.limits.max)
+        return refused(`${this.limits.max} undeclared names are in use already`);
       if (!this.take(now)) return refused(`more than ${this.limits.rate} undeclared names a second are not looked up`);
       entry = { cluster: this.host.cluster(name), target: undefined, usedAt: now, emptySince: undefined };
       this.entries.set(name, entry);
@@ -86,7 +87,8 @@ export class OnDemand {
 
   private resolve(name: string, entry: Entry): Resolution {
     const { cluster } = entry;
-    if (!cluster.known) return { kind: "wait", then: (next) => cluster.whenKnown(() => next(this.resolve(name, entry))) };
+    if (!cluster.known)
+      return { kind: "wait", settle: (next) => cluster.whenKnown(() => next(this.resolve(name, entry))) };
     if (cluster.size > 0) {
       entry.emptySince = undefined;
       entry.target ??= this.host.target(cluster);

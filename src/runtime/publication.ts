@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { AppHealth } from "../cluster/app-health.ts";
 import type { ServiceConfig } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
@@ -6,7 +7,6 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { AdvertiseError, type AdvertiseOptions, advertise } from "../discovery/advertise.ts";
 import { makeRegistration } from "../discovery/registration.ts";
 import type { Registrar } from "../discovery/source.ts";
-import type { Logger } from "pino";
 
 export interface PublicationOptions {
   readonly service: ServiceConfig;
@@ -49,7 +49,11 @@ export class Publication {
       this.stopListening = health.state.onChange(tell);
       const registration = makeRegistration(service, advertised, { version, mtls });
       registrar.register(registration).then(
-        () => log.info({ id: registration.id, host: registration.host, port: registration.port }, `published ${registration.id}`),
+        () =>
+          log.info(
+            { id: registration.id, host: registration.host, port: registration.port },
+            `published ${registration.id}`,
+          ),
         (error: unknown) => log.error({ err: error }, "cannot publish the service"),
       );
     } catch (error) {

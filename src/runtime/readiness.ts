@@ -32,10 +32,13 @@ export class Readiness {
 
   state(required: Iterable<Cluster>): ReadyState {
     const waiting: Waiting[] = [];
-    if (this.draining !== undefined) waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
-    if (!this.bound) waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
+    if (this.draining !== undefined)
+      waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
+    if (!this.bound)
+      waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
     for (const cluster of required) {
-      if (!cluster.known) waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: cluster.noneReason().detail });
+      if (!cluster.known)
+        waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: cluster.noneReason().detail });
     }
     return waiting.length === 0 ? { ready: true } : { ready: false, waiting };
   }

@@ -59,8 +59,16 @@ export class Runtime {
           connect,
         });
     };
-    this.upstreams = new Upstreams({ config, sources: this.sources, makeCluster: makeCluster(true), metrics: metrics.calls, accessLog, clock });
-    this.application = config.service === undefined ? undefined : new Application(config.service, makeCluster(false), services);
+    this.upstreams = new Upstreams({
+      config,
+      sources: this.sources,
+      makeCluster: makeCluster(true),
+      metrics: metrics.calls,
+      accessLog,
+      clock,
+    });
+    this.application =
+      config.service === undefined ? undefined : new Application(config.service, makeCluster(false), services);
     metrics.watch(runtimeMetrics(this));
   }
 
@@ -83,7 +91,9 @@ export class Runtime {
 
   /** Resolves once every declared upstream has had its first answer. */
   async whenReady(): Promise<void> {
-    await Promise.all([...this.upstreams.required()].map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
+    await Promise.all(
+      [...this.upstreams.required()].map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))),
+    );
   }
 
   /** Goes without losing a call; returns how many streams had to be cut at the end of grace. Idempotent. */
@@ -119,14 +129,23 @@ export class Runtime {
   private async publish(): Promise<void> {
     const { config, services, options, listeners, application } = this;
     const { registrar } = this.sources;
-    if (config.service === undefined || application === undefined || registrar === undefined || listeners.inbound === undefined) return;
+    if (
+      config.service === undefined ||
+      application === undefined ||
+      registrar === undefined ||
+      listeners.inbound === undefined
+    )
+      return;
     const { consul } = config.discovery;
     this.publication = new Publication({
       service: config.service,
       registrar,
       health: application.health,
       inbound: listeners.inbound.listener.address,
-      source: config.discovery.default === "consul" && consul !== undefined ? { kind: "consul", address: consul.address } : { kind: "directory" },
+      source:
+        config.discovery.default === "consul" && consul !== undefined
+          ? { kind: "consul", address: consul.address }
+          : { kind: "directory" },
       podIp: options.podIp,
       version: options.version,
       mtls: config.mtls.mode,

@@ -40,6 +40,13 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
     accessLog: new AccessLog(log.calls, access),
     http2: { clock, loop, headers },
     random: Math.random,
-    exchange: (identity, direction) => ({ loop, headers, deadlines, room, edits, reply: new LocalReply(headers, identity, direction) }),
+    exchange: (identity, direction) => ({
+      loop,
+      headers,
+      deadlines,
+      room,
+      edits,
+      reply: new LocalReply(headers, identity, direction),
+    }),
   };
 }

@@ -33,11 +33,17 @@ export function makeSources(config: Config, services: DiscoveryServices): Source
 
 function makeRegistrar(config: Config, services: DiscoveryServices): Registrar | undefined {
   const { consul, directory } = config.discovery;
-  if (config.discovery.default === "consul" && consul !== undefined) return definitions.consul.registrar?.(consul, services);
-  if (config.discovery.default === "directory" && directory !== undefined) return definitions.directory.registrar?.(directory, services);
+  if (config.discovery.default === "consul" && consul !== undefined)
+    return definitions.consul.registrar?.(consul, services);
+  if (config.discovery.default === "directory" && directory !== undefined)
+    return definitions.directory.registrar?.(directory, services);
   return undefined;
 }
 
 function staticOptions(config: Config): StaticOptions {
-  return new Map([...config.upstreams].filter(([, { discovery }]) => discovery === "static").map(([name, { endpoints }]) => [name, endpoints]));
+  return new Map(
+    [...config.upstreams]
+      .filter(([, { discovery }]) => discovery === "static")
+      .map(([name, { endpoints }]) => [name, endpoints]),
+  );
 }
