@@ -14,8 +14,17 @@ export interface Failure {
   readonly log?: string;
 }
 
-export function failure(reason: Reason, detail: string, options: { status?: number; unprocessed?: boolean } = {}): Failure {
-  return { reason, detail, status: options.status ?? reasons[reason].status, unprocessed: options.unprocessed ?? false };
+export function failure(
+  reason: Reason,
+  detail: string,
+  options: { status?: number; unprocessed?: boolean } = {},
+): Failure {
+  return {
+    reason,
+    detail,
+    status: options.status ?? reasons[reason].status,
+    unprocessed: options.unprocessed ?? false,
+  };
 }
 
 /** How a call ended: one value for log, metric and span. */

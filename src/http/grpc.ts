@@ -26,7 +26,10 @@ const MAX_MESSAGE = 1024;
 export function encodeMessage(text: string): string {
   let out = "";
   for (const byte of Buffer.from(text, "utf8")) {
-    const piece = byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    const piece =
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
     if (out.length + piece.length > MAX_MESSAGE) break;
     out += piece;
   }

@@ -25,7 +25,8 @@ export class Budgets {
     if (state.tokens < 1) {
       state.tokens = Math.min(burst, state.tokens + ((now - state.at) / 1000) * rate);
       state.at = now;
-      if (state.tokens < 1) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `more ${name} than ${burst} at once and ${rate}/s`);
+      if (state.tokens < 1)
+        throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `more ${name} than ${burst} at once and ${rate}/s`);
     }
     state.tokens -= 1;
   }

@@ -117,11 +117,14 @@ export class Connection implements ReceiverHost, StreamHost {
       [SettingId.HEADER_TABLE_SIZE, this.limits.headerTableSize],
       [SettingId.INITIAL_WINDOW_SIZE, this.limits.streamWindow],
       [SettingId.MAX_HEADER_LIST_SIZE, this.limits.maxHeaderListSize],
-      this.role === "client" ? [SettingId.ENABLE_PUSH, 0] : [SettingId.MAX_CONCURRENT_STREAMS, this.limits.maxConcurrentStreams],
+      this.role === "client"
+        ? [SettingId.ENABLE_PUSH, 0]
+        : [SettingId.MAX_CONCURRENT_STREAMS, this.limits.maxConcurrentStreams],
     ];
     if (announce) settings.push([SettingId.OUTRIGGER, 1]);
     this.sender.settings(settings);
-    if (this.limits.connectionWindow > DEFAULT_WINDOW) this.sender.windowUpdate(0, this.limits.connectionWindow - DEFAULT_WINDOW);
+    if (this.limits.connectionWindow > DEFAULT_WINDOW)
+      this.sender.windowUpdate(0, this.limits.connectionWindow - DEFAULT_WINDOW);
   }
 
   // --- what the owner may ask ---
@@ -391,7 +394,8 @@ export class Connection implements ReceiverHost, StreamHost {
   /** Says GOAWAY, unless the peer has been told that all is well, and closes once it has had time to read it. */
   private leave(code: ErrorCode, reason: string, cause: CloseCause): void {
     if (this.phase !== "open") return;
-    if (this.goawaySent === undefined || code !== ErrorCode.NO_ERROR) this.sender.goaway(this.lastPeerStreamId, code, reason);
+    if (this.goawaySent === undefined || code !== ErrorCode.NO_ERROR)
+      this.sender.goaway(this.lastPeerStreamId, code, reason);
     this.sender.flush();
     this.finish(cause);
     this.transport.end();

@@ -43,7 +43,8 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
     if (name.startsWith(":")) {
       if (kind === "trailers") return `pseudo-header ${name} in trailers`;
       if (regular) return `pseudo-header ${name} after a regular field`;
-      if (kind === "request" ? !REQUEST_PSEUDO.has(name) : name !== ":status") return `pseudo-header ${name} in a ${kind}`;
+      if (kind === "request" ? !REQUEST_PSEUDO.has(name) : name !== ":status")
+        return `pseudo-header ${name} in a ${kind}`;
       if (seen.has(name)) return `pseudo-header ${name} twice`;
       seen.add(name);
       if (name === ":method") method = value;

@@ -1,5 +1,5 @@
 import { ConnectionError, ErrorCode } from "./errors.ts";
-import { DEFAULT_MAX_FRAME_SIZE, FRAME_HEADER_SIZE, Flag, FrameType } from "./frame.ts";
+import { DEFAULT_MAX_FRAME_SIZE, Flag, FRAME_HEADER_SIZE, FrameType } from "./frame.ts";
 
 /**
  * What a decoder tells of the frames that it reads. Buffers are valid during the call only. Methods may throw
@@ -118,7 +118,10 @@ export class FrameDecoder {
     this.flags = buffer.readUInt8(at + 4);
     this.streamId = buffer.readUInt32BE(at + 5) & 0x7fffffff;
     if (this.length > this.maxFrameSize)
-      throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${this.length} octets, ${this.maxFrameSize} are allowed`);
+      throw new ConnectionError(
+        ErrorCode.FRAME_SIZE_ERROR,
+        `a frame of ${this.length} octets, ${this.maxFrameSize} are allowed`,
+      );
     if (this.block !== undefined && (this.type !== FrameType.CONTINUATION || this.streamId !== this.blockStream))
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted by another frame");
     if (this.length > 0) this.state = this.type === FrameType.DATA ? "data" : "payload";
@@ -282,7 +285,10 @@ export class FrameDecoder {
   private continuation(buffer: Buffer, start: number, end: number): void {
     if (this.block === undefined) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS");
     if (++this.blockFrames > this.maxContinuations)
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `more than ${this.maxContinuations} CONTINUATION frames in a header block`);
+      throw new ConnectionError(
+        ErrorCode.ENHANCE_YOUR_CALM,
+        `more than ${this.maxContinuations} CONTINUATION frames in a header block`,
+      );
     this.gather(buffer, start, end);
     if ((this.flags & Flag.END_HEADERS) === 0) return;
     const block = Buffer.concat(this.block);

@@ -1,6 +1,6 @@
 import type { Head } from "../http/headers.ts";
 import type { ErrorCode } from "./errors.ts";
-import { DEFAULT_MAX_FRAME_SIZE, FRAME_HEADER_SIZE, Flag, FrameType } from "./frame.ts";
+import { DEFAULT_MAX_FRAME_SIZE, Flag, FRAME_HEADER_SIZE, FrameType } from "./frame.ts";
 import type { HpackEncoder } from "./hpack/encoder.ts";
 import type { Output } from "./output.ts";
 
@@ -13,7 +13,13 @@ function putHeader(buffer: Buffer, at: number, length: number, type: number, fla
 }
 
 /** HEADERS, with CONTINUATION frames where the block does not fit into one frame (RFC 9113 §6.10). */
-export function writeHeaders(output: Output, encoder: HpackEncoder, streamId: number, head: Head, endStream: boolean): void {
+export function writeHeaders(
+  output: Output,
+  encoder: HpackEncoder,
+  streamId: number,
+  head: Head,
+  endStream: boolean,
+): void {
   const flags = endStream ? Flag.END_STREAM : 0;
   const bound = encoder.bound(head);
   if (bound <= DEFAULT_MAX_FRAME_SIZE) {
@@ -40,7 +46,14 @@ export function writeHeaders(output: Output, encoder: HpackEncoder, streamId: nu
 }
 
 /** One DATA frame with a copy of `source` from `start` to `end`. */
-export function writeData(output: Output, streamId: number, source: Buffer, start: number, end: number, endStream: boolean): void {
+export function writeData(
+  output: Output,
+  streamId: number,
+  source: Buffer,
+  start: number,
+  end: number,
+  endStream: boolean,
+): void {
   const length = end - start;
   const buffer = output.reserve(FRAME_HEADER_SIZE + length);
   const at = putHeader(buffer, output.position, length, FrameType.DATA, endStream ? Flag.END_STREAM : 0, streamId);

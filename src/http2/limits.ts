@@ -28,7 +28,15 @@ export interface Http2Limits {
 }
 
 /** The kinds of abuse that have a budget. */
-export type BudgetName = "resets" | "settings" | "pings" | "emptyData" | "priorities" | "windowUpdates" | "streamErrors" | "unknownFrames";
+export type BudgetName =
+  | "resets"
+  | "settings"
+  | "pings"
+  | "emptyData"
+  | "priorities"
+  | "windowUpdates"
+  | "streamErrors"
+  | "unknownFrames";
 
 export const defaultLimits: Http2Limits = {
   // As grpc-go's server leaves it open and Envoy allows 2^31-1, most peers never see a limit; 1,000 bounds memory and

@@ -283,7 +283,8 @@ export class Receiver implements FrameSink {
     }
     const stream = this.host.streams.get(id);
     if (stream === undefined) {
-      if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `WINDOW_UPDATE on idle stream ${id}`);
+      if (this.host.isIdle(id))
+        throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `WINDOW_UPDATE on idle stream ${id}`);
     } else if (increment === 0) {
       this.violation(stream, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0");
     } else if (!stream.send.increase(increment)) {

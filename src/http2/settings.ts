@@ -42,7 +42,13 @@ export function defaultPeerSettings(): PeerSettings {
  * Reads the payload of a SETTINGS frame into `settings`, in order (RFC 9113 §6.5.3). Unknown identifiers are ignored.
  * `fromServer`: a server must not send ENABLE_PUSH 1 (§6.5.2).
  */
-export function applySettings(settings: PeerSettings, buffer: Buffer, start: number, end: number, fromServer: boolean): void {
+export function applySettings(
+  settings: PeerSettings,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  fromServer: boolean,
+): void {
   for (let at = start; at < end; at += 6) {
     const id = buffer.readUInt16BE(at);
     const value = buffer.readUInt32BE(at + 2);
@@ -52,7 +58,8 @@ export function applySettings(settings: PeerSettings, buffer: Buffer, start: num
         break;
       case SettingId.ENABLE_PUSH:
         if (value > 1) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `ENABLE_PUSH is ${value}, not 0 or 1`);
-        if (value === 1 && fromServer) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a server sent ENABLE_PUSH 1");
+        if (value === 1 && fromServer)
+          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a server sent ENABLE_PUSH 1");
         break;
       case SettingId.MAX_CONCURRENT_STREAMS:
         settings.maxConcurrentStreams = value;

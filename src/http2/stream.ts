@@ -1,7 +1,7 @@
 import type { Head } from "../http/headers.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type StreamEvent, type StreamState, transition } from "./stream-state.ts";
-import { RecvWindow, SendWindow } from "./window.ts";
+import { type RecvWindow, SendWindow } from "./window.ts";
 
 /** Why a stream ended before both of its halves had. */
 export type StreamAbort =
@@ -71,7 +71,10 @@ export class Stream {
   private queue: Buffer[] = [];
   private queueOffset = 0;
   queued = 0;
-  private end: { readonly kind: "none" } | { readonly kind: "data" } | { readonly kind: "trailers"; readonly head: Head } = NO_END;
+  private end:
+    | { readonly kind: "none" }
+    | { readonly kind: "data" }
+    | { readonly kind: "trailers"; readonly head: Head } = NO_END;
   private resetAfter: ErrorCode | undefined = undefined;
 
   constructor(id: number, host: StreamHost, handler: StreamHandler, send: number, recv: RecvWindow) {

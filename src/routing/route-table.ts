@@ -51,7 +51,8 @@ export class RouteTable {
     let route = this.known.get(list);
     if (route === undefined) {
       route = this.matchAuthority(head.get(":authority") ?? head.get("host"));
-      if (!list.kept || list.fields.some(({ name, slot }) => slot && (name === ":authority" || name === "host"))) return route;
+      if (!list.kept || list.fields.some(({ name, slot }) => slot && (name === ":authority" || name === "host")))
+        return route;
       if (this.known.size >= MEMORY) this.known.clear();
       this.known.set(list, route);
     }
@@ -81,5 +82,10 @@ export class RouteTable {
 
 /** `*` stands for any characters of a label. */
 function globToRegExp(glob: string): RegExp {
-  return new RegExp(`^${glob.toLowerCase().replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`);
+  return new RegExp(
+    `^${glob
+      .toLowerCase()
+      .replace(/[.+?^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", ".*")}$`,
+  );
 }
