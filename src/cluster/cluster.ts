@@ -106,6 +106,13 @@ export class Cluster implements EndpointHost {
     return this.picker.pick(context) ?? this.lastResort(context);
   }
 
+  /** Whether there is an endpoint that is up besides one and those that were tried. */
+  hasOther(tried: readonly Endpoint[] | undefined, besides: Endpoint): boolean {
+    for (const endpoint of this.byId.values())
+      if (endpoint !== besides && endpoint.state.kind === "up" && tried?.includes(endpoint) !== true) return true;
+    return false;
+  }
+
   /** Why `pick` gave nothing. */
   noneReason(): { readonly reason: Reason; readonly detail: string } {
     const discovered = this.state.current;

@@ -27,7 +27,9 @@ export class Attempts {
   private lastFailure: Failure | undefined = undefined;
   /** The endpoint of the attempt that is under way. */
   private current: Endpoint | undefined = undefined;
-  count = 0;
+  private last: Endpoint | undefined = undefined;
+  /** A peer's refusal before processing has been answered with another attempt; gRFC A6 allows one. */
+  private repeated = false;
 
   constructor(cluster: Cluster, owner: AttemptOwner) {
     this.cluster = cluster;
@@ -41,12 +43,27 @@ export class Attempts {
       this.none();
       return;
     }
-    this.count++;
     this.current = endpoint;
+    this.last = endpoint;
     endpoint.started();
     const connection = endpoint.pool.ready();
     if (connection !== undefined) this.owner.onConnection(endpoint, connection);
     else this.wait(endpoint);
+  }
+
+  /**
+   * Whether another attempt may follow one whose request was sent but not processed: at another endpoint while there is one
+   * that was not tried, and once at the same, on another connection.
+   */
+  again(): boolean {
+    if (this.last === undefined) return false;
+    if (!this.cluster.hasOther(this.triedSoFar, this.last)) {
+      if (this.repeated) return false;
+      this.repeated = true;
+      return true;
+    }
+    this.exclude(this.last);
+    return true;
   }
 
   /** The attempt under way is over. */
@@ -67,6 +84,11 @@ export class Attempts {
     return this.triedSoFar;
   }
 
+  private exclude(endpoint: Endpoint): void {
+    this.triedSoFar ??= [];
+    this.triedSoFar.push(endpoint);
+  }
+
   private wait(endpoint: Endpoint): void {
     if (!this.owner.onWait()) return;
     this.cancelWait = endpoint.pool.wait({
@@ -78,8 +100,7 @@ export class Attempts {
         this.cancelWait = undefined;
         this.lastFailure = failure(reason, message, { unprocessed: true });
         this.done("failure");
-        this.triedSoFar ??= [];
-        this.triedSoFar.push(endpoint);
+        this.exclude(endpoint);
         this.next();
       },
     });

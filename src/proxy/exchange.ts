@@ -10,6 +10,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { type AttemptOwner, Attempts } from "./attempts.ts";
 import { Forward } from "./forward.ts";
+import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Resolution, Target, Unrouted } from "./target.ts";
 
@@ -41,19 +42,15 @@ export class Exchange implements StreamHandler, AttemptOwner {
   private cancelLookup: (() => void) | undefined = undefined;
   private headSent = false;
 
-  // --- the request's body while nobody takes it ---
-  private held: Buffer[] = [];
-  private heldOctets = 0;
   private waiting = false;
-  private requestEnded: boolean;
-  private requestTrailers: Head | undefined = undefined;
+  private readonly body: RequestBody;
 
   constructor(call: Call, down: Stream, ended: boolean, services: ExchangeServices, unrouted: Unrouted) {
     this.call = call;
     this.down = down;
-    this.requestEnded = ended;
     this.services = services;
     this.unrouted = unrouted;
+    this.body = new RequestBody(services.room, ended, (octets) => down.release(octets));
     down.handler = this;
   }
 
@@ -152,9 +149,10 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.state = "forwarding";
     const forward = new Forward(this, endpoint, connection);
     this.forward = forward;
-    const endsHere = this.requestEnded && this.held.length === 0 && this.requestTrailers === undefined;
-    forward.open(this.requestHead(), endsHere);
-    if (!endsHere) this.sendHeld(forward);
+    const { empty } = this.body;
+    forward.open(this.requestHead(), empty);
+    if (!empty && forward.stream !== undefined) this.body.sendTo(forward.stream);
+    if (this.services.replay === 0) this.body.forget();
   }
 
   private requestHead(): Head {
@@ -166,28 +164,42 @@ export class Exchange implements StreamHandler, AttemptOwner {
     return withField(this.services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));
   }
 
-  private sendHeld(forward: Forward): void {
-    const held = this.held;
-    const stream = forward.stream;
-    this.held = [];
-    this.heldOctets = 0;
-    if (stream === undefined) return;
-    const fin = this.requestEnded && this.requestTrailers === undefined;
-    held.forEach((buffer, at) => {
-      this.down.release(stream.sendData(buffer, 0, buffer.length, fin && at === held.length - 1));
-    });
-    if (held.length === 0 && fin) stream.sendData(EMPTY, 0, 0, true);
-    if (this.requestTrailers !== undefined) stream.sendTrailers(this.requestTrailers);
-  }
-
   onNoEndpoint(what: Failure): void {
     this.refuse(what);
   }
 
-  /** An attempt ended without an answer. */
-  attemptFailed(_forward: Forward, what: Failure): void {
+  /** An attempt ended without an answer. It is made again, elsewhere, where the application provably has not seen the call. */
+  attemptFailed(what: Failure): void {
     this.attempts?.done("failure");
-    this.refuse(what);
+    if (!this.retry(what, "the peer's HTTP/2 says that it has not processed the stream")) this.refuse(what);
+  }
+
+  /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
+  retryUnprocessed(reason: string): boolean {
+    this.attempts?.done("failure");
+    return this.retry(failure("REFUSED", "", { unprocessed: true }), `the called sidecar says ${reason}, unprocessed`);
+  }
+
+  private retry(what: Failure, proof: string): boolean {
+    if (!what.unprocessed || !this.body.complete || this.headSent || this.state !== "forwarding") return false;
+    if (this.attempts?.again() !== true) return false;
+    const { log } = this.services;
+    const { call } = this;
+    log.info(
+      {
+        direction: call.direction,
+        upstream: call.upstream,
+        endpoint: call.endpoint,
+        path: call.path,
+        reason: what.reason,
+        proof,
+      },
+      "a call is made again",
+    );
+    this.forward = undefined;
+    this.state = "deciding";
+    this.attempts.next();
+    return true;
   }
 
   // --- the answer, as the attempt brings it ---
@@ -198,6 +210,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
+    this.body.forget();
     this.down.sendHead(head, end);
   }
 
@@ -214,7 +227,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   /** Octets of the request that had been queued have gone to the upstream. */
   requestTaken(octets: number): void {
-    this.down.release(octets);
+    this.body.taken(octets);
   }
 
   /** The attempt's answer is complete. */
@@ -238,32 +251,25 @@ export class Exchange implements StreamHandler, AttemptOwner {
     const octets = end - start;
     this.call.bytesReceived += octets;
     this.target?.series.received(octets);
-    if (fin) this.requestEnded = true;
-    const stream = this.forward?.stream;
-    if (stream !== undefined) this.down.release(stream.sendData(buffer, start, end, fin));
-    else if (this.state === "answered" || this.state === "over") this.down.release(octets);
-    else this.hold(buffer, start, end);
-  }
-
-  private hold(buffer: Buffer, start: number, end: number): void {
-    if (start === end || !this.onWait()) return;
-    if (!this.services.room.hold(end - start)) {
+    const { body, forward } = this;
+    if (fin) body.ended = true;
+    if (forward?.stream !== undefined) {
+      if (body.complete && !body.keep(buffer, start, end, this.services.replay)) body.forget();
+      body.taken(forward.stream.sendData(buffer, start, end, fin));
+    } else if (this.state === "answered" || this.state === "over") {
+      this.down.release(octets);
+    } else if (octets > 0 && this.onWait() && !body.keep(buffer, start, end, Number.POSITIVE_INFINITY)) {
+      const { limits } = this.services.room;
       this.refuse(
-        failure("QUEUE_FULL", `requests that wait hold ${this.services.room.limits.octets} octets already`, {
-          unprocessed: true,
-        }),
+        failure("QUEUE_FULL", `requests that wait hold ${limits.octets} octets already`, { unprocessed: true }),
       );
-      return;
     }
-    this.heldOctets += end - start;
-    this.held.push(Buffer.from(buffer.subarray(start, end)));
   }
 
   onTrailers(head: Head): void {
-    this.requestEnded = true;
-    const stream = this.forward?.stream;
-    if (stream !== undefined) stream.sendTrailers(head);
-    else this.requestTrailers = head;
+    this.body.ended = true;
+    this.body.trailers = head;
+    this.forward?.stream?.sendTrailers(head);
   }
 
   onSent(octets: number): void {
@@ -291,7 +297,6 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.attempts?.stop();
     this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
-    for (const buffer of this.held) this.down.release(buffer.length);
     this.services.reply.send(this.down, what, this.call.grpc, this.headSent);
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
   }
@@ -308,7 +313,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.state = "answered";
     this.cancelLookup?.();
     this.stopWaiting();
-    this.held = [];
+    this.body.forget();
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
     const { filters } = this.target ?? this.unrouted;
     if (this.target === undefined) void filters.onRequest(this.call);
@@ -319,9 +324,6 @@ export class Exchange implements StreamHandler, AttemptOwner {
     if (!this.waiting) return;
     this.waiting = false;
     if (this.patience !== undefined) this.services.deadlines.disarm(this.patience);
-    this.services.room.leave(this.heldOctets);
-    this.heldOctets = 0;
+    this.services.room.leave();
   }
 }
-
-const EMPTY = Buffer.alloc(0);

@@ -64,6 +64,10 @@ export class Forward implements StreamHandler {
       );
       return;
     }
+    if (end && this.connection.peer.sidecar && head.get("outrigger-unprocessed") === "1") {
+      this.state = "ended";
+      if (this.exchange.retryUnprocessed(head.get("outrigger-reason") ?? "")) return;
+    }
     this.state = "answering";
     this.exchange.passHead(this.filtered(head), end);
     if (end) this.finish(head);
@@ -116,7 +120,7 @@ export class Forward implements StreamHandler {
 
   private fail(what: Failure): void {
     this.state = "ended";
-    this.exchange.attemptFailed(this, what);
+    this.exchange.attemptFailed(what);
   }
 
   /** Our own fields, when they come from somebody who is not one of us, are nobody's. */

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Deadlines } from "../core/deadlines.ts";
 import type { HeadFilter } from "../http/head-edit.ts";
 import type { HeaderTable } from "../http/headers.ts";
@@ -12,6 +13,9 @@ export interface ExchangeServices {
   readonly deadlines: Deadlines;
   readonly room: WaitingRoom;
   readonly reply: LocalReply;
+  readonly log: Logger;
+  /** Octets of a request that are kept for another attempt; 0 where there is nobody else to ask. */
+  readonly replay: number;
   /** Edits of heads, each remembered by header list. */
   readonly edits: {
     /** Removes every `outrigger-*` field: what applications and strangers say in our name. */

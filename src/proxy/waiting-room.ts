@@ -1,7 +1,7 @@
-/** Bounds of what waits, for a connection, a lookup or the start: see "Calls that wait" in docs/reasons.md. */
+/** Bounds of what waits, for a connection, a lookup or the start, and of what is kept for another attempt. */
 export interface WaitingLimits {
   readonly calls: number;
-  /** Octets of request bodies. */
+  /** Octets of request bodies, of calls that wait and of calls whose answer has not begun. */
   readonly octets: number;
   /** Milliseconds. */
   readonly time: number;
@@ -10,9 +10,9 @@ export interface WaitingLimits {
 export const defaultWaitingLimits: WaitingLimits = { calls: 1000, octets: 16_777_216, time: 10_000 };
 
 /**
- * Counts the calls that wait and what they hold, for the whole process.
+ * Counts the calls that wait and the octets of requests that are kept, for the whole process.
  *
- * Invariant: every `enter` that said yes is followed by exactly one `leave` with the octets that were held.
+ * Invariants: every `enter` that said yes is followed by one `leave`, what `hold` granted is let go once.
  */
 export class WaitingRoom {
   readonly limits: WaitingLimits;
@@ -29,15 +29,18 @@ export class WaitingRoom {
     return true;
   }
 
-  /** Whether that many octets more may be held. */
+  leave(): void {
+    this.calls--;
+  }
+
+  /** Whether that many octets more may be kept. */
   hold(octets: number): boolean {
     if (this.octets + octets > this.limits.octets) return false;
     this.octets += octets;
     return true;
   }
 
-  leave(octets: number): void {
-    this.calls--;
+  letGo(octets: number): void {
     this.octets -= octets;
   }
 }

@@ -12,6 +12,9 @@ import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
 import { WaitingRoom } from "../proxy/waiting-room.ts";
 
+/** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
+const REPLAY = 65_536;
+
 /** What the parts of a process share. Made once, never replaced by a new configuration. */
 export interface ProcessServices {
   readonly clock: Clock;
@@ -47,6 +50,9 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
       room,
       edits,
       reply: new LocalReply(headers, identity, direction),
+      log: log.logger,
+      // The application beside this sidecar is the only one there is for inbound calls.
+      replay: direction === "outbound" ? REPLAY : 0,
     }),
   };
 }

@@ -1,0 +1,77 @@
+import type { Head } from "../http/headers.ts";
+import type { Stream } from "../http2/stream.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+/**
+ * The body of a request, as far as it is kept: all of it while no upstream takes it, and a copy of what has been sent for as
+ * long as another attempt may still have to send it again.
+ *
+ * Invariants:
+ * - `octets` is charged to the room and given back once, by `forget`;
+ * - octets are released to the caller in their order and once, whatever the number of attempts: `skip` of those that are being
+ *   sent again had been released before.
+ */
+export class RequestBody {
+  private readonly room: WaitingRoom;
+  private readonly release: (octets: number) => void;
+  private chunks: Buffer[] = [];
+  private octets = 0;
+  private released = 0;
+  private skip = 0;
+  ended: boolean;
+  trailers: Head | undefined = undefined;
+  /** Everything so far is kept, so that it can be sent (again). */
+  complete = true;
+
+  /** `release`: gives octets back to the caller's window. */
+  constructor(room: WaitingRoom, ended: boolean, release: (octets: number) => void) {
+    this.room = room;
+    this.ended = ended;
+    this.release = release;
+  }
+
+  /** Whether the request is its head alone. */
+  get empty(): boolean {
+    return this.ended && this.octets === 0 && this.complete && this.trailers === undefined;
+  }
+
+  /** Keeps a copy. False where that would go over `limit` octets for this call, or over what all calls may keep. */
+  keep(buffer: Buffer, start: number, end: number, limit: number): boolean {
+    if (start === end) return true;
+    if (this.octets + end - start > limit || !this.room.hold(end - start)) return false;
+    this.octets += end - start;
+    this.chunks.push(Buffer.from(buffer.subarray(start, end)));
+    return true;
+  }
+
+  /** Sends what is kept, from the beginning, on the stream of a new attempt. */
+  sendTo(stream: Stream): void {
+    this.skip = this.released;
+    const fin = this.ended && this.trailers === undefined;
+    const last = this.chunks.length - 1;
+    for (const [at, chunk] of this.chunks.entries())
+      this.taken(stream.sendData(chunk, 0, chunk.length, fin && at === last));
+    if (last < 0 && fin) stream.sendData(NOTHING, 0, 0, true);
+    if (this.trailers !== undefined) stream.sendTrailers(this.trailers);
+  }
+
+  /** An upstream has taken octets. */
+  taken(octets: number): void {
+    const again = Math.min(this.skip, octets);
+    this.skip -= again;
+    if (octets === again) return;
+    this.released += octets - again;
+    this.release(octets - again);
+  }
+
+  /** No attempt will need it again. */
+  forget(): void {
+    this.complete = false;
+    if (this.octets === 0) return;
+    this.room.letGo(this.octets);
+    this.octets = 0;
+    this.chunks = [];
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
