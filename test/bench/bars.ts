@@ -1,6 +1,7 @@
-import { findPeer, type Measurement, type ProcessFigures } from "./measurement.ts";
+import type { Case } from "./cases.ts";
+import { findPeer, type MeasuredPeer, type Measurement, type ProcessFigures } from "./measurement.ts";
 import { cpuPerCall } from "./sample.ts";
-import { spread } from "./statistics.ts";
+import { type Spread, spread } from "./statistics.ts";
 
 /** A figure that Outrigger is held to, and what it was. */
 export interface Bar {
@@ -8,12 +9,15 @@ export interface Bar {
   readonly name: string;
   /** The id of the case that it is about; undefined where it is about the process. */
   readonly caseId: string | undefined;
+  /** The median. */
   readonly outrigger: number;
-  /** What it is compared with: Envoy's figure, or a plain limit. */
+  /** What it is compared with: Envoy's median, or a plain limit. */
   readonly reference: number;
   /** The greatest ratio of the two that meets the bar. */
   readonly limit: number;
   readonly ratio: number;
+  /** The ratio in each round by itself: how far one can trust it. */
+  readonly ratios: Spread;
   readonly met: boolean;
 }
 
@@ -29,39 +33,42 @@ export function evaluateBars(measurement: Measurement): Bar[] {
   const envoy = findPeer(measurement, "envoy");
   if (!own) return [];
 
-  const bars: (Bar | undefined)[] = [];
-  for (const load of measurement.cases) {
-    if (load.kind !== "closed") continue;
-    const figure = (peer: typeof envoy) =>
-      spread((peer?.samples.get(load.id) ?? []).map(cpuPerCall).filter((value) => value !== undefined))?.median;
-    bars.push(bar(`CPU a call, ${load.id}`, load.id, figure(own), figure(envoy), CPU_LIMIT));
-  }
-  const inProcess = (peer: typeof envoy, figure: (process: ProcessFigures) => number) =>
-    spread((peer?.processes ?? []).map(figure))?.median;
+  const unary = measurement.cases
+    .filter(({ kind }) => kind === "closed")
+    .map(({ id }) => compare(`CPU a call, ${id}`, id, cpuOf(own, id), cpuOf(envoy, id), CPU_LIMIT));
   const idle = ({ idleMB }: ProcessFigures) => idleMB;
   const after = ({ afterMB }: ProcessFigures) => afterMB;
-  bars.push(
-    bar("resident memory, idle", undefined, inProcess(own, idle), inProcess(envoy, idle), MEMORY_LIMIT),
-    bar("resident memory, after", undefined, inProcess(own, after), inProcess(envoy, after), MEMORY_LIMIT),
-    bar(
-      "start to ready",
-      undefined,
-      inProcess(own, ({ readyMs }) => readyMs),
-      READY_LIMIT_MS,
-      1,
-    ),
+  const memory = [
+    compare("resident memory, idle", undefined, figuresOf(own, idle), figuresOf(envoy, idle), MEMORY_LIMIT),
+    compare("resident memory, after", undefined, figuresOf(own, after), figuresOf(envoy, after), MEMORY_LIMIT),
+  ];
+  const ready = figuresOf(own, ({ readyMs }) => readyMs);
+  const limits = ready.map(() => READY_LIMIT_MS);
+  return [...unary, ...memory, compare("start to ready", undefined, ready, limits, 1)].filter(
+    (bar) => bar !== undefined,
   );
-  return bars.filter((each) => each !== undefined);
 }
 
-function bar(
+/** CPU microseconds a call in each round of a case. */
+function cpuOf(peer: MeasuredPeer | undefined, id: Case["id"]): number[] {
+  return (peer?.samples.get(id) ?? []).map(cpuPerCall).filter((value) => value !== undefined);
+}
+
+function figuresOf(peer: MeasuredPeer | undefined, figure: (figures: ProcessFigures) => number): number[] {
+  return (peer?.processes ?? []).map(figure);
+}
+
+function compare(
   name: string,
   caseId: string | undefined,
-  outrigger: number | undefined,
-  reference: number | undefined,
+  ours: readonly number[],
+  theirs: readonly number[],
   limit: number,
 ): Bar | undefined {
-  if (outrigger === undefined || reference === undefined || reference === 0) return undefined;
+  const outrigger = spread(ours)?.median;
+  const reference = spread(theirs)?.median;
+  const ratios = spread(ours.slice(0, theirs.length).map((value, round) => value / (theirs[round] ?? Number.NaN)));
+  if (outrigger === undefined || reference === undefined || ratios === undefined) return undefined;
   const ratio = outrigger / reference;
-  return { name, caseId, outrigger, reference, limit, ratio, met: ratio <= limit };
+  return { name, caseId, outrigger, reference, limit, ratio, ratios, met: ratio <= limit };
 }

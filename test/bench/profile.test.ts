@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { selfTimes } from "./profile.ts";
+import { selfTimes, sharesByKind } from "./profile.ts";
 
 function node(id: number, functionName: string, url = "") {
   return { id, callFrame: { functionName, url, lineNumber: 9 } };
@@ -19,9 +19,13 @@ test("self times are shares of the busy time, greatest first", () => {
     timeDeltas: [0, 1_000, 30, 20, 30, 20],
   };
   assert.deepEqual(selfTimes(profile), [
-    { name: "encode outrigger.js:10", share: 0.6 },
-    { name: "(program)", share: 0.2 },
-    { name: "(anonymous)", share: 0.2 },
+    { name: "encode outrigger.js:10", kind: "Outrigger", share: 0.6 },
+    { name: "(program)", kind: "native and kernel", share: 0.2 },
+    { name: "(anonymous)", kind: "native and kernel", share: 0.2 },
+  ]);
+  assert.deepEqual(sharesByKind(selfTimes(profile)), [
+    { kind: "Outrigger", share: 0.6 },
+    { kind: "native and kernel", share: 0.4 },
   ]);
 });
 

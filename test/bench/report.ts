@@ -2,7 +2,7 @@ import type { Bar } from "./bars.ts";
 import { type Case, sizeName } from "./cases.ts";
 import type { Environment } from "./environment.ts";
 import { findPeer, type MeasuredPeer, type Measurement, type ProcessFigures } from "./measurement.ts";
-import type { SelfTime } from "./profile.ts";
+import { type SelfTime, sharesByKind } from "./profile.ts";
 import { cpuPerCall, cpuPerGiB, type Sample, throughput } from "./sample.ts";
 import { spread } from "./statistics.ts";
 import { table } from "./table.ts";
@@ -84,11 +84,16 @@ function barsTable(bars: readonly Bar[]): string {
     bar.name,
     number(bar.outrigger, 1),
     number(bar.reference, 1),
-    number(bar.ratio, 2),
+    ratio(bar),
     String(bar.limit),
     bar.met ? "met" : "**MISSED**",
   ]);
-  return table(["bar", "Outrigger", "Envoy or limit", "ratio", "at most", ""], rows);
+  return table(["bar", "Outrigger", "Envoy or limit", "ratio (of each round)", "at most", ""], rows);
+}
+
+function ratio({ ratio, ratios }: Bar): string {
+  const range = ratios.min === ratios.max ? "" : ` (${number(ratios.min, 2)}-${number(ratios.max, 2)})`;
+  return number(ratio, 2) + range;
 }
 
 /** Neither a fixed rate, where the kernel's wake-ups cost most, nor a download has a bar; their ratios are told all the same. */
@@ -146,8 +151,10 @@ function failures({ peers }: Measurement): string[] {
 
 function profiles(all: BenchRun["profiles"]): string[] {
   return [...all].map(([id, functions]) => {
-    const rows = functions.slice(0, PROFILE_ROWS).map(({ name, share }) => [name, `${(share * 100).toFixed(1)} %`]);
-    return section(`Profile of Outrigger, ${id} (self time)`, table(["function", "share"], rows));
+    const rows = functions.slice(0, PROFILE_ROWS).map(({ name, share }) => [name, percent(share)]);
+    const kinds = sharesByKind(functions).map(({ kind, share }) => `${kind} ${percent(share)}`);
+    const body = `${kinds.join(", ")}.\n\n${table(["function", "share"], rows)}`;
+    return section(`Profile of Outrigger, ${id} (self time)`, body);
   });
 }
 
@@ -169,6 +176,10 @@ function figures<T>(samples: readonly T[], figure: (sample: T) => number | undef
   if (!over) return "";
   const middle = number(over.median, digits);
   return samples.length === 1 ? middle : `${middle} (${number(over.min, digits)}-${number(over.max, digits)})`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
 }
 
 function number(value: number, digits: number): string {
