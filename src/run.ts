@@ -1,11 +1,12 @@
 import { formatIssues } from "./config/format-issues.ts";
 import { loadConfig } from "./config/load.ts";
-import { type ControlServers, type ShutdownRequests, startControl } from "./control/servers.ts";
+import type { ShutdownRequests } from "./control/runtime-view.ts";
+import { type ControlServers, startControl } from "./control/servers.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
 import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
-import { LogSink } from "./observability/log-sink.ts";
+import { LogSink, nonBlocking } from "./observability/log-sink.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { makeServices } from "./runtime/services.ts";
 
@@ -29,7 +30,11 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     return 2;
   }
   const { config } = loaded;
-  const sink = new LogSink({ fd: 2, clock: systemClock });
+  const sink = new LogSink({
+    fd: nonBlocking(2),
+    clock: systemClock,
+    onDropped: (lines) => log.logger.warn({ lines }, "nobody read the log in time: lines were dropped"),
+  });
   const log = createLog({ service: config.identity.name, version, level: config.log.level, clock: systemClock, sink });
   for (const warning of loaded.warnings)
     log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
@@ -37,7 +42,7 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
 
   const services = makeServices(systemClock, log, config.log.access, version);
   let control: ControlServers | undefined;
-  const otherListeners = (): Address[] => control?.addresses() ?? [];
+  const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
   const runtime = new Runtime({ config, services, version, podIp: env["POD_IP"], otherListeners });
   const shutdown = new Shutdown(runtime, log);
   let code: number;

@@ -1,12 +1,10 @@
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
+import { version } from "../core/version.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-
-/** What people may ask of the process by admin. */
-export interface ShutdownRequests {
-  drain(): void;
-  quit(): void;
-}
+import { startAdmin } from "./admin.ts";
+import { startProbe } from "./probe.ts";
+import { RuntimeView, type ShutdownRequests } from "./runtime-view.ts";
 
 /** The listeners for people and for probes. */
 export interface ControlServers {
@@ -16,6 +14,27 @@ export interface ControlServers {
   close(): Promise<void>;
 }
 
-export async function startControl(_runtime: Runtime, _shutdown: ShutdownRequests, config: Config): Promise<ControlServers> {
-  return { admin: config.listeners.admin, probe: config.listeners.probe, addresses: () => [], close: async () => {} };
+/** Binds both. Rejects with a BindError and leaves nothing bound. */
+export async function startControl(
+  runtime: Runtime,
+  shutdown: ShutdownRequests,
+  config: Config,
+): Promise<ControlServers> {
+  const view = new RuntimeView(runtime, shutdown, version);
+  const { clock, log, http2 } = runtime.services;
+  const admin = await startAdmin(config.listeners.admin, { view, hosts: config.admin.hosts, clock, log: log.logger });
+  try {
+    const probe = await startProbe(config.listeners.probe, { view, clock, loop: http2.loop, log: log.logger });
+    return {
+      admin: admin.address,
+      probe: probe.address,
+      addresses: () => [admin.address, probe.address],
+      close: async () => {
+        await Promise.all([admin.close(), probe.close()]);
+      },
+    };
+  } catch (error) {
+    await admin.close();
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import { Cluster } from "../cluster/cluster.ts";
 import { plainConnect } from "../cluster/connect.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
+import { Watch, Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { Application } from "./application.ts";
@@ -32,11 +33,14 @@ export class Runtime {
   readonly listeners: Listeners;
   readonly upstreams: Upstreams;
   readonly application: Application | undefined;
+  /** Becomes true when the drain begins. */
+  readonly drainBegan = new Watch(false);
   private readonly options: RuntimeOptions;
   private readonly sources: Sources;
   private readonly readiness: Readiness;
   private publication: Publication | undefined = undefined;
   private drained: Promise<number> | undefined = undefined;
+  private readonly drainBegan = new Watch(false);
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
@@ -86,7 +90,7 @@ export class Runtime {
   }
 
   get draining(): boolean {
-    return this.drained !== undefined;
+    return this.drainBegan.current;
   }
 
   /** Resolves once every declared upstream has had its first answer. */
@@ -102,6 +106,11 @@ export class Runtime {
     return this.drained;
   }
 
+  /** Calls back when the drain begins; returns what gives that up. */
+  onDrain(listener: () => void): () => void {
+    return this.drainBegan.onChange(listener);
+  }
+
   /** Frees everything, at once. */
   async stop(): Promise<void> {
     const withdrawn = this.publication?.withdraw();
@@ -114,6 +123,8 @@ export class Runtime {
 
   private beginDrain(): Promise<number> {
     this.readiness.drainBegan();
+    this.drainBegan.set(true);
+    this.drainBegan.set(true);
     const { clock, log } = this.services;
     const { notice, grace } = this.config.drain;
     return drain({

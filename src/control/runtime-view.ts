@@ -1,0 +1,152 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import { redact } from "../config/redact.ts";
+import type { Direction } from "../http/reason.ts";
+import type { LogLevel } from "../observability/log.ts";
+import type { Scrape } from "../observability/metrics.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { ClusterAnswer, ClustersAnswer, ConnectionAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
+import { ApplicationHealth } from "./application-health.ts";
+import type { ControlView, HealthStatus } from "./view.ts";
+
+/** What people may ask of the process by admin. */
+export interface ShutdownRequests {
+  drain(): void;
+  quit(): void;
+}
+
+/** A running sidecar as admin and probe see it. */
+export class RuntimeView implements ControlView {
+  readonly name: string;
+  readonly version: string;
+  private readonly runtime: Runtime;
+  private readonly shutdown: ShutdownRequests;
+  private readonly health: ApplicationHealth;
+  private wasReady = false;
+
+  constructor(runtime: Runtime, shutdown: ShutdownRequests, version: string) {
+    this.runtime = runtime;
+    this.shutdown = shutdown;
+    this.name = runtime.config.identity.name;
+    this.version = version;
+    this.health = new ApplicationHealth({
+      application: runtime.application?.health,
+      ready: () => runtime.ready().ready,
+      draining: runtime.drainBegan,
+      clock: runtime.services.clock,
+    });
+  }
+
+  readiness(): ReadyAnswer {
+    const answer = this.runtime.ready();
+    this.wasReady ||= answer.ready;
+    return answer;
+  }
+
+  /** Whoever can answer works: a sidecar that waits for its discovery source gains nothing by a restart. */
+  live(): boolean {
+    return true;
+  }
+
+  started(): boolean {
+    return this.wasReady || this.readiness().ready;
+  }
+
+  config(): unknown {
+    return redact(this.runtime.config);
+  }
+
+  clusters(): ClustersAnswer {
+    return { clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)) };
+  }
+
+  connections(): ConnectionsAnswer {
+    const { listeners, upstreams, application } = this.runtime;
+    const connections: ConnectionAnswer[] = [];
+    for (const { acceptor } of listeners.all()) {
+      for (const { peer, connection, since } of acceptor.connections) {
+        connections.push({
+          direction: acceptor.direction,
+          made: "accepted",
+          upstream: null,
+          peer,
+          state: connection.draining ? "draining" : "open",
+          streams: connection.activeStreams,
+          since: timestamp(since),
+          bytesReceived: connection.bytesReceived,
+          bytesSent: connection.bytesSent,
+        });
+      }
+    }
+    if (application !== undefined) connections.push(...this.dialled("inbound", application.cluster));
+    for (const cluster of upstreams.clusters()) connections.push(...this.dialled("outbound", cluster));
+    return { connections };
+  }
+
+  metrics(): Promise<Scrape> {
+    return this.runtime.services.metrics.scrape();
+  }
+
+  askApplication(service: string): Promise<HealthStatus> {
+    return this.health.ask(service);
+  }
+
+  watchApplication(service: string, tell: (status: HealthStatus) => void): () => void {
+    return this.health.watch(service, tell);
+  }
+
+  drain(): void {
+    this.shutdown.drain();
+  }
+
+  quit(): void {
+    this.shutdown.quit();
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.runtime.services.log.setLevel(level);
+  }
+
+  private *dialled(direction: Direction, cluster: Cluster): IterableIterator<ConnectionAnswer> {
+    const now = this.runtime.services.clock.wall();
+    for (const { address, connections } of cluster.stats()) {
+      for (const { state, streams, age, bytesReceived, bytesSent } of connections) {
+        yield {
+          direction,
+          made: "dialled",
+          upstream: cluster.name,
+          peer: address,
+          state,
+          streams,
+          since: timestamp(now - age),
+          bytesReceived,
+          bytesSent,
+        };
+      }
+    }
+  }
+}
+
+function clusterAnswer(cluster: Cluster): ClusterAnswer {
+  const discovered = cluster.state.current;
+  const staleSince = discovered.kind === "known" ? discovered.staleSince : undefined;
+  return {
+    name: cluster.name,
+    source: cluster.source,
+    staleSince: staleSince === undefined ? null : timestamp(staleSince),
+    balancer: cluster.balancerName,
+    endpoints: cluster.stats().map(({ address, state, weight, zone, meta, inFlight, connections, lastError }) => ({
+      address,
+      state,
+      weight,
+      zone: zone ?? null,
+      meta,
+      inFlight,
+      connections: connections.length,
+      lastError: lastError ?? null,
+    })),
+  };
+}
+
+function timestamp(wall: number): string {
+  return new Date(wall).toISOString();
+}
