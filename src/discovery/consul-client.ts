@@ -1,7 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Agent, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Writable } from "node:stream";
-import Consul from "consul";
 import type { Clock } from "../core/clock.ts";
 import { AnswerBody } from "./answer-body.ts";
 import { type ConsulCredentialOptions, ConsulCredentialStore } from "./consul-credentials.ts";
@@ -83,14 +82,15 @@ export class ConsulClient {
   readonly host: string;
   private readonly options: ConsulOptions;
   private readonly credentials: ConsulCredentialStore;
-  private readonly http: PackageClient;
+  private readonly baseUrl: string;
+  private http: Promise<PackageClient> | undefined;
 
   constructor(options: ConsulOptions, clock: Clock) {
     const url = new URL(options.address);
     this.options = options;
     this.host = url.host;
     this.credentials = new ConsulCredentialStore(options, url.protocol === "https:", clock);
-    this.http = packageClient(`${url.origin}${url.pathname.replace(/\/+$/, "")}/v1`);
+    this.baseUrl = `${url.origin}${url.pathname.replace(/\/+$/, "")}/v1`;
   }
 
   /** The passing instances of a service. */
@@ -142,10 +142,12 @@ export class ConsulClient {
     const cancel = () => ctx.emit("cancel");
     const pipe = new AnswerBody(MAX_ANSWER, cancel);
     try {
+      this.http ??= packageClient(this.baseUrl);
+      const http = await this.http;
       const { token, agent } = await this.credentials.current();
       signal?.throwIfAborted();
       signal?.addEventListener("abort", cancel, { once: true });
-      const answer = await this.http._request({
+      const answer = await http._request({
         method,
         path,
         params,
@@ -185,7 +187,9 @@ export class ConsulClient {
   }
 }
 
-function packageClient(baseUrl: string): PackageClient {
+/** The package is loaded by the first request: a sidecar without Consul does without its 8 MB. */
+async function packageClient(baseUrl: string): Promise<PackageClient> {
+  const { default: Consul } = await import("consul");
   // The types know neither the option nor the method; both are what the package itself is made of.
   const Client = Consul as unknown as new (options: { baseUrl: string }) => PackageClient;
   return new Client({ baseUrl });

@@ -1,7 +1,6 @@
 import { lookup as dnsLookup } from "node:dns";
 import { readFile } from "node:fs/promises";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
+import type { Agent } from "node:http";
 import type { LookupFunction } from "node:net";
 import type { Clock } from "../core/clock.ts";
 
@@ -23,7 +22,7 @@ export interface ConsulCredentialOptions {
 /** What the next request goes out with. */
 export interface ConsulCredentials {
   readonly token: string | undefined;
-  readonly agent: HttpAgent;
+  readonly agent: Agent;
 }
 
 /** Files are looked at before a request, but no more often than this, in milliseconds. */
@@ -37,7 +36,7 @@ export class ConsulCredentialStore {
   private readonly options: ConsulCredentialOptions;
   private readonly secure: boolean;
   private readonly clock: Clock;
-  private agent: HttpAgent | undefined;
+  private agent: Agent | undefined;
   private material: readonly (string | undefined)[] = [];
   private token: string | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
@@ -58,7 +57,7 @@ export class ConsulCredentialStore {
       });
       await this.reading;
     }
-    this.agent ??= this.makeAgent();
+    if (this.agent === undefined) throw new Error("the client was closed");
     return { token: this.token, agent: this.agent };
   }
 
@@ -84,18 +83,21 @@ export class ConsulCredentialStore {
     if (this.agent === undefined || material.some((pem, index) => pem !== this.material[index])) {
       this.material = material;
       const old = this.agent;
-      this.agent = this.makeAgent();
+      this.agent = await this.makeAgent();
       if (old !== undefined) retire(old);
     }
     this.readAt = this.clock.now();
   }
 
-  private makeAgent(): HttpAgent {
-    const common = { keepAlive: true, maxFreeSockets: 8, lookup };
-    if (!this.secure) return new HttpAgent(common);
+  private async makeAgent(): Promise<Agent> {
+    // As many as there are blocking queries at once: a connection that is not kept is made again for the next one.
+    const common = { keepAlive: true, maxFreeSockets: 64, lookup };
+    // Loaded when needed: https alone takes 5 MB.
+    if (!this.secure) return new (await import("node:http")).Agent(common);
+    const https = await import("node:https");
     const [ca, cert, key] = this.material;
     const servername = this.options.tls?.serverName;
-    return new HttpsAgent({
+    return new https.Agent({
       ...common,
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert }),
@@ -123,7 +125,7 @@ async function readSecret(path: string | undefined, previous: string | undefined
 }
 
 /** Requests under way keep their connection until they are answered; idle ones are closed. */
-function retire(agent: HttpAgent): void {
+function retire(agent: Agent): void {
   agent.maxFreeSockets = 0;
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
 }

@@ -13,6 +13,8 @@ export interface Memory {
 /** What to do with an answer. */
 export type Judgement =
   | { readonly kind: "take" }
+  /** No news, or news that need an authority: a query that does not block is asked, which a server answers. */
+  | { readonly kind: "confirm" }
   /** Better than nothing, but perhaps old. */
   | { readonly kind: "borrow"; readonly why: string }
   /** Not believed: what was known stays. */
@@ -22,11 +24,15 @@ export type Judgement =
  * Whether an answer is believed. Instances are believed from a server that has a leader. That there are none any more is
  * believed only with a cause: the list has moved on, and not just because Consul itself was away or lost its memory
  * (then sidecars register again within a few seconds), nor because the token may not see it.
+ *
+ * An agent's own view is believed where it has moved on. That it has not says nothing: servers may be gone; so each wait
+ * without news ends with a question to a server, as does a list that became empty.
  */
 export function judge(memory: Memory, answer: HealthAnswer, now: number): Judgement {
   const isEmpty = answer.endpoints.length === 0;
+  if (answer.streamed) return answer.index <= memory.index || isEmpty ? { kind: "confirm" } : { kind: "take" };
   if (answer.knownLeader === false) {
-    const why = "consul has no cluster leader";
+    const why = "the server that answered knows no cluster leader";
     return memory.size === undefined && !isEmpty ? { kind: "borrow", why } : { kind: "keep", why };
   }
   if (!isEmpty) return { kind: "take" };

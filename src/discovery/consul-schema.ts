@@ -6,6 +6,12 @@ import type { EndpointSpec } from "./source.ts";
 export interface HealthAnswer {
   /** X-Consul-Index; at least 1, for 0 would make the next query answer at once for ever. */
   readonly index: bigint;
+  /**
+   * The answer is the agent's own view, kept up to date by a stream from a server (X-Consul-Query-Backend). Consul
+   * answers blocking queries in this way since 1.10, and goes on to do so while its servers are gone; then it says
+   * nothing of a leader or of permissions.
+   */
+  readonly streamed: boolean;
   /** X-Consul-KnownLeader: whether the server that answered has a leader; undefined where it does not say. */
   readonly knownLeader: boolean | undefined;
   /** The token may not see all of it (X-Consul-Results-Filtered-By-ACLs). */
@@ -35,6 +41,7 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
   const known = headers["x-consul-knownleader"];
   return {
     index: BigInt(index) || 1n,
+    streamed: headers["x-consul-query-backend"] === "streaming",
     knownLeader: known === undefined ? undefined : known === "true",
     filtered: headers["x-consul-results-filtered-by-acls"] === "true",
     endpoints,
@@ -46,7 +53,8 @@ function readEntry(entry: unknown, at: string): EndpointSpec | string {
   const service = field(entry, "Service");
   const nodeName = field(node, "Node");
   const id = field(service, "ID");
-  const port = field(service, "Port");
+  // A service without a port has no field for it.
+  const port = field(service, "Port") ?? 0;
   if (typeof nodeName !== "string" || nodeName === "") return `${at}.Node.Node is no name`;
   if (typeof id !== "string" || id === "") return `${at}.Service.ID is no name`;
   if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) {

@@ -36,7 +36,7 @@ export const CONSUL_TIMINGS: ConsulTimings = {
   backoffBase: 100,
   backoffCap: 5000,
   wakeInterval: 250,
-  wakeBurst: 4,
+  wakeBurst: 10,
   doubtEmpty: 30_000,
 };
 
@@ -120,7 +120,8 @@ export class ConsulWatch implements NameWatch {
   /** Gives how long to wait before the next query, in milliseconds. */
   private answered(answer: HealthAnswer): number {
     const now = this.clock.now();
-    const wentBack = answer.index < this.memory.index;
+    const direct = this.index === 0n;
+    const wentBack = !answer.streamed && answer.index < this.memory.index;
     // Consul has lost its memory, or another server answers that is behind: its numbers count from now on.
     if (wentBack) this.memory = { ...this.memory, index: answer.index, doubtEmptyUntil: now + this.timings.doubtEmpty };
     const judgement = judge(this.memory, answer, now);
@@ -129,8 +130,13 @@ export class ConsulWatch implements NameWatch {
       this.index = 0n;
       return this.backoff.next();
     }
+    if (judgement.kind === "confirm") {
+      this.index = 0n;
+      // A stream that answers a query which does not block is something that Consul does not do.
+      return direct ? this.backoff.next() : 0;
+    }
     this.memory = { ...this.memory, index: answer.index, size: answer.endpoints.length };
-    this.index = wentBack ? 0n : answer.index;
+    this.index = wentBack && !direct ? 0n : answer.index;
     this.backoff.reset();
     if (judgement.kind === "take") this.list.take(answer.endpoints);
     else this.list.borrow(answer.endpoints, judgement.why);

@@ -13,7 +13,7 @@ import { AnswerBody } from "../../src/discovery/answer-body.ts";
 import { ConsulClient } from "../../src/discovery/consul-client.ts";
 import { ConsulCredentialStore } from "../../src/discovery/consul-credentials.ts";
 import { ConsulError } from "../../src/discovery/consul-error.ts";
-import { ManualClock } from "../support/clock.ts";
+import { FakeClock } from "../support/clock.ts";
 import { consulOptions } from "./consul-support.ts";
 import { FakeConsul, refuse } from "./fake-consul.ts";
 
@@ -40,7 +40,7 @@ test("a refused token is read again from its file before the next request", asyn
       return true;
     };
     // The clock stands still: only the refusal makes it read again.
-    const client = new ConsulClient(consulOptions(fake.address, { tokenFile }), new ManualClock());
+    const client = new ConsulClient(consulOptions(fake.address, { tokenFile }), new FakeClock());
     try {
       await assert.rejects(client.health("orders", first), (error) => {
         assert.ok(error instanceof ConsulError);
@@ -65,7 +65,7 @@ test("a changed token file is in force after a second, and one that is empty for
   await inFolder(async (folder) => {
     const tokenFile = join(folder, "token");
     await writeFile(tokenFile, "one");
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     const store = new ConsulCredentialStore({ token: undefined, tokenFile, tls: undefined }, false, clock);
     const token = async () => (await store.current()).token;
     assert.equal(await token(), "one");
@@ -192,7 +192,7 @@ test("TLS: the agent is checked against the given authority and name, and gets t
       key: path("client.key"),
       serverName: "server.dc1.consul",
     };
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     const good = new ConsulClient(consulOptions(address, { tls }), clock);
     const wrongName = new ConsulClient(consulOptions(address, { tls: { ...tls, serverName: "other" } }), clock);
     const noAuthority = new ConsulClient(consulOptions(address, { tls: { ...tls, ca: undefined } }), clock);

@@ -72,7 +72,7 @@ const faults: readonly [name: string, script: Script, error: RegExp][] = [
     },
     /closed the connection$/,
   ],
-  ["a server without a leader", answer("[]", { ...good, "x-consul-knownleader": "false" }), /no cluster leader$/],
+  ["a server without a leader", answer("[]", { ...good, "x-consul-knownleader": "false" }), /knows no cluster leader$/],
   [
     "a list that the token may not see",
     answer("[]", { ...good, "x-consul-results-filtered-by-acls": "true" }),

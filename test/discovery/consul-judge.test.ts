@@ -8,7 +8,7 @@ const ONE = [
 ] as const;
 const memory: Memory = { index: 10n, size: 2, doubtEmptyUntil: 1000 };
 const fresh: Memory = { index: 0n, size: undefined, doubtEmptyUntil: Number.NEGATIVE_INFINITY };
-const answer: HealthAnswer = { index: 11n, knownLeader: true, filtered: false, endpoints: [] };
+const answer: HealthAnswer = { index: 11n, streamed: false, knownLeader: true, filtered: false, endpoints: [] };
 
 const table: readonly [title: string, memory: Memory, answer: Partial<HealthAnswer>, now: number, kind: string][] = [
   ["instances are believed", memory, { endpoints: ONE }, 0, "take"],
@@ -37,6 +37,16 @@ const table: readonly [title: string, memory: Memory, answer: Partial<HealthAnsw
   ["not at a lower index", memory, { index: 9n }, 1000, "keep"],
   ["not where the server says nothing of a leader", memory, { knownLeader: undefined }, 1000, "keep"],
   ["not where the token may not see it", memory, { filtered: true }, 1000, "keep"],
+  [
+    "a stream's instances are believed where they have moved on",
+    memory,
+    { endpoints: ONE, streamed: true, knownLeader: false },
+    0,
+    "take",
+  ],
+  ["a stream that has not moved on says nothing", memory, { endpoints: ONE, streamed: true, index: 10n }, 0, "confirm"],
+  ["a stream that went back says nothing", memory, { endpoints: ONE, streamed: true, index: 3n }, 0, "confirm"],
+  ["a stream does not empty a list by itself", memory, { streamed: true }, 1000, "confirm"],
   ["not right after an outage", memory, {}, 999, "keep"],
 ];
 

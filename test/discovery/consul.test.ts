@@ -5,22 +5,25 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConsulSource } from "../../src/discovery/consul.ts";
 import { discoveryContract } from "../contracts/discovery.ts";
 import { consulOptions, FAST, TWO, TWO_HOSTS, withFake } from "./consul-support.ts";
-import { FakeConsul } from "./fake-consul.ts";
-import { hosts, testServices, until, untilHosts } from "./services.ts";
+import { FakeConsul, refuse } from "./fake-consul.ts";
+import { hosts, testServices, until, untilFresh, untilHosts, untilStale } from "./services.ts";
 
-discoveryContract("consul", async () => {
-  const fake = await new FakeConsul().start();
-  const services = testServices();
-  return {
-    source: new ConsulSource(consulOptions(fake.address), services, FAST),
-    lines: services.lines,
-    publish: async (name, instances) => fake.set(name, instances),
-    fail: () => fake.stop(),
-    heal: async () => void (await fake.start()),
-    held: () => fake.held,
-    close: () => fake.stop(),
-  };
-});
+for (const streaming of [true, false]) {
+  discoveryContract(streaming ? "consul" : "consul without streaming", async () => {
+    const fake = await new FakeConsul().start();
+    fake.streaming = streaming;
+    const services = testServices();
+    return {
+      source: new ConsulSource(consulOptions(fake.address), services, FAST),
+      lines: services.lines,
+      publish: async (name, instances) => fake.set(name, instances),
+      fail: () => fake.stop(),
+      heal: async () => void (await fake.start()),
+      held: () => fake.held,
+      close: () => fake.stop(),
+    };
+  });
+}
 
 test("a query asks for passing instances, stale, with the index and a bounded wait", async () => {
   const consul = { token: "secret", datacenter: "east", namespace: "shop", partition: "web" };
@@ -48,12 +51,46 @@ test("waits differ from query to query", async () => {
     async ({ fake }) => {
       const requests = await until(
         () => fake.health(),
-        (all) => all.length > 6,
+        (all) => all.length > 12,
       );
-      const waits = requests.slice(1).map((request) => request.query.wait);
+      const waits = requests.map((request) => request.query.wait).filter((wait) => wait !== undefined);
       assert.ok(new Set(waits).size > 2, waits.join(" "));
     },
     { timings: { wait: 100, wakeBurst: 100 } },
+  );
+});
+
+test("a wait without news ends with a question to a server, for an agent's view goes on without servers", async () => {
+  await withFake(
+    async ({ fake, orders }) => {
+      await untilHosts(orders.state, TWO_HOSTS);
+      // As an agent does whose servers are gone: only what does not block is passed on to them, and fails.
+      fake.script = (request, response) => {
+        if (request.query.index !== undefined) return false;
+        refuse(response, 500, "No known Consul servers");
+        return true;
+      };
+      assert.match(await untilStale(orders.state), /answers 500: No known Consul servers$/);
+      fake.script = () => false;
+      await untilFresh(orders.state);
+    },
+    { timings: { wait: 100 } },
+  );
+});
+
+test("without news the list is confirmed again and again", async () => {
+  await withFake(
+    async ({ orders }) => {
+      await untilHosts(orders.state, TWO_HOSTS);
+      const { current } = orders.state;
+      assert.ok(current.kind === "known");
+      const { updatedAt } = current;
+      await until(
+        () => orders.state.current,
+        (next) => next.kind === "known" && next.updatedAt > updatedAt && next.endpoints === current.endpoints,
+      );
+    },
+    { timings: { wait: 100 } },
   );
 });
 

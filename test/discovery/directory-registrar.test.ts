@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DirectorySource } from "../../src/discovery/directory.ts";
 import { DirectoryRegistrar } from "../../src/discovery/directory-registrar.ts";
 import type { Registration } from "../../src/discovery/source.ts";
-import { ManualClock } from "../support/clock.ts";
+import { FakeClock } from "../support/clock.ts";
 import { inFolder, put } from "./directory-support.ts";
 import { testServices, until, untilHosts } from "./services.ts";
 
@@ -26,12 +26,12 @@ async function withRegistrar(
     folder: string;
     path: string;
     registrar: DirectoryRegistrar;
-    clock: ManualClock;
+    clock: FakeClock;
     lines: () => string[];
   }) => Promise<void>,
 ): Promise<void> {
   await inFolder(async (folder) => {
-    const clock = new ManualClock(Date.now());
+    const clock = new FakeClock(Date.now());
     const services = testServices(clock);
     const path = join(folder, "mesh");
     const registrar = new DirectoryRegistrar({ path }, services);
@@ -41,7 +41,7 @@ async function withRegistrar(
     await sleep(20);
     clock.advance(5000);
     await deregistered;
-    assert.equal(clock.armed, 0);
+    assert.equal(clock.pending, 0);
   });
 }
 

@@ -3,6 +3,21 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DirectoryRecord } from "../../src/discovery/directory-record.ts";
 import type { Instance } from "../contracts/discovery.ts";
+import { FakeClock } from "../support/clock.ts";
+
+/** A clock whose wall time can be set, as an administrator, NTP or a machine that slept does it. */
+export class SettableClock extends FakeClock {
+  private shift = 0;
+
+  override wall(): number {
+    return super.wall() + this.shift;
+  }
+
+  /** Sets the wall clock forward, or back, by `ms`, without letting time pass. */
+  set(ms: number): void {
+    this.shift += ms;
+  }
+}
 
 /** Runs a test in a folder of its own. */
 export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {

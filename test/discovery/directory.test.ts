@@ -11,8 +11,7 @@ import { DirectorySource } from "../../src/discovery/directory.ts";
 import type { DirectoryRecord } from "../../src/discovery/directory-record.ts";
 import type { Subscription } from "../../src/discovery/source.ts";
 import { discoveryContract } from "../contracts/discovery.ts";
-import { ManualClock } from "../support/clock.ts";
-import { inFolder, put, recordOf } from "./directory-support.ts";
+import { inFolder, put, recordOf, SettableClock } from "./directory-support.ts";
 import { hosts, type LogLine, testServices, until, untilFresh, untilHosts, untilStale } from "./services.ts";
 
 discoveryContract("directory", async () => {
@@ -46,18 +45,18 @@ discoveryContract("directory", async () => {
 
 interface Setup {
   readonly folder: string;
-  readonly clock: ManualClock;
+  readonly clock: SettableClock;
   readonly lines: LogLine[];
   readonly orders: Subscription;
   /** Lets the slow poll come round. */
-  poll(): Promise<void>;
+  readonly poll: () => Promise<void>;
 }
 
 /** A source with a clock that stands at the present, over a folder with one instance. */
 async function withDirectory(body: (setup: Setup) => Promise<void>): Promise<void> {
   await inFolder(async (folder) => {
     await put(folder, "a.json", await recordOf("orders", { host: "127.0.0.1", port: 7001 }));
-    const clock = new ManualClock(Date.now());
+    const clock = new SettableClock(Date.now());
     const services = testServices(clock);
     const source = new DirectorySource({ path: folder }, services);
     try {
@@ -70,7 +69,7 @@ async function withDirectory(body: (setup: Setup) => Promise<void>): Promise<voi
       await body({ folder, clock, lines: services.lines, orders, poll });
     } finally {
       await source.close();
-      assert.equal(clock.armed, 0);
+      assert.equal(clock.pending, 0);
     }
   });
 }
@@ -173,7 +172,7 @@ test("an instance with heartbeats stays for as long as they come", async () => {
 
 test("after the machine slept nobody is gone before they had time for a heartbeat", async () => {
   await withDirectory(async ({ folder, clock, orders, poll }) => {
-    clock.setWall(clock.wall() + 3_600_000);
+    clock.set(3_600_000);
     for (let n = 0; n < 5; n++) await poll();
     assert.deepEqual(hosts(orders.state.current), ["127.0.0.1:7001"]);
     assert.deepEqual(await readdir(folder), ["a.json"]);

@@ -33,6 +33,8 @@ export class FakeConsul {
   script: Script = () => false;
   /** Headers of health answers, over the usual ones. */
   headers: Record<string, string> = {};
+  /** Answers blocking queries as Consul does since 1.10: from its own view, without a word of a leader. */
+  streaming = true;
   /** Index of every list; whoever changes it by hand wakes nobody. */
   index = 100;
   /** Ids that are registered. */
@@ -145,7 +147,9 @@ export class FakeConsul {
     held.response.writeHead(200, {
       "content-type": "application/json",
       "x-consul-index": `${this.indexOf(held.name)}`,
-      "x-consul-knownleader": "true",
+      ...(this.streaming && held.index > 0
+        ? { "x-consul-knownleader": "false", "x-consul-query-backend": "streaming" }
+        : { "x-consul-knownleader": "true", "x-consul-query-backend": "blocking-query" }),
       ...this.headers,
     });
     held.response.end(JSON.stringify((this.lists.get(held.name) ?? []).map(entryOf)));

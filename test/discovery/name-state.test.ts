@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NameState } from "../../src/discovery/name-state.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
-import { ManualClock } from "../support/clock.ts";
+import { FakeClock } from "../support/clock.ts";
 import { testServices } from "./services.ts";
 
 const endpoint = (id: string, weight = 1): EndpointSpec => ({
@@ -14,7 +14,7 @@ const endpoint = (id: string, weight = 1): EndpointSpec => ({
 });
 
 function start() {
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   const services = testServices(clock);
   const state = new NameState("orders", "consul", services);
   const known = () => {
