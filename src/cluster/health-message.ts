@@ -15,6 +15,9 @@ const SERVICE_TAG = 0x0a;
 const STATUS_TAG = 0x08;
 const SERVING = 1;
 
+/** The numbers of `ServingStatus` that a server says; SERVICE_UNKNOWN is for Watch only. */
+const statusNumbers = { SERVING, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
+
 /** The longest name of a service that is asked for, in octets. */
 export const MAX_SERVICE_NAME = 1024;
 
@@ -43,6 +46,26 @@ export function decodeResponse(buffer: Buffer): "SERVING" | "NOT_SERVING" | unde
     at = end;
   }
   return status === SERVING ? "SERVING" : "NOT_SERVING";
+}
+
+/** The service that a request with its prefix asks for, or undefined where it is none. */
+export function decodeRequest(buffer: Buffer): string | undefined {
+  if (buffer.length < PREFIX || buffer[0] !== 0 || buffer.readUInt32BE(1) !== buffer.length - PREFIX) return undefined;
+  let service = "";
+  for (let at = PREFIX; at < buffer.length; ) {
+    const tag = readVarint(buffer, at);
+    if (tag === undefined) return undefined;
+    const end = skip(buffer, tag.end, tag.value & 7);
+    if (end === undefined || end > buffer.length) return undefined;
+    if (tag.value === SERVICE_TAG) service = buffer.toString("utf8", readVarint(buffer, tag.end)?.end, end);
+    at = end;
+  }
+  return service;
+}
+
+/** A response with its prefix. */
+export function encodeResponse(status: keyof typeof statusNumbers): Buffer {
+  return Buffer.from([0, 0, 0, 0, 2, STATUS_TAG, statusNumbers[status]]);
 }
 
 /** Where a field's value ends. Fields that are not known are passed over, as a newer server may send them. */

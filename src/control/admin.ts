@@ -1,0 +1,140 @@
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
+import { Listener } from "../net/listener.ts";
+import { logLevels } from "../observability/log.ts";
+import { adminPage } from "./admin-page.ts";
+import type { ControlListener } from "./control-listener.ts";
+import { HostGuard } from "./host-guard.ts";
+import { type HttpAnswer, type HttpRequest, json, problem, quote } from "./http-answer.ts";
+import { HttpFace } from "./http-face.ts";
+import { liveAnswer, readyAnswer } from "./state-answers.ts";
+import type { ControlView } from "./view.ts";
+
+export interface AdminOptions {
+  readonly view: ControlView;
+  /** `admin.hosts`: names besides its own address and localhost by which it may be asked. */
+  readonly hosts: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** People and their scripts; a browser opens six connections. */
+const MAX_CONNECTIONS = 64;
+
+interface Route {
+  /** What it is, in a few words. */
+  readonly about: string;
+  readonly method: "GET" | "POST";
+  readonly answer: (view: ControlView, body: string) => HttpAnswer | Promise<HttpAnswer>;
+}
+
+const routes: Readonly<Record<string, Route>> = {
+  "/": { about: "this page", method: "GET", answer: (view) => adminPage(view, reading) },
+  "/ready": {
+    about: "whether it may get calls, or what it waits for",
+    method: "GET",
+    answer: (view) => readyAnswer(view),
+  },
+  "/live": { about: "whether it works at all", method: "GET", answer: (view) => liveAnswer(view) },
+  "/metrics": { about: "metrics for Prometheus", method: "GET", answer: (view) => metricsAnswer(view) },
+  "/config": {
+    about: "the configuration in force, secrets left out",
+    method: "GET",
+    answer: (view) => json(200, view.config()),
+  },
+  "/clusters": {
+    about: "upstreams, their endpoints and states",
+    method: "GET",
+    answer: (view) => json(200, view.clusters()),
+  },
+  "/connections": {
+    about: "connections of callers and to endpoints",
+    method: "GET",
+    answer: (view) => json(200, view.connections()),
+  },
+  "/drain": { about: "end without losing a call", method: "POST", answer: drain },
+  "/quit": { about: "end now", method: "POST", answer: quit },
+  "/log-level": { about: 'log more or less, by {"level": …}', method: "POST", answer: logLevel },
+};
+
+const reading: ReadonlyMap<string, string> = new Map(
+  Object.entries(routes).flatMap(([path, { method, about }]) =>
+    method === "GET" && path !== "/" ? [[path, about]] : [],
+  ),
+);
+
+/** Binds the listener for people. Rejects with a BindError. */
+export async function startAdmin(address: Address, options: AdminOptions): Promise<ControlListener> {
+  const { view, hosts, clock, log } = options;
+  const guard = new HostGuard(address, hosts);
+  const face = new HttpFace({ clock, log, keepAlive: true, answer: (request) => answerTo(request, guard, view) });
+  const listener = await Listener.bind(
+    address,
+    { maxConnections: MAX_CONNECTIONS },
+    {
+      onConnection: (socket) => face.accept(socket),
+      onRefused: () => log.debug({ limit: MAX_CONNECTIONS }, "admin: a connection over the limit was closed"),
+      onError: (error) => log.warn({ err: error }, "admin: a connection could not be taken"),
+    },
+  );
+  log.debug({ address: formatAddress(listener.address) }, "admin is bound");
+  return { address: listener.address, close: () => listener.close() };
+}
+
+async function answerTo(request: HttpRequest, guard: HostGuard, view: ControlView): Promise<HttpAnswer> {
+  const refusal = guard.refusal(request);
+  if (refusal !== undefined) return problem(403, refusal);
+  const route = Object.hasOwn(routes, request.path) ? routes[request.path] : undefined;
+  if (route === undefined) {
+    const known = Object.keys(routes).join(", ");
+    return problem(404, `there is no ${quote(request.path)} here; there are ${known}`);
+  }
+  const allowed = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
+  if (!allowed.includes(request.method))
+    return problem(405, `${request.path} takes ${route.method}, not ${quote(request.method)}`, {
+      allow: allowed.join(", "),
+    });
+  if (route.method === "POST") {
+    const change = guard.changeRefusal(request);
+    if (change !== undefined) return problem(change.status, change.error);
+  }
+  return await route.answer(view, request.body);
+}
+
+async function metricsAnswer(view: ControlView): Promise<HttpAnswer> {
+  const { contentType, text } = await view.metrics();
+  return { status: 200, contentType, body: text };
+}
+
+function drain(view: ControlView, body: string): HttpAnswer {
+  if (parseBody(body, []) === undefined) return problem(400, "the body, where there is one, is {}");
+  return { ...json(202, { draining: true }), after: () => view.drain() };
+}
+
+function quit(view: ControlView, body: string): HttpAnswer {
+  if (parseBody(body, []) === undefined) return problem(400, "the body, where there is one, is {}");
+  return { ...json(202, { quitting: true }), after: () => view.quit() };
+}
+
+function logLevel(view: ControlView, body: string): HttpAnswer {
+  const wanted = parseBody(body, ["level"])?.level;
+  const level = logLevels.find((name) => name === wanted);
+  if (level === undefined) return problem(400, `the body is {"level": LEVEL}, with one of ${logLevels.join(", ")}`);
+  view.setLogLevel(level);
+  return json(200, { level });
+}
+
+/** An object with no other keys than those; undefined where the body is something else. No body is an empty object. */
+function parseBody(body: string, keys: readonly string[]): Readonly<Record<string, unknown>> | undefined {
+  if (body.trim() === "") return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const entries = Object.entries(value);
+  return entries.every(([key]) => keys.includes(key)) ? Object.fromEntries(entries) : undefined;
+}

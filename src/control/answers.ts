@@ -1,0 +1,59 @@
+/**
+ * What admin and probe answer, in the form of the JSON. `docs/admin/` has a JSON Schema of each; a test holds the two together.
+ * Dates are ISO 8601 in UTC; what is not known is null, so that every key is always there.
+ */
+
+/** Something that the sidecar waits for before it is ready. */
+export interface Waiting {
+  readonly what: string;
+  readonly since: string;
+  readonly detail: string;
+}
+
+export type ReadyAnswer = { readonly ready: true } | { readonly ready: false; readonly waiting: readonly Waiting[] };
+
+export interface EndpointAnswer {
+  readonly address: string;
+  /** `up`, `unreachable`, `leaving`; further words may come. */
+  readonly state: string;
+  readonly weight: number;
+  readonly zone: string | null;
+  readonly meta: Readonly<Record<string, string>>;
+  /** Calls under way. */
+  readonly inFlight: number;
+  readonly connections: number;
+  readonly lastError: string | null;
+}
+
+export interface ClusterAnswer {
+  readonly name: string;
+  /** The kind of discovery source. */
+  readonly source: string;
+  /** Since when the source no longer answers; the endpoints are the last ones that it knew. */
+  readonly staleSince: string | null;
+  readonly balancer: string;
+  readonly endpoints: readonly EndpointAnswer[];
+}
+
+export interface ClustersAnswer {
+  readonly clusters: readonly ClusterAnswer[];
+}
+
+export interface ConnectionAnswer {
+  readonly direction: "inbound" | "outbound";
+  /** `accepted`: a caller made it; `dialled`: this sidecar did. */
+  readonly made: "accepted" | "dialled";
+  /** Whose endpoint was dialled; null for callers. */
+  readonly upstream: string | null;
+  readonly peer: string;
+  /** `dialling`, `new` (no word from the peer yet), `open`, `draining` (takes no more calls). */
+  readonly state: string;
+  readonly streams: number;
+  readonly since: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+}
+
+export interface ConnectionsAnswer {
+  readonly connections: readonly ConnectionAnswer[];
+}

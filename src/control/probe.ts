@@ -1,0 +1,103 @@
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
+import type { FlushLoop } from "../http2/flush-loop.ts";
+import { Listener } from "../net/listener.ts";
+import type { ControlListener } from "./control-listener.ts";
+import { HealthService } from "./health-service.ts";
+import { type HttpAnswer, type HttpRequest, problem, quote } from "./http-answer.ts";
+import { HttpFace } from "./http-face.ts";
+import { ScrapeShare } from "./scrape-share.ts";
+import { liveAnswer, readyAnswer, startupAnswer } from "./state-answers.ts";
+import type { ControlView } from "./view.ts";
+
+export interface ProbeOptions {
+  readonly view: ControlView;
+  readonly clock: Clock;
+  readonly loop: FlushLoop;
+  readonly log: Logger;
+}
+
+/** The contract's bound: kubelet, Prometheus and some watchers, not the world. */
+const MAX_CONNECTIONS = 64;
+/** Milliseconds for the octets that say which protocol it is. */
+const FIRST_OCTETS = 5000;
+
+const paths = ["/ready", "/live", "/startup", "/metrics"];
+
+/**
+ * Binds the listener for kubelet and Prometheus: plaintext and read-only, HTTP/1.1 and gRPC health checks on one port.
+ * Rejects with a BindError.
+ */
+export async function startProbe(address: Address, options: ProbeOptions): Promise<ControlListener> {
+  const { view, clock, loop, log } = options;
+  const scrapes = new ScrapeShare(() => view.metrics(), clock);
+  const health = new HealthService(view, clock, loop, log);
+  // Whoever probes comes again and again: a place is free as soon as the answer is taken.
+  const face = new HttpFace({ clock, log, keepAlive: false, answer: (request) => answerTo(request, view, scrapes) });
+  const listener = await Listener.bind(
+    address,
+    { maxConnections: MAX_CONNECTIONS },
+    {
+      onConnection: (socket) => sort(socket, clock, health, face),
+      onRefused: () => log.debug({ limit: MAX_CONNECTIONS }, "probe: a connection over the limit was closed"),
+      onError: (error) => log.warn({ err: error }, "probe: a connection could not be taken"),
+    },
+  );
+  log.debug({ address: formatAddress(listener.address) }, "probe is bound");
+  return { address: listener.address, close: () => listener.close() };
+}
+
+/** Hands a connection to who speaks its protocol, as soon as its octets say which. */
+function sort(socket: Socket, clock: Clock, health: HealthService, face: HttpFace): void {
+  const timer = clock.setTimer(FIRST_OCTETS, () => socket.destroy());
+  socket.once("close", () => timer.cancel());
+  // Everything that fails on a connection ends it; "close" follows.
+  socket.on("error", () => {});
+  let seen = Buffer.alloc(0);
+  const onData = (chunk: Buffer): void => {
+    seen = Buffer.concat([seen, chunk]);
+    const protocol = protocolOf(seen);
+    if (protocol === "unknown yet") return;
+    timer.cancel();
+    socket.off("data", onData);
+    if (protocol === "http2") {
+      health.accept(socket, seen);
+    } else {
+      socket.pause();
+      socket.unshift(seen);
+      face.accept(socket);
+    }
+  };
+  socket.on("data", onData);
+}
+
+/** The start of the client preface, RFC 9113 §3.4; no method of HTTP/1.1 begins so. */
+const PREFACE = Buffer.from("PRI ");
+
+/** What the first octets of a connection speak. At most three leave it open. */
+export function protocolOf(octets: Buffer): "http2" | "http1" | "unknown yet" {
+  const size = Math.min(octets.length, PREFACE.length);
+  if (octets.compare(PREFACE, 0, size, 0, size) !== 0) return "http1";
+  return size === PREFACE.length ? "http2" : "unknown yet";
+}
+
+async function answerTo(request: HttpRequest, view: ControlView, scrapes: ScrapeShare): Promise<HttpAnswer> {
+  const { method, path } = request;
+  if (!paths.includes(path))
+    return problem(404, `there is no ${quote(path)} here; there are ${paths.join(", ")} and grpc.health.v1.Health`);
+  if (method !== "GET") return problem(405, `${path} takes GET, not ${quote(method)}`, { allow: "GET" });
+  switch (path) {
+    case "/ready":
+      return readyAnswer(view);
+    case "/live":
+      return liveAnswer(view);
+    case "/startup":
+      return startupAnswer(view);
+    default: {
+      const { contentType, body } = await scrapes.get();
+      return { status: 200, contentType, body };
+    }
+  }
+}
