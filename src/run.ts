@@ -16,6 +16,11 @@ export interface RunInput {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/**
+ * Milliseconds in which a signal counts once: Ctrl-C and a stopping cgroup send it to the launcher and to this process, and
+ * the launcher passes its own on.
+ */
+const SAME_SIGNAL = 200;
 /** Milliseconds for the last log lines. */
 const FLUSH = 500;
 
@@ -43,8 +48,10 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
   const services = makeServices(systemClock, log, config.log.access, version);
   let control: ControlServers | undefined;
   const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
-  const runtime = new Runtime({ config, services, version, podIp: env["POD_IP"], otherListeners });
+  const runtime = new Runtime({ config, services, version, podIp: env.POD_IP, otherListeners });
   const shutdown = new Shutdown(runtime, log);
+  process.on("SIGTERM", () => shutdown.signal());
+  process.on("SIGINT", () => shutdown.signal());
   let code: number;
   try {
     // People and probes can ask from the first moment on, while the rest is still waited for.
@@ -52,8 +59,6 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     await runtime.start();
     const { admin, probe } = control;
     void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
-    process.on("SIGTERM", () => shutdown.signal());
-    process.on("SIGINT", () => shutdown.signal());
     code = await shutdown.code;
   } catch (error) {
     log.logger.fatal({ err: error }, error instanceof Error ? error.message : String(error));
@@ -71,6 +76,7 @@ class Shutdown implements ShutdownRequests {
   private readonly runtime: Runtime;
   private readonly log: Log;
   private finish: (code: number) => void = () => {};
+  private signalledAt: number | undefined = undefined;
 
   constructor(runtime: Runtime, log: Log) {
     this.runtime = runtime;
@@ -81,8 +87,10 @@ class Shutdown implements ShutdownRequests {
   }
 
   signal(): void {
-    if (this.runtime.draining) this.finish(130);
-    else this.drain();
+    const now = systemClock.now();
+    if (this.signalledAt === undefined) this.drain();
+    else if (now - this.signalledAt > SAME_SIGNAL) this.finish(130);
+    this.signalledAt ??= now;
   }
 
   drain(): void {

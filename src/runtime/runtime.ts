@@ -3,7 +3,7 @@ import { Cluster } from "../cluster/cluster.ts";
 import { plainConnect } from "../cluster/connect.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
-import { Watch, Watch } from "../core/watch.ts";
+import { Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { Application } from "./application.ts";
@@ -40,7 +40,6 @@ export class Runtime {
   private readonly readiness: Readiness;
   private publication: Publication | undefined = undefined;
   private drained: Promise<number> | undefined = undefined;
-  private readonly drainBegan = new Watch(false);
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
@@ -106,11 +105,6 @@ export class Runtime {
     return this.drained;
   }
 
-  /** Calls back when the drain begins; returns what gives that up. */
-  onDrain(listener: () => void): () => void {
-    return this.drainBegan.onChange(listener);
-  }
-
   /** Frees everything, at once. */
   async stop(): Promise<void> {
     const withdrawn = this.publication?.withdraw();
@@ -123,7 +117,6 @@ export class Runtime {
 
   private beginDrain(): Promise<number> {
     this.readiness.drainBegan();
-    this.drainBegan.set(true);
     this.drainBegan.set(true);
     const { clock, log } = this.services;
     const { notice, grace } = this.config.drain;
