@@ -1,7 +1,6 @@
 // `npm run bench`: compares Outrigger with its peers in one interleaved and pinned run. `--help` lists the options. A figure of time or
 // memory never makes it fail, only a call through Outrigger that was not answered as it had to be.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runProcess } from "../support/process.ts";
@@ -23,6 +22,7 @@ import { MachineLoad } from "./process-figures.ts";
 import { profileCase, type SelfTime } from "./profile.ts";
 import { type BenchRun, renderReport } from "./report.ts";
 import { LOAD_CORE, measure, type RoundOptions } from "./rounds.ts";
+import { withScratchFolder } from "./scratch-folder.ts";
 
 const RESULTS = join(import.meta.dirname, "..", "results");
 const WARMUP_SECONDS = 0.5;
@@ -51,8 +51,7 @@ async function main(): Promise<number> {
   const programs = await buildLoadPrograms();
   await runProcess("taskset", ["-a", "-p", "-c", String(LOAD_CORE), String(process.pid)]);
 
-  const packed = mkdtempSync(join(tmpdir(), "outrigger-packed-"));
-  try {
+  return withScratchFolder(async (packed) => {
     const bin = wants(options, "outrigger") && outriggerExists() ? await packOutrigger(packed) : undefined;
     const peers = await choosePeers(options, bin);
     const rounds = {
@@ -72,9 +71,7 @@ async function main(): Promise<number> {
     );
     const own = [...(findPeer(measurement, "outrigger")?.samples.values() ?? [])].flat();
     return own.some(({ failures }) => Object.keys(failures).length > 0) ? 1 : 0;
-  } finally {
-    rmSync(packed, { recursive: true, force: true });
-  }
+  });
 }
 
 function wants(options: BenchOptions, name: string): boolean {

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import type { Case } from "./cases.ts";
 import { outrigger } from "./peers/outrigger.ts";
 import { measureAlone, type RoundOptions } from "./rounds.ts";
+import { withScratchFolder } from "./scratch-folder.ts";
 
 /** What V8's `--cpu-prof` writes, as far as it is read here. */
 const CpuProfile = z.object({
@@ -35,17 +35,14 @@ const PROFILED_SECONDS = 5;
 
 /** Profiles Outrigger under one case; a process of its own, so that nothing measured pays for the profiler. */
 export async function profileCase(bin: string, node: string, load: Case, options: RoundOptions): Promise<SelfTime[]> {
-  const folder = mkdtempSync(join(tmpdir(), "outrigger-profile-"));
-  try {
+  return withScratchFolder(async (folder) => {
     const nodeOptions = ["--cpu-prof", `--cpu-prof-dir=${folder}`];
     const peer = await outrigger(bin, { node, nodeOptions });
     await measureAlone(peer, load, { ...options, seconds: PROFILED_SECONDS });
     const name = readdirSync(folder).find((file) => file.endsWith(".cpuprofile"));
     if (name === undefined) throw new Error("node wrote no profile; was it killed instead of drained?");
     return selfTimes(JSON.parse(readFileSync(join(folder, name), "utf8")));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The functions of a V8 CPU profile by the time spent in themselves, greatest first; idle time is left out. */

@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Case } from "./cases.ts";
@@ -12,6 +11,7 @@ import { startPinned } from "./peers/pinned.ts";
 import { processTree, residentMemory } from "./process-figures.ts";
 import type { Sample } from "./sample.ts";
 import { sampleCall } from "./sample-call.ts";
+import { withScratchFolder } from "./scratch-folder.ts";
 import { rotate } from "./statistics.ts";
 
 /** The proxy has a processor of its own; the generator, the upstream and the bench share the other. */
@@ -108,22 +108,22 @@ export async function measureAlone(peer: Peer, load: Case, options: RoundOptions
   });
 }
 
-async function withUpstream<T>(
+function withUpstream<T>(
   programs: LoadPrograms,
   body: (upstreamPort: number, folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "outrigger-bench-"));
-  const upstream = await startPinned(LOAD_CORE, programs.upstream, []);
-  try {
-    const [, port] = await upstream.line(/^listening .*:(\d+)$/);
-    // The first call of this process loads its HTTP/2 client, which is not to count as anybody's time to get ready.
-    const broken = await sampleCall(Number(port), 100);
-    if (broken !== undefined) throw new Error(`the upstream does not answer: ${broken}`);
-    return await body(Number(port), folder);
-  } finally {
-    await upstream.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return withScratchFolder(async (folder) => {
+    const upstream = await startPinned(LOAD_CORE, programs.upstream, []);
+    try {
+      const [, port] = await upstream.line(/^listening .*:(\d+)$/);
+      // The first call of this process loads its HTTP/2 client, which is not to count as anybody's time to get ready.
+      const broken = await sampleCall(Number(port), 100);
+      if (broken !== undefined) throw new Error(`the upstream does not answer: ${broken}`);
+      return await body(Number(port), folder);
+    } finally {
+      await upstream.stop();
+    }
+  });
 }
 
 async function start(peer: Peer, upstreamPort: number, parent: string): Promise<Started> {
