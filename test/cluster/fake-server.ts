@@ -5,10 +5,9 @@ import { Connection, type ConnectionHandler, type Http2Services } from "../../sr
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
 import type { Stream, StreamHandler } from "../../src/http2/stream.ts";
-import type { ConnectFailure } from "../../src/net/connector.ts";
 import { MemoryDuplex } from "../support/duplex.ts";
 
-/** What becomes of a dial: it stands, it fails at once, it never ends, or it stands and the peer ends it unspoken. */
+/** What becomes of a dial: it stands, it fails at once, it takes 5 s to fail, or it stands and the peer ends it unspoken. */
 export type DialMode = "accept" | "refuse" | "hang" | "slam";
 
 /** A connection as the server sees it. */
@@ -28,7 +27,6 @@ export class FakeServer {
   answers = true;
   dials = 0;
   opened = 0;
-  refused = 0;
   readonly accepted: Accepted[] = [];
   readonly services: Http2Services;
 
@@ -44,11 +42,17 @@ export class FakeServer {
   readonly connect: Connect = (_address, handler, connecting) => {
     this.dials++;
     const { mode } = this;
+    if (mode === "hang") {
+      const message = "no connection within 5000 ms";
+      const late = () => connecting.onFailed({ kind: "failed", reason: "CONNECT_TIMEOUT", message });
+      const timer = this.services.clock.setTimer(5000, late);
+      return () => timer.cancel();
+    }
     let cancelled = false;
     setImmediate(() => {
-      if (cancelled || mode === "hang") return;
+      if (cancelled) return;
       if (mode === "refuse") {
-        connecting.onFailed(this.failure());
+        connecting.onFailed({ kind: "failed", reason: "CONNECT_REFUSED", message: "connection refused" });
         return;
       }
       const [near, far] = MemoryDuplex.pair();
@@ -61,10 +65,6 @@ export class FakeServer {
       cancelled = true;
     };
   };
-
-  failure(): ConnectFailure {
-    return { kind: "failed", reason: "CONNECT_REFUSED", message: "connection refused" };
-  }
 
   /** Answers a stream with 200 and an empty body. */
   answer(stream: Stream): void {
