@@ -4,7 +4,7 @@
  * indexing as grpc-go does; "unindexed" sends the same as literals without indexing. A call is a request head, a response head
  * and trailers.
  */
-import { HeaderTable } from "../../src/http/headers.ts";
+import { defaultHeaderTableLimits, HeaderTable } from "../../src/http/headers.ts";
 import { HpackDecoder } from "../../src/http2/hpack/decoder.ts";
 import { HpackEncoder } from "../../src/http2/hpack/encoder.ts";
 import { type Indexing, PeerEncoder, type PlainField } from "../support/hpack-peer.ts";
@@ -66,8 +66,8 @@ function decoding(lists: PlainField[][], indexing?: (field: PlainField) => Index
   }, BLOCKS);
 }
 
-function encoding(lists: PlainField[][]): number {
-  const table = new HeaderTable();
+function encoding(lists: PlainField[][], limits = defaultHeaderTableLimits): number {
+  const table = new HeaderTable(limits);
   const encoder = new HpackEncoder();
   const heads = Array.from({ length: BLOCKS }, (_, i) => table.head(lists[i % lists.length] ?? []));
   const out = Buffer.alloc(64 * 1024);
@@ -78,14 +78,20 @@ function encoding(lists: PlainField[][]): number {
 
 const manyVarying = Array.from({ length: BLOCKS }, varying);
 const none = (): Indexing => "none";
+const notKept = { ...defaultHeaderTableLimits, lists: 0 };
+
+const answers = decoding([response, trailers]) + encoding([response, trailers]);
 const rows: [string, number][] = [
-  ["decode request repeated", decoding([request])],
-  ["decode response and trailers", decoding([response, trailers])],
-  ["decode request varying", decoding(manyVarying)],
-  ["decode request unindexed", decoding([request], none)],
-  ["decode request varying unindexed", decoding(manyVarying, none)],
-  ["encode request repeated", encoding([request])],
-  ["encode response and trailers", encoding([response, trailers])],
-  ["encode request varying", encoding(manyVarying)],
+  ["decode request, repeated", decoding([request])],
+  ["decode request, varying", decoding(manyVarying)],
+  ["decode request, repeated, unindexed", decoding([request], none)],
+  ["decode request, varying, unindexed", decoding(manyVarying, none)],
+  ["decode response or trailers", decoding([response, trailers])],
+  ["encode request, repeated", encoding([request])],
+  ["encode request, varying", encoding(manyVarying)],
+  ["encode request, list not kept", encoding(manyVarying, notKept)],
+  ["encode response or trailers", encoding([response, trailers])],
+  ["call, repeated", decoding([request]) + encoding([request]) + 2 * answers],
+  ["call, varying", decoding(manyVarying) + encoding(manyVarying) + 2 * answers],
 ];
-for (const [what, ns] of rows) process.stdout.write(`${what.padEnd(36)}${ns.toFixed(0).padStart(6)} ns\n`);
+for (const [what, ns] of rows) process.stdout.write(`${what.padEnd(40)}${ns.toFixed(0).padStart(6)} ns\n`);

@@ -121,7 +121,7 @@ export class HpackDecoder {
 
   private add(field: Field, value: string, size: number): void {
     this.listSize += size;
-    if (this.overLimit || this.listSize > this.options.maxListSize || ++this.fields > this.options.maxFields) {
+    if (this.listSize > this.options.maxListSize || ++this.fields > this.options.maxFields) {
       this.overLimit = true;
     } else {
       this.builder.add(field, value);

@@ -82,12 +82,9 @@ export class EncoderTable {
 
   /** Whether a field of `list` is kept out only by what is in the table now. */
   starves(list: HeaderList): boolean {
-    return list.fields.some(
-      ({ name, value, slot, secret }) =>
-        !slot &&
-        !secret &&
-        this.index(name, value) === 0 &&
-        name.length + value.length + ENTRY_OVERHEAD <= this.maxSize,
-    );
+    return list.fields.some(({ name, value, slot }) => {
+      const size = name.length + value.length + ENTRY_OVERHEAD;
+      return !slot && size <= this.maxSize && this.index(name, value) === 0;
+    });
   }
 }

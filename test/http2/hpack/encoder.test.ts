@@ -124,8 +124,14 @@ test("a secret may use the index of a name that is in the table for another fiel
 
 test("a list that its table does not keep adds no entry", () => {
   const wire = new Wire(4096, new HeaderTable({ ...defaultHeaderTableLimits, lists: 0 }));
-  for (let i = 0; i < 5; i++) wire.send(call);
-  assert.equal(wire.decoder.tableSize, 0);
+  const head = wire.table.head(call);
+  const first = Buffer.alloc(wire.encoder.bound(head));
+  const length = wire.encoder.encode(head, first, 0);
+  for (let i = 0; i < 4; i++) {
+    const again = Buffer.alloc(first.length);
+    assert.equal(wire.encoder.encode(head, again, 0), length);
+    assert.deepEqual(again, first);
+  }
 });
 
 test("what no longer fits into the table is spelled out, and smaller fields still go in", () => {
@@ -159,6 +165,13 @@ test("a table that has been too small for long starts anew with what is sent the
   assert.deepEqual([...octets], [0xbe]);
   assert.equal(wire.decoder.tableSize, 32 + 5 + 100);
   assert.ok(wire.send(before).length > 100);
+});
+
+test("a slot whose name found no room does not make the table start anew", () => {
+  const wire = new Wire(200);
+  for (let i = 0; i < 3; i++) wire.send([["x-large", "x".repeat(150)]]);
+  for (let i = 0; i < 17_000; i++) wire.send([["traceparent", "00-1"]]);
+  assert.deepEqual([...wire.send([["x-large", "x".repeat(150)]])], [0xbe]);
 });
 
 test("a table of size 0 is left alone, however much is spelled out", () => {
