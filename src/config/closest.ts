@@ -8,7 +8,7 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const folded = fold(candidate);
-    const limit = Math.max(1, Math.floor(Math.min(folded.length, wanted.length) / 4));
+    const limit = Math.max(1, Math.floor(Math.max(folded.length, wanted.length) / 4));
     if (Math.abs(folded.length - wanted.length) > limit) continue;
     const found = distance(wanted, folded);
     if (found <= limit && found < bestDistance) {

@@ -54,7 +54,9 @@ function linesOf(value: Plain, path: Path, reading: Reading): readonly Line[] {
 
 function flow(value: Plain): string {
   if (isList(value)) return `[${value.map(flow).join(", ")}]`;
-  return isMapping(value) ? "{}" : yamlScalar(value);
+  if (isMapping(value)) return "{}";
+  // What was a literal ${ has to be one again when the output is read.
+  return yamlScalar(typeof value === "string" ? value.replaceAll("${", () => "$${") : value);
 }
 
 function isMapping(value: Plain): value is { readonly [key: string]: Plain } {

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import test from "node:test";
+import { parse } from "yaml";
+import { loadConfig } from "../../src/config/load.ts";
+import { printConfig } from "../../src/config/print.ts";
+import { schema } from "../../src/config/schema.ts";
+import { walkSchema } from "../../src/config/walk.ts";
+import { good } from "./load-text.ts";
+
+const folder = new URL("../../config/", import.meta.url);
+const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+const env = {
+  SERVICE: "user",
+  HOST_IP: "10.0.0.5",
+  POD_NAMESPACE: "prod",
+  POD_NAME: "user-7d9",
+  CONSUL_HTTP_TOKEN: "5b1c9d0e",
+};
+
+test("there are examples", () => {
+  assert.ok(files.length >= 7);
+});
+
+for (const file of files) {
+  const text = readFileSync(new URL(file, folder), "utf8");
+
+  test(`config/${file} loads without a warning`, () => {
+    const result = loadConfig(text, { file, env });
+    assert.ok(result.ok, JSON.stringify(result.ok ? [] : result.issues));
+    assert.deepEqual(result.warnings, []);
+  });
+
+  test(`config/${file} says first what it is for`, () => {
+    assert.match(text, file === "full.yaml" ? /^service: +# the application beside/ : /^# [A-Z].{40}/);
+  });
+
+  test(`what is printed of config/${file} is read again as the same, but for secrets`, () => {
+    const printed = printConfig(text, { file, env, json: false });
+    assert.ok(printed.ok);
+    const again = good(printed.output, {});
+    const config = good(text, env);
+    const { consul } = config.discovery;
+    const secret = consul?.token === undefined ? consul : { ...consul, token: "***" };
+    assert.deepEqual(again, { ...config, discovery: { ...config.discovery, consul: secret } });
+  });
+}
+
+test("config/full.yaml has every key that there is, in use or in a comment beside its kin", () => {
+  const text = readFileSync(new URL("full.yaml", folder), "utf8");
+  const document: unknown = parse(text);
+  const unused = walkSchema(schema).filter(({ pattern }) => !isUsed(document, pattern.split(".")));
+  assert.deepEqual(
+    unused.map(({ pattern }) => pattern),
+    [
+      "service.id",
+      "admin",
+      "admin.hosts",
+      "discovery.default",
+      "discovery.consul.tokenFile",
+      "discovery.consul.namespace",
+      "discovery.consul.partition",
+      "discovery.consul.tls",
+      "discovery.consul.tls.ca",
+      "discovery.consul.tls.cert",
+      "discovery.consul.tls.key",
+      "discovery.consul.tls.serverName",
+      "discovery.directory",
+      "discovery.directory.path",
+      "discovery.static",
+    ],
+  );
+  const comments = text.replaceAll(/^.*?#/gm, "");
+  const unnamed = unused.filter(({ key }) => !new RegExp(`\\b${key}\\b`).test(comments));
+  // Of the admin listener the file has the address only.
+  assert.deepEqual(
+    unnamed.map(({ pattern }) => pattern),
+    ["admin", "admin.hosts"],
+  );
+});
+
+/** Whether a value stands under these keys, `*` being any. */
+function isUsed(value: unknown, [key, ...rest]: readonly string[]): boolean {
+  if (key === undefined) return true;
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(value).some(([name, below]) => (key === "*" || key === name) && isUsed(below, rest));
+}

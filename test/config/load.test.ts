@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { loadConfig } from "../../src/config/load.ts";
+import { bad, complaints, good } from "./load-text.ts";
+
+const service = "service: { name: user, address: 127.0.0.1:50051 }\n";
+const consul = "discovery: { consul: {} }\n";
+
+test("an empty file is a caller-only sidecar with all defaults", () => {
+  const expected = {
+    service: undefined,
+    identity: { name: "unnamed" },
+    listeners: {
+      inbound: { kind: "tcp", host: "", port: 15006 },
+      outbound: { kind: "tcp", host: "127.0.0.1", port: 15001 },
+      admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
+      probe: { kind: "tcp", host: "", port: 15021 },
+    },
+    admin: { hosts: [] },
+    names: {
+      suffixes: ["service.consul"],
+      onDemand: { allow: ["*"], max: 200, idle: 600_000, negative: 5_000, rate: 10 },
+    },
+    discovery: { default: "static", consul: undefined, directory: undefined },
+    mtls: { mode: "disabled" },
+    upstreams: new Map(),
+    log: { level: "info", access: "errors" },
+    drain: { notice: 2_000, grace: 25_000 },
+    workers: 1,
+  };
+  for (const text of ["", "\n", "# only a comment\n", "---\n", "\uFEFF", "{}", "upstreams:\nnames:\nlisteners:\n"]) {
+    assert.deepEqual(good(text), expected, JSON.stringify(text));
+  }
+});
+
+test("what is said is taken over", () => {
+  const config = good(`
+service:
+  name: user
+  id: user-1
+  address: unix:/run/user.sock
+  protocol: http2
+  health: tcp
+  advertise: 10.0.0.7:15006
+  tags: [v1, v2]
+  meta: { version: "1.10", __proto__: x }
+identity: { name: someone }
+listeners: { inbound: "[::]:9006", probe: unix:/run/probe.sock?mode=0666 }
+admin: { hosts: [Sidecar.Internal., "sidecar.internal:8080"] }
+names:
+  suffixes: [mesh.internal]
+  onDemand: { allow: [], max: 3, idle: 1h, negative: 0s, rate: 30/m }
+discovery:
+  default: directory
+  consul:
+    address: https://consul:8501/
+    tokenFile: /token
+    datacenter: dc1
+    namespace: team
+    partition: east
+    tls: { ca: /ca.pem, cert: /cert.pem, key: /key.pem, serverName: consul.internal }
+  directory: { path: /run/mesh }
+mtls: { mode: disabled }
+upstreams:
+  orders: { discovery: consul, balancer: roundRobin, timeout: 1500ms, hosts: [Orders.internal, 10.0.0.1, "[::1]:80"], listen: ":0" }
+  billing: { discovery: static, endpoints: [127.0.0.1:7001, "[2001:db8::1]:7002", unix:/run/b.sock] }
+  tax:
+log: { level: trace, access: all }
+drain: { notice: 0s, grace: 10m }
+workers: 1
+`);
+  assert.deepEqual(config, {
+    service: {
+      name: "user",
+      id: "user-1",
+      address: { kind: "unix", path: "/run/user.sock", mode: 0o600 },
+      protocol: "http2",
+      health: "tcp",
+      advertise: { host: "10.0.0.7", port: 15006 },
+      tags: ["v1", "v2"],
+      meta: Object.fromEntries([
+        ["version", "1.10"],
+        ["__proto__", "x"],
+      ]),
+    },
+    identity: { name: "someone" },
+    listeners: {
+      inbound: { kind: "tcp", host: "::", port: 9006 },
+      outbound: { kind: "tcp", host: "127.0.0.1", port: 15001 },
+      admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
+      probe: { kind: "unix", path: "/run/probe.sock", mode: 0o666 },
+    },
+    admin: { hosts: ["sidecar.internal", "sidecar.internal:8080"] },
+    names: {
+      suffixes: ["mesh.internal"],
+      onDemand: { allow: [], max: 3, idle: 3_600_000, negative: 0, rate: 0.5 },
+    },
+    discovery: {
+      default: "directory",
+      consul: {
+        address: "https://consul:8501",
+        token: undefined,
+        tokenFile: "/token",
+        datacenter: "dc1",
+        namespace: "team",
+        partition: "east",
+        tls: { ca: "/ca.pem", cert: "/cert.pem", key: "/key.pem", serverName: "consul.internal" },
+      },
+      directory: { path: "/run/mesh" },
+    },
+    mtls: { mode: "disabled" },
+    upstreams: new Map(
+      Object.entries({
+        orders: {
+          discovery: "consul",
+          endpoints: [],
+          hosts: ["orders.internal", "10.0.0.1", "[::1]:80"],
+          listen: { kind: "tcp", host: "", port: 0 },
+          balancer: "roundRobin",
+          timeout: 1_500,
+        },
+        billing: {
+          discovery: "static",
+          endpoints: [
+            { kind: "tcp", host: "127.0.0.1", port: 7001 },
+            { kind: "tcp", host: "2001:db8::1", port: 7002 },
+            { kind: "unix", path: "/run/b.sock", mode: 0o600 },
+          ],
+          hosts: [],
+          listen: undefined,
+          balancer: "leastRequest",
+          timeout: undefined,
+        },
+        tax: {
+          discovery: "directory",
+          endpoints: [],
+          hosts: [],
+          listen: undefined,
+          balancer: "leastRequest",
+          timeout: undefined,
+        },
+      }),
+    ),
+    log: { level: "trace", access: "all" },
+    drain: { notice: 0, grace: 600_000 },
+    workers: 1,
+  });
+});
+
+test("a caller-only sidecar is unnamed, else it is called as its service or as it says", () => {
+  assert.equal(good("").identity.name, "unnamed");
+  assert.equal(good(service).identity.name, "user");
+  assert.equal(good(`${service}identity: { name: other }\n`).identity.name, "other");
+});
+
+test("the only configured source is the default, and static never counts", () => {
+  assert.equal(good("").discovery.default, "static");
+  assert.equal(good("discovery: { static: {} }\n").discovery.default, "static");
+  assert.equal(good(consul).discovery.default, "consul");
+  assert.equal(good("discovery: { consul: {}, static: {} }\n").discovery.default, "consul");
+  assert.equal(good("discovery: { directory: { path: /m } }\n").discovery.default, "directory");
+  assert.equal(good("discovery: { default: static, consul: {} }\n").discovery.default, "static");
+});
+
+test("the namespace of a pod adds its suffixes, unless the file has its own", () => {
+  const env = { POD_NAMESPACE: "prod" };
+  assert.deepEqual(good("", env).names.suffixes, ["service.consul", "prod.svc.cluster.local", "prod.svc"]);
+  assert.deepEqual(good("", { POD_NAMESPACE: "" }).names.suffixes, ["service.consul"]);
+  assert.deepEqual(good("names: { suffixes: [a.b] }\n", env).names.suffixes, ["a.b"]);
+});
+
+test("a scalar that is one variable is read by the type of its key", () => {
+  const env = { WORKERS: "1", MAX: "50", IDLE: "5m", LEVEL: "debug", PORT: "9000", NUMBER: "42" };
+  const config = good(
+    `workers: \${WORKERS}
+names: { onDemand: { max: "\${MAX}", idle: "\${IDLE}" } }
+log: { level: "\${LEVEL}" }
+listeners: { outbound: "127.0.0.1:\${PORT}" }
+discovery: { consul: { datacenter: "\${NUMBER}" } }
+`,
+    env,
+  );
+  assert.equal(config.workers, 1);
+  assert.equal(config.names.onDemand.max, 50);
+  assert.equal(config.names.onDemand.idle, 300_000);
+  assert.equal(config.log.level, "debug");
+  assert.deepEqual(config.listeners.outbound, { kind: "tcp", host: "127.0.0.1", port: 9000 });
+  assert.equal(config.discovery.consul?.datacenter, "42", "a string stays one, whatever it looks like");
+});
+
+test("an optional value that becomes empty counts as absent, one that is written empty does not", () => {
+  const text = `discovery: { consul: { token: "\${T:-}", datacenter: "\${D}" } }
+service: { name: user, address: "127.0.0.1:1", tags: [v1, "\${T:-}"], meta: { a: "\${T:-}", b: c } }
+log: { level: "\${D}" }
+workers: \${T:-}
+`;
+  const config = good(text, { D: "" });
+  assert.equal(config.discovery.consul?.token, undefined);
+  assert.equal(config.discovery.consul?.datacenter, undefined);
+  assert.deepEqual(config.service?.tags, ["v1"]);
+  assert.deepEqual(config.service?.meta, { b: "c" });
+  assert.equal(config.log.level, "info");
+  assert.equal(config.workers, 1);
+  assert.deepEqual(complaints('discovery: { consul: { datacenter: "" } }\n'), [
+    "1:36 discovery.consul.datacenter: this is empty",
+  ]);
+});
+
+test("variables are not replaced in keys and comments, and $${ is a literal", () => {
+  const config = good(`# \${NONE}\nservice: { name: user, address: 127.0.0.1:1, tags: ["$\${NONE}"] }\n${consul}`);
+  assert.deepEqual(config.service?.tags, ["${NONE}"]);
+  assert.deepEqual(complaints("${NONE}: 1\n"), ['1:1 unknown key "${NONE}"']);
+});
+
+test("aliases stand for what they name", () => {
+  const config = good(`${consul}upstreams:\n  orders: &slow { timeout: 10s }\n  billing: *slow\n`);
+  assert.deepEqual(config.upstreams.get("billing"), config.upstreams.get("orders"));
+});
+
+test("mistakes of every kind are reported together and in the order of the file", () => {
+  assert.deepEqual(
+    complaints(
+      `upstreams:\n  a: { timeout: 5, hosts: [x.y, "\${NONE}"] }\n  b: { hosts: [x.y] }\nnope: 1\nnope: 2\n${consul}`,
+    ),
+    [
+      "2:17 upstreams.a.timeout is the number 5, not a duration",
+      "2:34 the environment variable NONE is not set",
+      "3:16 x.y is already a host of a",
+      '4:1 unknown key "nope"',
+      '5:1 duplicate key "nope", first in line 4',
+    ],
+  );
+});
+
+test("an issue has its path, its code and what to write instead", () => {
+  assert.deepEqual(bad("upstreams:\n  billing:\n    endpoints: [127.0.0.1:1, 7001]\n"), [
+    {
+      code: "wrong-type",
+      path: ["upstreams", "billing", "endpoints", 1],
+      line: 3,
+      column: 30,
+      message: "upstreams.billing.endpoints[1] is the number 7001, not an address",
+      expected: "an address to connect to, HOST:PORT, [v6]:PORT or unix:/path",
+      suggestion: "127.0.0.1:7001",
+    },
+  ]);
+});
+
+test("a secret is in no issue, whatever is wrong with it", () => {
+  for (const token of ["hunter2 hunter2", '"hunter2\\n"', "[hunter2]", "{ hunter2: x }"]) {
+    const issues = bad(`discovery:\n  consul:\n    token: ${token}\n`);
+    assert.doesNotMatch(JSON.stringify(issues), /hunter2/, token);
+  }
+  assert.doesNotMatch(JSON.stringify(bad("discovery: { consul: { token: 5551234 } }\n")), /5551234/);
+});
+
+test("an admin listener beyond loopback is a warning, not an error", () => {
+  const result = loadConfig("listeners: { admin: :15000 }\n", { file: "test.yaml", env: {} });
+  assert.ok(result.ok);
+  assert.deepEqual(
+    result.warnings.map(({ code, line, column }) => ({ code, line, column })),
+    [{ code: "risk", line: 1, column: 21 }],
+  );
+});
+
+test("a file of more than a mebibyte is not read", () => {
+  assert.deepEqual(complaints(`# ${"x".repeat(1_048_576)}\n`), ["1:1 the file is larger than 1 MiB"]);
+});
+
+test("a thousand aliases of aliases are refused in a moment", () => {
+  const lines = ["a0: &a0 [x]"];
+  for (let index = 1; index < 1000; index++) lines.push(`a${index}: &a${index} [*a${index - 1}, *a${index - 1}]`);
+  const start = process.cpuUsage();
+  assert.ok(complaints(lines.join("\n")).some((message) => message.includes("more than 100000 values")));
+  assert.ok(process.cpuUsage(start).user < 5_000_000);
+});
