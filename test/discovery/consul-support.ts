@@ -7,7 +7,7 @@ import { type LogLine, type TestServices, testServices } from "./services.ts";
 
 /** As in production, in a fraction of the time. */
 export const FAST: ConsulTimings = {
-  wait: 400,
+  wait: 150,
   crowdedWait: 100,
   margin: 300,
   backoffBase: 10,

@@ -40,7 +40,7 @@ test("a query asks for passing instances, stale, with the index and a bounded wa
       assert.deepEqual(first.query, { passing: "1", stale: "1", dc: "east", ns: "shop", partition: "web" });
       assert.equal(second?.query.index, "101");
       assert.match(second.query.wait ?? "", /^\d+ms$/);
-      assert.ok(Number.parseInt(second.query.wait ?? "", 10) <= 400);
+      assert.ok(Number.parseInt(second.query.wait ?? "", 10) <= 150);
     },
     { consul },
   );

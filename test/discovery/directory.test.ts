@@ -64,7 +64,7 @@ async function withDirectory(body: (setup: Setup) => Promise<void>): Promise<voi
       await untilHosts(orders.state, ["127.0.0.1:7001"]);
       const poll = async () => {
         clock.advance(2000);
-        await sleep(50);
+        await sleep(30);
       };
       await body({ folder, clock, lines: services.lines, orders, poll });
     } finally {
