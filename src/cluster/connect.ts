@@ -1,7 +1,8 @@
 import type { Address } from "../core/address.ts";
 import { Connection, type ConnectionHandler, type Http2Services } from "../http2/connection.ts";
 import type { Http2Limits } from "../http2/limits.ts";
-import { type ConnectFailure, dial } from "../net/connector.ts";
+import type { ConnectFailure } from "../net/connect-failure.ts";
+import { dial } from "../net/connector.ts";
 
 /** Who wants a connection. Told once, not before `Connect` has returned, unless it was cancelled. */
 export interface Connecting {

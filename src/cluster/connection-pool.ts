@@ -4,7 +4,7 @@ import { Backoff } from "../core/backoff.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Connection } from "../http2/connection.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
-import type { ConnectFailure } from "../net/connector.ts";
+import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect } from "./connect.ts";
 import { PoolMember, type PoolMemberHost } from "./pool-member.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";

@@ -2,7 +2,7 @@ import { type Address, formatAddress } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { Timer } from "../core/clock.ts";
 import type { EndpointSpec } from "../discovery/source.ts";
-import type { ConnectFailure } from "../net/connector.ts";
+import type { ConnectFailure } from "../net/connect-failure.ts";
 import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
 
 export type EndpointState =

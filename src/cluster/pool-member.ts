@@ -2,7 +2,7 @@ import { type Address, formatAddress } from "../core/address.ts";
 import type { CloseCause, Connection, ConnectionHandler } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream } from "../http2/stream.ts";
-import type { ConnectFailure } from "../net/connector.ts";
+import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect, Connecting } from "./connect.ts";
 
 /** How far a connection of a pool has come. */

@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type Address, formatAddress } from "../core/address.ts";
 import { portHolder } from "./port-holder.ts";
 
@@ -32,10 +34,14 @@ async function likelyReason(address: Address, code: string): Promise<string | un
         ? "the port is in use, by a process of another user or another sidecar on this host network"
         : `the port is in use by ${holder}`;
     }
-    case "EACCES":
-      return address.kind === "unix"
-        ? "this user may not create a socket in that folder"
-        : "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case "EACCES": {
+      if (address.kind === "tcp") return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+      // libuv says EACCES for a folder that is not there, too.
+      const folder = await stat(dirname(address.path)).catch(() => undefined);
+      return folder === undefined
+        ? "the folder of the socket does not exist"
+        : "this user may not create a socket in that folder";
+    }
     case "EADDRNOTAVAIL":
       return "no interface of this machine has that address";
     case "EAFNOSUPPORT":
@@ -43,8 +49,6 @@ async function likelyReason(address: Address, code: string): Promise<string | un
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return "the host name does not resolve";
-    case "ENOENT":
-      return "the folder of the socket does not exist";
     case "ENOTDIR":
       return "a part of the path is no folder";
     case "EROFS":

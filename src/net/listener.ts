@@ -37,8 +37,7 @@ export class Listener {
 
   /** Binds an address. Rejects with a BindError. */
   static async bind(address: Address, options: ListenerOptions, handler: ListenerHandler): Promise<Listener> {
-    // A socket is paused until its handler listens to it, and its read side ends by itself: a peer that has said all may still read.
-    const server = createServer({ noDelay: true, allowHalfOpen: false });
+    const server = createServer({ noDelay: true });
     try {
       if (address.kind === "unix") await clearStaleSocket(address);
       await listening(server, address);

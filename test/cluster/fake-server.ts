@@ -25,6 +25,8 @@ export class FakeServer {
   maxStreams = 100;
   /** Answers requests at once; where it does not, the test does. */
   answers = true;
+  /** Answers instead, where it is given. */
+  respond: ((stream: Stream, head: Head) => void) | undefined = undefined;
   dials = 0;
   opened = 0;
   readonly accepted: Accepted[] = [];
@@ -75,10 +77,11 @@ export class FakeServer {
     const streams: Stream[] = [];
     const limits = { ...defaultLimits, maxConcurrentStreams: this.maxStreams };
     const handler: ConnectionHandler = {
-      onStream: (stream) => {
+      onStream: (stream, head) => {
         this.opened++;
         stream.handler = { ...NOTHING, onData: (_buffer, start, end) => stream.release(end - start) };
-        if (this.answers) this.answer(stream);
+        if (this.respond !== undefined) this.respond(stream, head);
+        else if (this.answers) this.answer(stream);
         else streams.push(stream);
       },
       onCapacity() {},
