@@ -70,11 +70,6 @@ export class Reading {
     return this.spots.has(pointer(path));
   }
 
-  /** `FILE:LINE:COLUMN` of a value that the file gives. */
-  label(path: Path): string {
-    return this.source.label(this.nearest(path)?.value ?? 0);
-  }
-
   /** Remembers what a scalar was made of. */
   substituted(path: Path, substitution: Substitution): void {
     const [name, ...others] = substitution.names;

@@ -31,7 +31,7 @@ export interface ServiceConfig {
   readonly address: Address;
   readonly protocol: "grpc" | "http2";
   readonly health: "grpc" | "tcp" | "none";
-  /** Parts left out are found at start: see `service.advertise` in the contract. */
+  /** An empty host and port 0 are left to be found at start, as all of it is where this is undefined. */
   readonly advertise: { readonly host: string; readonly port: number } | undefined;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { parseYaml } from "../../src/config/parse-yaml.ts";
+import { Reading } from "../../src/config/reading.ts";
+import { object } from "../../src/config/schema/object.ts";
 import type { Parsed } from "../../src/config/schema/parsed.ts";
+import { required } from "../../src/config/schema/type.ts";
 import {
   formatDuration,
   formatPercent,
@@ -10,7 +14,11 @@ import {
   parsePercent,
   parseRate,
   parseSize,
+  percent,
+  size,
 } from "../../src/config/schema/units.ts";
+import { SourceText } from "../../src/config/source-text.ts";
+import { vocabulary } from "../../src/config/vocabulary.ts";
 
 type Row = readonly [string, number, string];
 
@@ -145,4 +153,25 @@ test("what is nearly a size is corrected", () => {
     ["KiB", undefined],
   ];
   for (const [text, suggestion] of rows) assert.equal(suggestionOf(parseSize(text)), suggestion, text);
+});
+
+test("percentages and sizes are types of keys like the others", () => {
+  const type = object({ share: required(percent(), "A share."), limit: required(size(), "A limit.") });
+  const read = (text: string) => {
+    const reading = new Reading(new SourceText("f", text), vocabulary);
+    const tree = parseYaml(reading.source, {}, (start, path, problem) => reading.report(start, path, problem));
+    assert.ok(tree !== undefined);
+    return { value: type.read(tree, { path: [], pattern: "" }, reading), issues: reading.issues };
+  };
+  const right = read("share: 0.1%\nlimit: 64KiB\n");
+  assert.deepEqual(right, { value: { share: 0.001, limit: 65_536 }, issues: [] });
+  assert.deepEqual(right.value && type.write(right.value), { share: "0.1%", limit: "64KiB" });
+  assert.deepEqual(
+    read("share: 0.5\nlimit: 4096\n").issues.map(({ suggestion }) => suggestion),
+    ["50%", "4096B"],
+  );
+  assert.deepEqual(
+    read("share: 50\nlimit: much\n").issues.map(({ suggestion }) => suggestion),
+    ["50%", undefined],
+  );
 });

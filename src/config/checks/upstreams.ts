@@ -6,7 +6,7 @@ import type { Reading } from "../reading.ts";
 import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
-import { listenersOf, reaches } from "./listeners.ts";
+import { type Listener, listenersOf, reaches } from "./listeners.ts";
 
 type Upstream = Draft<FileConfig["upstreams"]> extends ReadonlyMap<string, infer U> ? U : never;
 
@@ -16,9 +16,10 @@ export function checkUpstreams(
   env: Readonly<Record<string, string | undefined>>,
   reading: Reading,
 ): void {
+  const listeners = listenersOf(draft, reading);
   for (const [name, upstream] of draft.upstreams ?? []) {
     checkSource(name, upstream, draft, reading);
-    checkEndpoints(name, upstream, draft, reading);
+    checkEndpoints(name, upstream, listeners, reading);
   }
   const given = reading.has(["names", "suffixes"]);
   const suffixes = given ? (draft.names?.suffixes ?? []) : defaultSuffixes(env);
@@ -63,8 +64,7 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
 }
 
 /** What discovery would drop anyway (BAD_ENDPOINT) is a mistake where a person wrote it. */
-function checkEndpoints(name: string, upstream: Upstream, draft: Draft<FileConfig>, reading: Reading): void {
-  const listeners = listenersOf(draft, reading);
+function checkEndpoints(name: string, upstream: Upstream, listeners: readonly Listener[], reading: Reading): void {
   for (const [index, endpoint] of (upstream.endpoints ?? []).entries()) {
     const own = listeners.find(({ address }) => reaches(endpoint, address));
     const why = own === undefined ? badEndpoint(endpoint) : `is a listener of this sidecar, ${formatPath(own.path)}`;
