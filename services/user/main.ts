@@ -1,3 +1,4 @@
+import { setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createUserServer, type UserServer } from "./internal/server.ts";
 import { readSettings, type Settings, SettingsError, USAGE } from "./internal/settings.ts";
@@ -17,6 +18,8 @@ async function main(): Promise<void> {
     { level: settings.logLevel, base: { instance: settings.instance } },
     pino.destination({ fd: 2, sync: true }),
   );
+  // What grpc-js has to say comes as lines of its own format otherwise.
+  setLogger({ error: (message: string) => log.warn({ source: "grpc-js" }, message) });
   try {
     await serve(settings, log);
   } catch (err) {

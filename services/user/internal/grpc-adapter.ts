@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import {
   create,
   type DescMessage,
@@ -85,7 +86,7 @@ function adaptUnary(method: DescMethod, handle: MessageHandlers["unary"], log: L
 function adaptClientStreaming(method: DescMethod, handle: MessageHandlers["client_streaming"], log: Logger) {
   return (call: ServerReadableStream<Message, Message>, callback: sendUnaryData<Message>) => {
     const context = contextOf(call);
-    respond(method, handle(requestsOf(call), context), context, callback, log);
+    respond(method, handle(requestsOf(call, context), context), context, callback, log);
   };
 }
 
@@ -99,7 +100,7 @@ function adaptServerStreaming(method: DescMethod, handle: MessageHandlers["serve
 function adaptBidiStreaming(method: DescMethod, handle: MessageHandlers["bidi_streaming"], log: Logger) {
   return (call: ServerDuplexStream<Message, Message>) => {
     const context = contextOf(call);
-    finish(method, handle(requestsOf(call), senderOf(call, method, context), context), context, call, log);
+    finish(method, handle(requestsOf(call, context), senderOf(call, method, context), context), context, call, log);
   };
 }
 
@@ -132,9 +133,19 @@ function finish(
   );
 }
 
-/** The requests, read as fast as they are asked for. Leaving the loop early leaves the call able to answer. */
-function requestsOf(call: ServerReadableStream<Message, Message> | ServerDuplexStream<Message, Message>) {
-  return call.iterator({ destroyOnReturn: false });
+/**
+ * The requests, read as fast as they are asked for. Leaving the loop early leaves the call able to answer.
+ *
+ * Clients on Node's HTTP/2 end their half of a stream that they cancel, and reset it right after. What is done at the end
+ * of the requests should not be done for them, so where both are there already the end waits for the reset.
+ */
+async function* requestsOf(
+  call: ServerReadableStream<Message, Message> | ServerDuplexStream<Message, Message>,
+  { signal }: CallContext,
+): AsyncGenerator<Message, void> {
+  yield* call.iterator({ destroyOnReturn: false });
+  await setImmediate();
+  signal.throwIfAborted();
 }
 
 function senderOf(

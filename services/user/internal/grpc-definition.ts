@@ -9,10 +9,13 @@ import {
 import type { MethodDefinition } from "@grpc/grpc-js";
 
 /** How grpc-js calls and encodes a method that protobuf-es describes. */
-export function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
+export function methodDefinition(
+  method: DescMethod,
+  serviceName = method.parent.typeName,
+): MethodDefinition<Message, Message> {
   const { input, output, methodKind } = method;
   return {
-    path: `/${method.parent.typeName}/${method.name}`,
+    path: `/${serviceName}/${method.name}`,
     requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
     responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
     requestSerialize: (message) => encode(input, message),
@@ -22,9 +25,16 @@ export function methodDefinition(method: DescMethod): MethodDefinition<Message, 
   };
 }
 
-/** The definitions of all methods of a service by their names in TypeScript ("getUser"). */
-export function serviceDefinition(service: DescService): Record<string, MethodDefinition<Message, Message>> {
-  return Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)]));
+/**
+ * The definitions of all methods of a service by their names in TypeScript ("getUser").
+ *
+ * @param serviceName its name on the wire, where one of the same messages is known by another
+ */
+export function serviceDefinition(
+  service: DescService,
+  serviceName = service.typeName,
+): Record<string, MethodDefinition<Message, Message>> {
+  return Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method, serviceName)]));
 }
 
 function encode(schema: DescMessage, message: Message): Buffer {

@@ -23,6 +23,8 @@ export interface UserServerOptions {
   readonly maxMessageBytes: number;
   /** Calls at once on one connection; undefined is no limit. */
   readonly maxConcurrentStreams: number | undefined;
+  /** Users in one import; default 10,000. */
+  readonly maxImport?: number;
 }
 
 export interface UserServer {
@@ -37,10 +39,10 @@ export interface UserServer {
 
 /** A gRPC server of users, health and reflection. The repository stays the caller's to close. */
 export function createUserServer(options: UserServerOptions): UserServer {
-  const { repository, log, instance } = options;
+  const { log, instance } = options;
   const stopping = new AbortController();
   const health = new HealthStatus([UserService.typeName], stopping.signal);
-  const users = new Users({ repository, log });
+  const users = new Users(options);
   const reflection = reflectionOf(
     [UserService, Health, ServerReflection, ServerReflectionV1alpha],
     [file_google_rpc_error_details],
@@ -50,10 +52,10 @@ export function createUserServer(options: UserServerOptions): UserServer {
   const user = userServiceHandler(users, stopping.signal);
   server.addService(serviceDefinition(UserService), implement(UserService, user, log));
   server.addService(serviceDefinition(Health), implement(Health, health.implementation, log));
-  // The two versions differ in the name of the package only.
+  // The two versions differ in the name of the package only, so the newer one's messages do for both.
   const reflect = implement(ServerReflection, reflection, log);
   server.addService(serviceDefinition(ServerReflection), reflect);
-  server.addService(serviceDefinition(ServerReflectionV1alpha), reflect);
+  server.addService(serviceDefinition(ServerReflection, ServerReflectionV1alpha.typeName), reflect);
 
   return {
     listen: (address) =>

@@ -2,8 +2,8 @@ import type { UserRecord, UserRepository } from "../repository/user.ts";
 import { checkDraft, type UserDraft } from "./user-draft.ts";
 import { failure, type Result, success, takenError, type UserError } from "./user-error.ts";
 
-/** What one import may hold: it waits in memory for its end, and is then stored without a pause. */
-const MAX_USERS = 10_000;
+/** How many users one import may have: they wait in memory for its end, and are then stored without a pause. */
+export const MAX_IMPORT = 10_000;
 const MAX_PICTURE_BYTES = 256 * 1024 * 1024;
 /** How many errors are reported; all are counted. */
 const MAX_ERRORS = 100;
@@ -16,14 +16,14 @@ export interface ImportReport {
 }
 
 /** All drafts of an import, unless there are too many. */
-export async function collectDrafts(drafts: AsyncIterable<UserDraft>): Promise<Result<UserDraft[]>> {
+export async function collectDrafts(drafts: AsyncIterable<UserDraft>, maxUsers: number): Promise<Result<UserDraft[]>> {
   const collected: UserDraft[] = [];
   let bytes = 0;
   for await (const draft of drafts) {
     collected.push(draft);
     bytes += draft.picture.byteLength;
-    if (collected.length > MAX_USERS)
-      return failure({ kind: "tooLarge", what: `an import has at most ${MAX_USERS} users` });
+    if (collected.length > maxUsers)
+      return failure({ kind: "tooLarge", what: `an import has at most ${maxUsers} users` });
     if (bytes > MAX_PICTURE_BYTES) {
       return failure({ kind: "tooLarge", what: `an import has at most ${MAX_PICTURE_BYTES} bytes of pictures` });
     }

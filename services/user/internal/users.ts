@@ -5,7 +5,7 @@ import { changeFeed } from "./change-feed.ts";
 import { idOfPageToken, pageTokenOf } from "./page-token.ts";
 import { checkDraft, checkId, patchOf, type UserDraft } from "./user-draft.ts";
 import { failure, type Result, success, takenError } from "./user-error.ts";
-import { collectDrafts, type ImportReport, importUsers } from "./user-import.ts";
+import { collectDrafts, type ImportReport, importUsers, MAX_IMPORT } from "./user-import.ts";
 
 const PAGE_ITEMS = 100;
 const PAGE_ITEMS_MAX = 1_000;
@@ -17,6 +17,8 @@ export interface UsersOptions {
   readonly log: Logger;
   readonly now?: () => Date;
   readonly newId?: () => string;
+  /** How many users one import may have; default 10,000. */
+  readonly maxImport?: number;
 }
 
 export interface UpdateOrder {
@@ -41,12 +43,14 @@ export class Users {
   readonly #log: Logger;
   readonly #now: () => Date;
   readonly #newId: () => string;
+  readonly #maxImport: number;
 
   constructor(options: UsersOptions) {
     this.#repository = options.repository;
     this.#log = options.log;
     this.#now = options.now ?? (() => new Date());
     this.#newId = options.newId ?? (() => randomUUIDv7());
+    this.#maxImport = options.maxImport ?? MAX_IMPORT;
   }
 
   async get(id: string, signal: AbortSignal): Promise<Result<User>> {
@@ -107,7 +111,7 @@ export class Users {
   /** Creates all that can be created, in one transaction, when the last draft has come. */
   async import(drafts: AsyncIterable<UserDraft>, signal: AbortSignal): Promise<Result<ImportReport>> {
     return this.#guard("import users", signal, async () => {
-      const collected = await collectDrafts(drafts);
+      const collected = await collectDrafts(drafts, this.#maxImport);
       if (!collected.ok) return collected;
       return success(await importUsers(this.#repository, collected.value, this.#newId, this.#now(), signal));
     });

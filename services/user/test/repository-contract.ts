@@ -23,7 +23,7 @@ export interface RepositoryUnderContract {
 /** What `repository/user.ts` promises, as tests. Each store runs them: `repositoryContract("SQLite", { open })`. */
 export function repositoryContract(name: string, { open }: RepositoryUnderContract): void {
   /** A test on a repository of its own. */
-  const on = (title: string, body: (repository: UserRepository) => Promise<void>) =>
+  const on = (title: string, body: (repository: UserRepository) => Promise<void>): void => {
     it(title, async () => {
       const repository = await open();
       try {
@@ -32,6 +32,7 @@ export function repositoryContract(name: string, { open }: RepositoryUnderContra
         await repository.close();
       }
     });
+  };
 
   describe(`the repository contract, ${name}`, () => {
     on("a user that was inserted is read back with its version and times", async (repository) => {

@@ -637,7 +637,8 @@ export const UserService: GenService<{
   },
   /**
    * ImportUsers creates many users at once, in one transaction when the client has sent the last one. A user that
-   * cannot be created is reported and does not hold up the others; a call that fails or is cancelled stores none.
+   * cannot be created is reported and does not hold up the others. A call that fails or breaks off before its end
+   * stores none; one that is cancelled at its end, as with any call, has stored all or none.
    *
    * @generated from rpc user.v1.UserService.ImportUsers
    */

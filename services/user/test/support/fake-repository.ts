@@ -23,6 +23,8 @@ export class FakeUserRepository implements UserRepository {
   gate: Promise<void> | undefined;
   /** Names of the calls that came, in order. */
   readonly calls: string[] = [];
+  /** How many calls ended because their signal was aborted. */
+  interrupted = 0;
   readonly #users = new Map<string, User>();
   readonly #deleted: { revision: bigint; id: string }[] = [];
   readonly #listeners = new Set<() => void>();
@@ -136,6 +138,7 @@ export class FakeUserRepository implements UserRepository {
   async #call<T>(name: string, signal: AbortSignal, work: () => T): Promise<T> {
     this.calls.push(name);
     if (this.gate) await Promise.race([this.gate, aborted(signal)]);
+    if (signal.aborted) this.interrupted++;
     signal.throwIfAborted();
     if (this.#closed) throw new Error("the repository is closed");
     if (this.failure) throw this.failure;
