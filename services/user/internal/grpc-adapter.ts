@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
 import {
   create,
@@ -22,9 +21,7 @@ import {
 import type { Logger } from "pino";
 import { type CallContext, contextOf } from "./call-context.ts";
 import { GrpcFailure } from "./grpc-failure.ts";
-
-/** Sends one message. Resolves when there is room for the next one, rejects when the call is over. */
-export type Send<Response> = (message: Response) => Promise<void>;
+import { type Send, senderTo } from "./sender.ts";
 
 type MethodShape = Pick<DescMethod, "methodKind"> & { readonly input: DescMessage; readonly output: DescMessage };
 type In<M extends MethodShape> = MessageShape<M["input"]>;
@@ -153,10 +150,8 @@ function senderOf(
   method: DescMethod,
   { signal }: CallContext,
 ): Send<MessageInitShape<DescMessage>> {
-  return async (message) => {
-    signal.throwIfAborted();
-    if (!call.write(create(method.output, message))) await once(call, "drain", { signal });
-  };
+  const send = senderTo<Message>(call, signal);
+  return (message) => send(create(method.output, message));
 }
 
 function failureOf(error: unknown, method: DescMethod, { signal }: CallContext, log: Logger): GrpcFailure {

@@ -1,8 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import type { SyncUpsert, SyncUsersRequest, SyncUsersResponseSchema } from "../api/gen/user_pb.ts";
-import type { Send } from "./grpc-adapter.ts";
 import { GrpcFailure } from "./grpc-failure.ts";
+import type { Send } from "./sender.ts";
 import { statusOf, stoppingFailure, unwrapItem } from "./status-of.ts";
 import { changeOf, draftOf, versionOf } from "./user-message.ts";
 import { UserSync } from "./user-sync.ts";
