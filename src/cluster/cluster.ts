@@ -212,6 +212,7 @@ export class Cluster implements EndpointHost {
     const gone = new Map(this.byId);
     this.byId.clear();
     for (const spec of specs) {
+      if (this.byId.has(spec.id)) continue;
       const known = gone.get(spec.id);
       const kept = known !== undefined && isDeepStrictEqual(known.address, spec.address) ? known : undefined;
       if (kept !== undefined) gone.delete(spec.id);

@@ -23,12 +23,12 @@ export interface PoolMemberHost {
   proven(member: PoolMember, connection: Connection): void;
   /** An open connection may have room again. */
   capacity(): void;
-  /** "draining": the peer takes no more streams. */
-  retired(member: PoolMember, connection: Connection): void;
+  /** "draining": the peer takes no more streams, and says why. */
+  retired(member: PoolMember, connection: Connection, code: ErrorCode, debug: string): void;
   /** "gone" before it was open. */
   failed(member: PoolMember, failure: ConnectFailure): void;
   /** "gone" after it was open. */
-  ended(member: PoolMember, connection: Connection): void;
+  ended(member: PoolMember, connection: Connection, cause: CloseCause): void;
   /** A fault of our own. */
   fault(error: unknown): void;
 }
@@ -102,18 +102,18 @@ export class PoolMember implements ConnectionHandler, Connecting {
     }
   }
 
-  onGoaway(): void {
+  onGoaway(code: ErrorCode, debug: string): void {
     const { state } = this;
     if (state.kind !== "open") return;
     this.state = { kind: "draining", connection: state.connection };
-    this.pool.retired(this, state.connection);
+    this.pool.retired(this, state.connection, code, debug);
   }
 
   onClose(cause: CloseCause): void {
     const { state } = this;
     this.state = { kind: "gone" };
     if (state.kind === "new") this.pool.failed(this, this.unspoken(cause));
-    else if (state.kind === "open" || state.kind === "draining") this.pool.ended(this, state.connection);
+    else if (state.kind === "open" || state.kind === "draining") this.pool.ended(this, state.connection, cause);
   }
 
   onFault(error: unknown): void {

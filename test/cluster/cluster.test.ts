@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leastRequest } from "../../src/cluster/balancers/least-request.ts";
+import { ErrorCode } from "../../src/http2/errors.ts";
 import { settled } from "../support/clock.ts";
 import { ClusterHarness, NOTHING_LEFT } from "./cluster-harness.ts";
 import { spec } from "./endpoints.ts";
@@ -162,6 +163,33 @@ test("an answer with the same endpoints changes nothing", async () => {
   assert.equal(harness.picks(2), "1 2");
   harness.discover(spec(1), spec(2), spec(3));
   assert.equal(harness.picks(2), "3 1");
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("of an id that stands twice the first one counts", async () => {
+  const harness = new ClusterHarness({}, spec(1, { id: "a" }), spec(2, { id: "a" }), spec(3));
+  assert.deepEqual(
+    harness.cluster.stats().map(({ address }) => address),
+    ["127.0.0.1:1", "127.0.0.1:3"],
+  );
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("a peer that ends a connection with an error, or breaks the protocol, is named in the log", async () => {
+  const harness = new ClusterHarness({}, spec(1));
+  await harness.call();
+  harness.on(1).accepted[0]?.connection.close("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM);
+  await settled();
+  await harness.call();
+  harness.on(1).accepted[1]?.transport.write(Buffer.alloc(9, 0xff));
+  await settled();
+  assert.deepEqual(
+    harness.lines.map(({ level, upstream, msg }) => [level, upstream, msg.replace(/protocol: .+/, "protocol: …")]),
+    [
+      [40, "orders", "127.0.0.1:1 ended a connection with ENHANCE_YOUR_CALM too_many_pings"],
+      [40, "orders", "127.0.0.1:1 broke the protocol: …"],
+    ],
+  );
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 
