@@ -10,6 +10,7 @@ import { Receiver, type ReceiverHost, type Role } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { type PeerSettings, SettingId } from "./settings.ts";
 import { Stream, type StreamAbort, type StreamHandler, type StreamHost } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
 import { RecvWindow } from "./window.ts";
 
 /** Why a connection is over. */
@@ -79,7 +80,7 @@ export class Connection implements ReceiverHost, StreamHost {
   private readonly sender: Sender;
 
   // --- streams ---
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new StreamTable<Stream>();
   private nextStreamId: number;
   private lastPeerStreamId = 0;
   private readonly recentResets: number[] = [];
@@ -178,7 +179,7 @@ export class Connection implements ReceiverHost, StreamHost {
     this.nextStreamId += 2;
     const stream = new Stream(id, this, handler, this.receiver.peer.initialWindow, this.newWindow());
     stream.change("sendHeaders");
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     this.sender.head(stream, head, end);
     if (end) stream.change("sendEnd");
     return stream;
@@ -263,7 +264,7 @@ export class Connection implements ReceiverHost, StreamHost {
     const stream = new Stream(id, this, NOBODY, this.receiver.peer.initialWindow, this.newWindow());
     stream.change("recvHeaders");
     stream.headSeen = true;
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     return stream;
   }
 
@@ -314,7 +315,7 @@ export class Connection implements ReceiverHost, StreamHost {
 
   peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void {
     this.goawayReceived = true;
-    for (const stream of [...this.streams.values()])
+    for (const stream of this.streams.values())
       if (stream.id > lastStreamId && this.isOurs(stream.id)) this.abort(stream, { kind: "unprocessed" });
     this.handler.onGoaway(code, debug);
     this.closeWhenIdle();
@@ -411,7 +412,7 @@ export class Connection implements ReceiverHost, StreamHost {
   private finish(cause: CloseCause): void {
     this.phase = "closed";
     this.timer?.cancel();
-    for (const stream of [...this.streams.values()]) this.abort(stream, { kind: "lost", reason: cause.reason });
+    for (const stream of this.streams.values()) this.abort(stream, { kind: "lost", reason: cause.reason });
     this.sender.stop();
     this.handler.onClose(cause);
   }

@@ -22,13 +22,13 @@ export function fieldsFault(head: Head, kind: SectionKind): string | undefined {
 function listFault(list: HeaderList, kind: SectionKind): string | null {
   switch (kind) {
     case "request":
-      list.requestFault ??= findFault(list, kind);
+      if (list.requestFault === undefined) list.requestFault = findFault(list, kind);
       return list.requestFault;
     case "response":
-      list.responseFault ??= findFault(list, kind);
+      if (list.responseFault === undefined) list.responseFault = findFault(list, kind);
       return list.responseFault;
     case "trailers":
-      list.trailerFault ??= findFault(list, kind);
+      if (list.trailerFault === undefined) list.trailerFault = findFault(list, kind);
       return list.trailerFault;
   }
 }

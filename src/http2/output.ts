@@ -90,14 +90,9 @@ export class Output {
     if (this.transport.destroyed || this.transport.writableEnded) return;
     this.written += octets;
     this.inFlight += octets;
-    const only = batch.length === 1 ? batch[0] : undefined;
-    if (only !== undefined) {
-      this.write(only.buffer, only.length);
-      return;
-    }
-    this.transport.cork();
+    // One write after the other, not corked: the first is nearly always complete when it returns, and Node's writev costs
+    // more than a second call of it.
     for (const { buffer, length } of batch) this.write(buffer, length);
-    this.transport.uncork();
   }
 
   private write(buffer: Buffer, length: number): void {

@@ -10,6 +10,7 @@ import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import { applySettings, defaultPeerSettings, type PeerSettings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
+import type { StreamTable } from "./stream-table.ts";
 import { RecvWindow } from "./window.ts";
 
 export type Role = "client" | "server";
@@ -17,7 +18,7 @@ export type Role = "client" | "server";
 /** What the read side needs of its connection. Methods that say so throw ConnectionError. */
 export interface ReceiverHost {
   readonly role: Role;
-  readonly streams: ReadonlyMap<number, Stream>;
+  readonly streams: Pick<StreamTable<Stream>, "get" | "size">;
   /** A stream that neither side has opened yet (RFC 9113 §5.1). */
   isIdle(id: number): boolean;
   /** We ended the stream lately: what the peer sent before it knew is ignored (RFC 9113 §5.4.2). */
@@ -252,6 +253,7 @@ export class Receiver implements FrameSink {
   }
 
   onSettingsAck(): void {
+    this.hpack.settingsAcknowledged();
     this.host.settingsAcknowledged();
   }
 

@@ -7,6 +7,7 @@ import * as frames from "./frame-encoder.ts";
 import { HpackEncoder } from "./hpack/encoder.ts";
 import { type BufferReuse, Output } from "./output.ts";
 import type { Stream } from "./stream.ts";
+import { WaitingStreams } from "./waiting-streams.ts";
 import { SendWindow } from "./window.ts";
 
 /** Octets in a transport's queue from which on no more DATA is written to it. */
@@ -26,7 +27,7 @@ export class Sender implements Flushable {
   private readonly output: Output;
   private readonly loop: FlushLoop;
   private readonly encoder = new HpackEncoder();
-  private readonly waiting = new Set<Stream>();
+  private readonly waiting = new WaitingStreams();
   readonly window = new SendWindow();
   /** DATA frames written so far. */
   dataFrames = 0;
@@ -133,17 +134,14 @@ export class Sender implements Flushable {
 
   /** Lets the waiting streams write in turn, a quantum each, until a window or the transport is full. */
   pump(): void {
-    let progress = true;
-    while (progress && this.waiting.size > 0 && this.window.available > 0 && !this.stopped) {
-      progress = false;
-      for (const stream of this.waiting) {
-        // A stream whose own window is used up is put back by its WINDOW_UPDATE.
-        this.waiting.delete(stream);
-        const result = stream.drain(QUANTUM);
-        if (result === "more" || (result === "stuck" && stream.send.available > 0)) this.waiting.add(stream);
-        if (result === "more") progress = true;
-        if (this.window.available <= 0 || this.congested()) return;
-      }
+    // A round without an octet ends it: every stream that is left waits for something that has yet to come.
+    for (let idle = 0; idle < this.waiting.size && this.window.available > 0 && !this.congested(); ) {
+      const stream = this.waiting.shift();
+      if (stream === undefined || this.stopped) return;
+      const result = stream.drain(QUANTUM);
+      idle = result === "stuck" ? idle + 1 : 0;
+      // A stream whose own window is used up is put back by its WINDOW_UPDATE.
+      if (result === "more" || (result === "stuck" && stream.send.available > 0)) this.waiting.add(stream);
     }
   }
 

@@ -1,3 +1,4 @@
+import { Copy } from "../core/copies.ts";
 import type { Head } from "../http/headers.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type StreamEvent, type StreamState, transition } from "./stream-state.ts";
@@ -68,7 +69,7 @@ export class Stream {
 
   // --- sending ---
   readonly send: SendWindow;
-  private queue: Buffer[] = [];
+  private queue: Copy[] = [];
   private queueOffset = 0;
   queued = 0;
   private end:
@@ -76,6 +77,11 @@ export class Stream {
     | { readonly kind: "data" }
     | { readonly kind: "trailers"; readonly head: Head } = NO_END;
   private resetAfter: ErrorCode | undefined = undefined;
+
+  // --- its place among the streams that wait for room, owned by WaitingStreams ---
+  isWaiting = false;
+  waitsAfter: Stream | undefined = undefined;
+  waitsBefore: Stream | undefined = undefined;
 
   constructor(id: number, host: StreamHost, handler: StreamHandler, send: number, recv: RecvWindow) {
     this.id = id;
@@ -115,7 +121,7 @@ export class Stream {
       }
     }
     if (end - start - taken > 0) {
-      this.queue.push(Buffer.from(buffer.subarray(start + taken, end)));
+      this.queue.push(new Copy(buffer, start + taken, end));
       this.queued += end - start - taken;
     }
     if (fin) this.end = DATA_END;
@@ -159,18 +165,19 @@ export class Stream {
     let left = quantum;
     let sent = 0;
     while (this.queued > 0 && left > 0) {
-      const buffer = this.queue[0];
-      if (buffer === undefined) break;
-      const to = Math.min(buffer.length, this.queueOffset + left);
-      const fin = this.end === DATA_END && this.queue.length === 1 && to === buffer.length;
-      const taken = this.host.writeData(this, buffer, this.queueOffset, to, fin);
+      const copy = this.queue[0];
+      if (copy === undefined) break;
+      const to = Math.min(copy.length, this.queueOffset + left);
+      const fin = this.end === DATA_END && this.queue.length === 1 && to === copy.length;
+      const taken = this.host.writeData(this, copy.buffer, this.queueOffset, to, fin);
       if (taken === 0) break;
       this.queued -= taken;
       sent += taken;
       left -= taken;
       this.queueOffset += taken;
-      if (this.queueOffset === buffer.length) {
+      if (this.queueOffset === copy.length) {
         this.queue.shift();
+        copy.free();
         this.queueOffset = 0;
       }
       if (fin && this.queued === 0) this.change("sendEnd");
@@ -196,6 +203,7 @@ export class Stream {
     const before = this.state;
     this.state = next;
     if (next === "closed" && before !== "closed") {
+      for (const copy of this.queue) copy.free();
       this.queue = [];
       this.queued = 0;
       this.host.closed(this);

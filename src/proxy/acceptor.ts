@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
@@ -6,8 +6,8 @@ import type { Head } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
 import { type CloseCause, Connection, type ConnectionHandler, type Http2Services } from "../http2/connection.ts";
 import type { Http2Limits } from "../http2/limits.ts";
-import type { BufferReuse } from "../http2/output.ts";
 import type { Stream } from "../http2/stream.ts";
+import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
@@ -46,8 +46,8 @@ export abstract class Acceptor {
   /** What becomes of a call. `sidecar`: its caller is one of us. */
   protected abstract onCall(exchange: Exchange, sidecar: boolean): void;
 
-  /** Takes an accepted socket. */
-  accept(socket: Duplex, peer: string, reuse: BufferReuse = "atOnce"): void {
+  /** Takes a socket that was accepted in this tick. */
+  accept(accepted: Socket, peer: string): void {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
@@ -56,12 +56,16 @@ export abstract class Acceptor {
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
       onClose: (cause) => this.onClose(entry, cause),
     };
-    const connection = new Connection(
-      socket,
-      http2,
-      { role: "server", limits, reuse, announce: direction === "inbound" },
-      handler,
-    );
+    let connection: Connection | undefined;
+    const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
+    const options = {
+      role: "server",
+      limits,
+      reuse: "atOnce",
+      announce: direction === "inbound",
+      fedByOwner: true,
+    } as const;
+    connection = new Connection(socket, http2, options, handler);
     const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall() };
     this.accepted.add(entry);
   }
@@ -89,7 +93,7 @@ export abstract class Acceptor {
   closeAll(reason: string): number {
     let cut = 0;
     for (const { connection } of [...this.accepted]) {
-      for (const { handler } of [...connection.streams.values()]) {
+      for (const { handler } of connection.streams.values()) {
         if (!(handler instanceof Exchange)) continue;
         cut++;
         handler.refuse(failure("DRAINING", reason));

@@ -1,3 +1,4 @@
+import { Copy } from "../core/copies.ts";
 import type { Head } from "../http/headers.ts";
 import type { Stream } from "../http2/stream.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
@@ -14,7 +15,7 @@ import type { WaitingRoom } from "./waiting-room.ts";
 export class RequestBody {
   private readonly room: WaitingRoom;
   private readonly release: (octets: number) => void;
-  private chunks: Buffer[] = [];
+  private chunks: Copy[] = [];
   private octets = 0;
   private released = 0;
   private skip = 0;
@@ -40,7 +41,7 @@ export class RequestBody {
     if (start === end) return true;
     if (this.octets + end - start > limit || !this.room.hold(end - start)) return false;
     this.octets += end - start;
-    this.chunks.push(Buffer.from(buffer.subarray(start, end)));
+    this.chunks.push(new Copy(buffer, start, end));
     return true;
   }
 
@@ -50,7 +51,7 @@ export class RequestBody {
     const fin = this.ended && this.trailers === undefined;
     const last = this.chunks.length - 1;
     for (const [at, chunk] of this.chunks.entries())
-      this.taken(stream.sendData(chunk, 0, chunk.length, fin && at === last));
+      this.taken(stream.sendData(chunk.buffer, 0, chunk.length, fin && at === last));
     if (last < 0 && fin) stream.sendData(NOTHING, 0, 0, true);
     if (this.trailers !== undefined) stream.sendTrailers(this.trailers);
   }
@@ -70,6 +71,7 @@ export class RequestBody {
     if (this.octets === 0) return;
     this.room.letGo(this.octets);
     this.octets = 0;
+    for (const chunk of this.chunks) chunk.free();
     this.chunks = [];
   }
 }
