@@ -133,6 +133,7 @@ function describe(abort: StreamAbort): string {
       return `the stream was reset with ${errorCodeName(abort.code)}`;
     case "unprocessed":
       return "the connection is going away";
+    case "broken":
     case "lost":
     case "violation":
       return abort.reason;

@@ -412,7 +412,10 @@ export class Connection implements ReceiverHost, StreamHost {
   private finish(cause: CloseCause): void {
     this.phase = "closed";
     this.timer?.cancel();
-    for (const stream of this.streams.values()) this.abort(stream, { kind: "lost", reason: cause.reason });
+    // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
+    const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;
+    const abort: StreamAbort = { kind: broken ? "broken" : "lost", reason: cause.reason };
+    for (const stream of this.streams.values()) this.abort(stream, abort);
     this.sender.stop();
     this.handler.onClose(cause);
   }

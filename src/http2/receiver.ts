@@ -48,6 +48,7 @@ export class Receiver implements FrameSink {
   private readonly sender: Sender;
   private readonly loop: FlushLoop;
   private readonly maxStreams: number;
+  private readonly oversize: string;
   private readonly decoder: FrameDecoder;
   private readonly hpack: HpackDecoder;
   private readonly budgets: Budgets;
@@ -67,6 +68,7 @@ export class Receiver implements FrameSink {
     this.sender = sender;
     this.loop = loop;
     this.maxStreams = limits.maxConcurrentStreams;
+    this.oversize = `a header list over ${limits.maxHeaderListSize} octets or ${limits.maxHeaderFields} fields`;
     this.prefaceLeft = host.role === "server" ? CLIENT_PREFACE.length : 0;
     this.budgets = new Budgets(limits.budgets);
     this.window = new RecvWindow(limits.connectionWindow, limits.maxConnectionWindow, loop.now());
@@ -109,7 +111,7 @@ export class Receiver implements FrameSink {
     if (dependsOn === id) this.violation(stream, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself");
     else if (known === undefined) this.request(stream, head, endStream, tooLarge);
     else if (!stream.canReceive) this.violation(stream, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream");
-    else if (tooLarge) this.violation(stream, ErrorCode.ENHANCE_YOUR_CALM, "a header list over the limit");
+    else if (tooLarge) this.violation(stream, ErrorCode.ENHANCE_YOUR_CALM, this.oversize);
     else if (stream.headSeen) this.trailers(stream, head, endStream);
     else this.response(stream, head, endStream);
   }

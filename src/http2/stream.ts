@@ -12,6 +12,8 @@ export type StreamAbort =
   | { readonly kind: "unprocessed" }
   /** The connection is gone. */
   | { readonly kind: "lost"; readonly reason: string }
+  /** The connection is gone because the peer broke its rules. */
+  | { readonly kind: "broken"; readonly reason: string }
   /** The peer broke the rules on this stream; it has been reset with `code`. */
   | { readonly kind: "violation"; readonly code: ErrorCode; readonly reason: string };
 

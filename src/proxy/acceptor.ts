@@ -111,9 +111,13 @@ export abstract class Acceptor {
     const exchange = new Exchange(call, stream, end, services, unrouted);
     if (tooLarge)
       exchange.refuse(
-        failure("HEADERS_TOO_LARGE", `the request's header list is over ${limits.maxHeaderListSize} octets`, {
-          unprocessed: true,
-        }),
+        failure(
+          "HEADERS_TOO_LARGE",
+          `the request has a header list over ${limits.maxHeaderListSize} octets or ${limits.maxHeaderFields} fields`,
+          {
+            unprocessed: true,
+          },
+        ),
       );
     else this.onCall(exchange, entry.connection.peer.sidecar);
   }

@@ -139,8 +139,11 @@ export class Forward implements StreamHandler {
           `the connection to ${this.endpoint.label} was lost during the call: ${abort.reason}`,
         );
       case "violation":
+        // The one limit that a stream by itself can go over; the others end their connection.
         if (abort.code === ErrorCode.ENHANCE_YOUR_CALM)
-          return failure("HEADERS_TOO_LARGE", `the answer's ${abort.reason}`);
+          return failure("HEADERS_TOO_LARGE", `the answer has ${abort.reason}`);
+        return failure("PROTOCOL", `${this.endpoint.label} broke the protocol: ${abort.reason}`);
+      case "broken":
         return failure("PROTOCOL", `${this.endpoint.label} broke the protocol: ${abort.reason}`);
       case "reset":
         if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });
