@@ -47,9 +47,9 @@ describe("a deadline", () => {
     await repository.insert(records, new Date(), never);
     repository.calls.length = 0;
     const { users } = await serve(t, { repository });
-    const stream = users.listUsers({}, { timeout: 300 })[Symbol.asyncIterator]();
+    const stream = users.listUsers({}, { timeout: 700 })[Symbol.asyncIterator]();
     await stream.next();
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await new Promise((resolve) => setTimeout(resolve, 800));
     const asked = repository.calls.length;
     assert.ok(asked < 200);
     await failureOf(
