@@ -40,17 +40,13 @@ export class HeadFilter {
   }
 }
 
-/** The head with `name` set to `value`, where it stands or at the end; other fields stay as they are. */
+/** The head with `name` set to `value`, once: where it stands first or at the end. Other fields stay as they are. */
 export function withField(table: HeaderTable, head: Head, name: string, value: string): Head {
-  const { fields } = head.list;
-  let slot = 0;
-  for (const field of fields) {
-    if (field.name === name && field.slot) {
-      const values = head.values.slice();
-      values[slot] = value;
-      return new Head(head.list, values);
-    }
-    if (field.slot) slot++;
+  const only = slotOf(head, name);
+  if (only !== undefined) {
+    const values = head.values.slice();
+    values[only] = value;
+    return new Head(head.list, values);
   }
   const builder = new HeadBuilder(table);
   const replacement = table.field(table.name(name), value, false);
@@ -64,6 +60,20 @@ export function withField(table: HeaderTable, head: Head, name: string, value: s
   });
   if (!done) builder.add(replacement, value);
   return builder.take();
+}
+
+/** The slot in which the one field of that name stands; undefined where it is fixed, absent, or there are several. */
+function slotOf(head: Head, name: string): number | undefined {
+  let slot = 0;
+  let found: number | undefined;
+  for (const field of head.list.fields) {
+    if (field.name === name) {
+      if (!field.slot || found !== undefined) return undefined;
+      found = slot;
+    }
+    if (field.slot) slot++;
+  }
+  return found;
 }
 
 function eachField(head: Head, visit: (field: Field, value: string) => void): void {
