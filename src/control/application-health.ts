@@ -6,7 +6,7 @@ import type { HealthStatus } from "./view.ts";
 
 export interface ApplicationHealthOptions {
   /** Undefined where this sidecar has no application. */
-  readonly application: AppHealth | undefined;
+  readonly application: Pick<AppHealth, "ask" | "state"> | undefined;
   /** Whether this sidecar is ready: what is said where there is no application to ask. */
   readonly ready: () => boolean;
   /** While true nothing is serving, whatever the application says. */

@@ -1,0 +1,127 @@
+import type { ClustersAnswer, ConnectionsAnswer, ReadyAnswer } from "../../src/control/answers.ts";
+import type { ControlView, HealthStatus } from "../../src/control/view.ts";
+import { Watch } from "../../src/core/watch.ts";
+import type { LogLevel } from "../../src/observability/log.ts";
+import type { Scrape } from "../../src/observability/metrics.ts";
+
+/** A sidecar that is what a test says it is, and remembers what it was asked to do. */
+export class FakeView implements ControlView {
+  readonly name = "user";
+  readonly version = "1.2.3";
+  ready: ReadyAnswer = { ready: true };
+  wasReady = true;
+  alive = true;
+  readonly done: string[] = [];
+  scrapes = 0;
+  /** Health by service; a name that is not there is unknown to the application. */
+  readonly health = new Map([["", new Watch<HealthStatus>("SERVING")]]);
+  asked: string[] = [];
+  answer: (service: string) => Promise<HealthStatus> = async (service) =>
+    this.health.get(service)?.current ?? "SERVICE_UNKNOWN";
+  watchers = 0;
+  known: ClustersAnswer = {
+    clusters: [
+      {
+        name: "orders",
+        source: "consul",
+        staleSince: "2030-01-01T00:00:00.000Z",
+        balancer: "leastRequest",
+        endpoints: [
+          {
+            address: "10.0.0.1:15006",
+            state: "up",
+            weight: 1,
+            zone: null,
+            meta: { version: "<script>alert(1)</script>" },
+            inFlight: 3,
+            connections: 1,
+            lastError: null,
+          },
+          {
+            address: "10.0.0.2:15006",
+            state: "unreachable",
+            weight: 2,
+            zone: "a",
+            meta: {},
+            inFlight: 0,
+            connections: 0,
+            lastError: "<b>10.0.0.2:15006 refused the connection</b>",
+          },
+        ],
+      },
+      { name: "empty", source: "static", staleSince: null, balancer: "roundRobin", endpoints: [] },
+    ],
+  };
+  open: ConnectionsAnswer = {
+    connections: [
+      {
+        direction: "outbound",
+        made: "dialled",
+        upstream: "orders",
+        peer: "10.0.0.1:15006",
+        state: "open",
+        streams: 3,
+        since: "2030-01-01T00:00:00.000Z",
+        bytesReceived: 5,
+        bytesSent: 7,
+      },
+      {
+        direction: "inbound",
+        made: "accepted",
+        upstream: null,
+        peer: "10.0.0.9:40000",
+        state: "draining",
+        streams: 0,
+        since: "2030-01-01T00:00:00.000Z",
+        bytesReceived: 0,
+        bytesSent: 0,
+      },
+    ],
+  };
+
+  readiness(): ReadyAnswer {
+    return this.ready;
+  }
+  live(): boolean {
+    return this.alive;
+  }
+  started(): boolean {
+    return this.wasReady;
+  }
+  config(): unknown {
+    return { service: { name: "user" }, discovery: { consul: { token: "***" } } };
+  }
+  clusters(): ClustersAnswer {
+    return this.known;
+  }
+  connections(): ConnectionsAnswer {
+    return this.open;
+  }
+  async metrics(): Promise<Scrape> {
+    this.scrapes++;
+    return { contentType: "text/plain; version=0.0.4; charset=utf-8", text: "# HELP x X.\n# TYPE x gauge\nx 1\n" };
+  }
+  askApplication(service: string): Promise<HealthStatus> {
+    this.asked.push(service);
+    return this.answer(service);
+  }
+  watchApplication(service: string, tell: (status: HealthStatus) => void): () => void {
+    const watch = this.health.get(service);
+    this.watchers++;
+    tell(watch?.current ?? "SERVICE_UNKNOWN");
+    const stop = watch?.onChange(tell);
+    return () => {
+      this.watchers--;
+      stop?.();
+    };
+  }
+  drain(): void {
+    this.done.push("drain");
+  }
+  quit(): void {
+    this.done.push("quit");
+  }
+  setLogLevel(level: LogLevel): void {
+    this.done.push(`level ${level}`);
+  }
+}
