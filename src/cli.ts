@@ -4,7 +4,7 @@ import { checkText } from "./config/check-text.ts";
 import { printConfig } from "./config/print.ts";
 import { jsonSchema } from "./config/schema-json.ts";
 import { version } from "./core/version.ts";
-import { run } from "./run.ts";
+import { run, STDIN } from "./run.ts";
 
 /** Exit codes, as the documentation has them. */
 const OK = 0;
@@ -94,7 +94,7 @@ function parseOptions(args: string[]): { config?: string; json?: boolean; help?:
 }
 
 function readConfig(named: string | undefined): { file: string; text: string } | { error: string } {
-  if (named === "-") return { file: "<stdin>", text: readFileSync(0, "utf8") };
+  if (named === "-") return { file: STDIN, text: readFileSync(0, "utf8") };
   for (const file of named === undefined ? DEFAULT_FILES : [named]) {
     try {
       return { file, text: readFileSync(file, "utf8") };

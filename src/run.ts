@@ -7,6 +7,7 @@ import { systemClock } from "./core/clock.ts";
 import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink, nonBlocking } from "./observability/log-sink.ts";
+import { reloadOnChange } from "./reload.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { makeServices } from "./runtime/services.ts";
 
@@ -21,6 +22,8 @@ export interface RunInput {
  * the launcher passes its own on.
  */
 const SAME_SIGNAL = 200;
+/** How standard input is named where a file would be. */
+export const STDIN = "<stdin>";
 /** Milliseconds for the last log lines. */
 const FLUSH = 500;
 
@@ -53,10 +56,16 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
   process.on("SIGTERM", () => shutdown.signal());
   process.on("SIGINT", () => shutdown.signal());
   let code: number;
+  let stopReloading = (): void => {};
   try {
     // People and probes can ask from the first moment on, while the rest is still waited for.
     control = await startControl(runtime, shutdown, config);
     await runtime.start();
+    if (file !== STDIN) stopReloading = reloadOnChange({ file, text, env, runtime, log: log.logger });
+    else
+      process.on("SIGHUP", () =>
+        log.logger.warn("the configuration came from standard input and cannot be read again"),
+      );
     const { admin, probe } = control;
     void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
     code = await shutdown.code;
@@ -64,6 +73,7 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     log.logger.fatal({ err: error }, error instanceof Error ? error.message : String(error));
     code = 1;
   }
+  stopReloading();
   await runtime.stop();
   await control?.close();
   sink.flushSync(FLUSH);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -25,7 +25,9 @@ test("the README says of every dependency what it is for, and of nothing else", 
 
 test("every file and command that the README names is there", () => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
-  for (const [, path] of readme.matchAll(/\]\(([^)#:]+)\)/g)) assert.ok(readFileSync(join(root, path ?? ""), "utf8").length > 0, path);
+  for (const [, path] of readme.matchAll(/\]\(([^)#:]+)\)/g))
+    assert.ok(existsSync(join(root, path ?? "")), `${path} is missing`);
   const manifest: { scripts: Record<string, string> } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.ok(manifest.scripts[script ?? ""], `npm run ${script}`);
+  for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g))
+    assert.ok(manifest.scripts[script ?? ""], `npm run ${script}`);
 });

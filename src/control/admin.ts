@@ -13,8 +13,8 @@ import type { ControlView } from "./view.ts";
 
 export interface AdminOptions {
   readonly view: ControlView;
-  /** `admin.hosts`: names besides its own address and localhost by which it may be asked. */
-  readonly hosts: readonly string[];
+  /** `admin.hosts` now in force: names besides its own address and localhost by which it may be asked. */
+  readonly hosts: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -67,8 +67,8 @@ const reading: ReadonlyMap<string, string> = new Map(
 /** Binds the listener for people. Rejects with a BindError. */
 export async function startAdmin(address: Address, options: AdminOptions): Promise<ControlListener> {
   const { view, hosts, clock, log } = options;
-  const guard = new HostGuard(address, hosts);
-  const face = new HttpFace({ clock, log, keepAlive: true, answer: (request) => answerTo(request, guard, view) });
+  const answer = (request: HttpRequest) => answerTo(request, new HostGuard(address, hosts()), view);
+  const face = new HttpFace({ clock, log, keepAlive: true, answer });
   const listener = await Listener.bind(
     address,
     { maxConnections: MAX_CONNECTIONS },

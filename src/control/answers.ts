@@ -10,7 +10,8 @@ export interface Waiting {
   readonly detail: string;
 }
 
-export type ReadyAnswer = { readonly ready: true } | { readonly ready: false; readonly waiting: readonly Waiting[] };
+/** `detail`: what is wrong although calls are taken, such as a configuration that was refused. */
+export type ReadyAnswer = { readonly ready: true; readonly detail?: string } | { readonly ready: false; readonly waiting: readonly Waiting[] };
 
 export interface EndpointAnswer {
   readonly address: string;

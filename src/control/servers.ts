@@ -22,7 +22,12 @@ export async function startControl(
 ): Promise<ControlServers> {
   const view = new RuntimeView(runtime, shutdown, version);
   const { clock, log, http2 } = runtime.services;
-  const admin = await startAdmin(config.listeners.admin, { view, hosts: config.admin.hosts, clock, log: log.logger });
+  const admin = await startAdmin(config.listeners.admin, {
+    view,
+    hosts: () => runtime.config.admin.hosts,
+    clock,
+    log: log.logger,
+  });
   try {
     const probe = await startProbe(config.listeners.probe, { view, clock, loop: http2.loop, log: log.logger });
     return {

@@ -8,14 +8,14 @@ import type { Stream } from "../http2/stream.ts";
 /** How answers that the proxy makes itself are written. */
 export class LocalReply {
   private readonly table: HeaderTable;
-  private readonly source: string;
+  private readonly source: () => string;
   /** The caller may read names, limits and addresses; a stranger reads the reason's fixed sentence. */
   private readonly trusted: boolean;
   private readonly inbound: boolean;
 
-  constructor(table: HeaderTable, identity: string, direction: Direction) {
+  constructor(table: HeaderTable, identity: () => string, direction: Direction) {
     this.table = table;
-    this.source = `${identity}/${direction}`;
+    this.source = () => `${identity()}/${direction}`;
     this.trusted = direction === "outbound";
     this.inbound = direction === "inbound";
   }
@@ -63,7 +63,7 @@ export class LocalReply {
   private marks(failure: Failure): [string, string][] {
     const marks: [string, string][] = [
       ["outrigger-reason", failure.reason],
-      ["outrigger-source", this.source],
+      ["outrigger-source", this.source()],
     ];
     if (failure.unprocessed && this.inbound) marks.push(["outrigger-unprocessed", "1"]);
     return marks;

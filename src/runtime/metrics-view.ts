@@ -25,8 +25,8 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
         yield { direction: "outbound", upstream: cluster.name, count };
       }
     },
-    configVersion: () => 1,
-    lastReloadSucceeded: () => true,
+    configVersion: () => runtime.version,
+    lastReloadSucceeded: () => runtime.lastRefusal === undefined,
     *discoveryAges() {
       const now = runtime.services.clock.wall();
       for (const cluster of runtime.upstreams.clusters()) {

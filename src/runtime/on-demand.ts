@@ -39,7 +39,8 @@ const SWEEP = 1000;
  * used after `idle`.
  */
 export class OnDemand {
-  private readonly limits: OnDemandLimits;
+  /** In force from the next lookup on. */
+  limits: OnDemandLimits;
   private readonly host: OnDemandHost;
   private readonly clock: Clock;
   private readonly entries = new Map<string, Entry>();
@@ -78,6 +79,11 @@ export class OnDemand {
     }
     entry.usedAt = now;
     return this.resolve(name, entry);
+  }
+
+  /** The name is declared from now on. */
+  forget(name: string): void {
+    this.drop(name);
   }
 
   close(): void {

@@ -65,6 +65,18 @@ export class Publication {
     }
   }
 
+  /** Who publishes: the next publication goes on with it. */
+  get registrar(): Registrar {
+    return this.options.registrar;
+  }
+
+  /** Leaves what was published to a next publication of the same service. */
+  release(): void {
+    this.withdrawn = true;
+    this.retry?.cancel();
+    this.stopListening?.();
+  }
+
   /** Withdraws what was published. Resolves within a bounded time, whether or not the source answers. */
   async withdraw(): Promise<void> {
     if (this.withdrawn) return;

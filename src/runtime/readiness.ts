@@ -8,7 +8,10 @@ export interface Waiting {
   readonly detail: string;
 }
 
-export type ReadyState = { readonly ready: true } | { readonly ready: false; readonly waiting: readonly Waiting[] };
+/** `detail`: what is wrong although calls are taken. */
+export type ReadyState =
+  | { readonly ready: true; readonly detail?: string }
+  | { readonly ready: false; readonly waiting: readonly Waiting[] };
 
 /** Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every declared upstream. */
 export class Readiness {
@@ -30,7 +33,7 @@ export class Readiness {
     this.draining ??= this.timestamp();
   }
 
-  state(required: Iterable<Cluster>): ReadyState {
+  state(required: Iterable<Cluster>, detail: string | undefined): ReadyState {
     const waiting: Waiting[] = [];
     if (this.draining !== undefined)
       waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
@@ -40,7 +43,8 @@ export class Readiness {
       if (!cluster.known)
         waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: cluster.noneReason().detail });
     }
-    return waiting.length === 0 ? { ready: true } : { ready: false, waiting };
+    if (waiting.length > 0) return { ready: false, waiting };
+    return detail === undefined ? { ready: true } : { ready: true, detail };
   }
 
   private timestamp(): string {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { plainConnect } from "../cluster/connect.ts";
@@ -8,13 +9,14 @@ import type { DiscoverySource } from "../discovery/source.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { Application } from "./application.ts";
 import { drain } from "./drain.ts";
+import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { Publication } from "./publication.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import type { ProcessServices } from "./services.ts";
-import { makeSources, type Sources } from "./sources.ts";
-import { Upstreams } from "./upstreams.ts";
+import { Sources } from "./sources.ts";
+import { type MakeCluster, Upstreams } from "./upstreams.ts";
 
 export interface RuntimeOptions {
   readonly config: Config;
@@ -26,66 +28,93 @@ export interface RuntimeOptions {
   readonly otherListeners: () => readonly Address[];
 }
 
-/** A sidecar at work: made of a configuration, started, drained, stopped. */
+/** What became of a configuration that was offered. */
+export type ApplyResult =
+  | { readonly kind: "applied"; readonly version: number }
+  | { readonly kind: "unchanged" }
+  /** Nothing of it is in force. */
+  | { readonly kind: "refused"; readonly why: string };
+
+/** A sidecar at work: made of a configuration, started, given others, drained, stopped. */
 export class Runtime {
-  readonly config: Config;
   readonly services: ProcessServices;
   readonly listeners: Listeners;
   readonly upstreams: Upstreams;
-  readonly application: Application | undefined;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
+  /** Configurations applied so far. */
+  version = 1;
+  /** Why the last configuration that was offered is not in force; undefined while it is. */
+  lastRefusal: string | undefined = undefined;
+  private inForce: Config;
   private readonly options: RuntimeOptions;
   private readonly sources: Sources;
   private readonly readiness: Readiness;
+  private app: Application | undefined;
   private publication: Publication | undefined = undefined;
   private drained: Promise<number> | undefined = undefined;
+  private applying: Promise<unknown> = Promise.resolve();
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
-    const { clock, log, http2, random, metrics, accessLog } = services;
+    const { clock, log, random, metrics, accessLog } = services;
     this.options = options;
-    this.config = config;
+    this.inForce = config;
     this.services = services;
     this.readiness = new Readiness(clock);
-    this.listeners = new Listeners(config, services);
+    this.listeners = new Listeners(() => this.inForce.identity.name, services);
     const own = (): Address[] => [...this.listeners.addresses(), ...options.otherListeners()];
-    this.sources = makeSources(config, { clock, log: log.logger, random, own });
-    const makeCluster = (announce: boolean) => {
-      const connect = plainConnect(http2, { limits: defaultLimits, announce });
-      return (name: string, source: DiscoverySource, balancer: BalancerName): Cluster =>
-        new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), {
-          clock,
-          loop: http2.loop,
-          log: log.logger,
-          random,
-          connect,
-        });
-    };
-    this.upstreams = new Upstreams({
-      config,
+    this.sources = new Sources(config, { clock, log: log.logger, random, own });
+    const makeCluster = this.clusterMaker(true);
+    this.upstreams = new Upstreams(config, {
       sources: this.sources,
-      makeCluster: makeCluster(true),
+      makeCluster,
       metrics: metrics.calls,
       accessLog,
       clock,
     });
-    this.application =
-      config.service === undefined ? undefined : new Application(config.service, makeCluster(false), services);
+    this.app = this.makeApplication(config);
     metrics.watch(runtimeMetrics(this));
+  }
+
+  /** The configuration in force. */
+  get config(): Config {
+    return this.inForce;
+  }
+
+  /** The application beside this sidecar; undefined for a caller-only one. */
+  get application(): Application | undefined {
+    return this.app;
   }
 
   /** Binds the listeners and begins to publish the service. Rejects with a BindError or an AdvertiseError. */
   async start(): Promise<void> {
-    const target = this.application?.target;
-    await this.listeners.bind(() => this.upstreams, target === undefined ? undefined : () => target);
+    await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
     this.readiness.listenersBound();
     await this.publish();
   }
 
+  /**
+   * Goes over to another configuration, whole or not at all. Calls under way end as they began; what the change does not concern
+   * keeps its connections, health and counts.
+   */
+  apply(config: Config): Promise<ApplyResult> {
+    const applied = this.applying.then(() => this.applyNow(config));
+    this.applying = applied.catch(() => undefined);
+    return applied;
+  }
+
+  /** A configuration could not even be read. */
+  refuse(why: string): ApplyResult {
+    this.lastRefusal = why;
+    return { kind: "refused", why };
+  }
+
   /** Whether the sidecar may get calls, or what it waits for. */
   ready(): ReadyState {
-    return this.readiness.state(this.upstreams.required());
+    const refused = this.lastRefusal;
+    const detail = refused === undefined ? undefined : `the last configuration was refused: ${refused}`;
+    return this.readiness.state(this.upstreams.required(), detail);
   }
 
   get draining(): boolean {
@@ -94,9 +123,8 @@ export class Runtime {
 
   /** Resolves once every declared upstream has had its first answer. */
   async whenReady(): Promise<void> {
-    await Promise.all(
-      [...this.upstreams.required()].map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))),
-    );
+    const required = [...this.upstreams.required()];
+    await Promise.all(required.map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
   }
 
   /** Goes without losing a call; returns how many streams had to be cut at the end of grace. Idempotent. */
@@ -107,19 +135,69 @@ export class Runtime {
 
   /** Frees everything, at once. */
   async stop(): Promise<void> {
+    await this.applying;
     const withdrawn = this.publication?.withdraw();
     for (const { acceptor } of this.listeners.all()) acceptor.closeAll("the sidecar stopped");
     this.upstreams.close();
-    this.application?.close();
+    this.app?.close();
     await Promise.all([this.listeners.close(), withdrawn]);
     await this.sources.close();
+  }
+
+  private async applyNow(config: Config): Promise<ApplyResult> {
+    const before = this.inForce;
+    if (this.draining) return this.refuse("the sidecar is shutting down");
+    const fixed = changedFixedSettings(before, config);
+    if (fixed.length > 0) return this.refuse(`${fixed.join(", ")} cannot change while running`);
+    if (isDeepStrictEqual(before, config)) {
+      this.lastRefusal = undefined;
+      return { kind: "unchanged" };
+    }
+    let putListeners: () => void;
+    try {
+      putListeners = await this.listeners.prepare(before, config, () => this.upstreams);
+    } catch (error) {
+      return this.refuse(error instanceof Error ? error.message : String(error));
+    }
+    // From here on nothing fails and nothing waits: the next call sees all of it.
+    this.inForce = config;
+    this.sources.apply(config);
+    this.upstreams.apply(config);
+    putListeners();
+    const { log, accessLog } = this.services;
+    if (before.log.level !== config.log.level) log.setLevel(config.log.level);
+    accessLog.mode = config.log.access;
+    this.version++;
+    this.lastRefusal = undefined;
+    await this.applyService(before, config);
+    return { kind: "applied", version: this.version };
+  }
+
+  /** What is published, and where inbound calls go. */
+  private async applyService(before: Config, config: Config): Promise<void> {
+    const isSame = isDeepStrictEqual(before.service, config.service);
+    if (isSame && isDeepStrictEqual(before.discovery, config.discovery)) return;
+    if (!isSame) {
+      const old = this.app;
+      this.app = this.makeApplication(config);
+      old?.close();
+    }
+    const withdrawn = this.publication;
+    this.publication = undefined;
+    // A registration that only changes is not taken away first: others would see the service go.
+    const moved = !isDeepStrictEqual(before.discovery, config.discovery);
+    if (moved) await withdrawn?.withdraw();
+    else withdrawn?.release();
+    await this.publish(moved ? undefined : withdrawn).catch((error: unknown) =>
+      this.services.log.logger.error({ err: error }, "cannot publish the service as it is configured now"),
+    );
   }
 
   private beginDrain(): Promise<number> {
     this.readiness.drainBegan();
     this.drainBegan.set(true);
     const { clock, log } = this.services;
-    const { notice, grace } = this.config.drain;
+    const { notice, grace } = this.inForce.drain;
     return drain({
       listeners: this.listeners,
       clock,
@@ -130,33 +208,45 @@ export class Runtime {
     });
   }
 
-  private async publish(): Promise<void> {
-    const { config, services, options, listeners, application } = this;
-    const { registrar } = this.sources;
-    if (
-      config.service === undefined ||
-      application === undefined ||
-      registrar === undefined ||
-      listeners.inbound === undefined
-    )
-      return;
-    const { consul } = config.discovery;
+  private async publish(previous?: Publication): Promise<void> {
+    const { services, options, listeners, app, inForce } = this;
+    const registrar = previous?.registrar ?? this.sources.registrar();
+    const { service, discovery, mtls } = inForce;
+    const inbound = listeners.inbound?.listener.address;
+    if (service === undefined || app === undefined || registrar === undefined || inbound === undefined) return;
+    const { consul } = discovery;
+    const isConsul = discovery.default === "consul" && consul !== undefined;
     this.publication = new Publication({
-      service: config.service,
+      service,
       registrar,
-      health: application.health,
-      inbound: listeners.inbound.listener.address,
-      source:
-        config.discovery.default === "consul" && consul !== undefined
-          ? { kind: "consul", address: consul.address }
-          : { kind: "directory" },
+      health: app.health,
+      inbound,
+      source: isConsul ? { kind: "consul", address: consul.address } : { kind: "directory" },
       podIp: options.podIp,
       version: options.version,
-      mtls: config.mtls.mode,
+      mtls: mtls.mode,
       clock: services.clock,
       random: services.random,
       log: services.log.logger,
     });
     await this.publication.begin();
+  }
+
+  private target(): Application["target"] {
+    if (this.app === undefined) throw new Error("an inbound call without an application");
+    return this.app.target;
+  }
+
+  private makeApplication(config: Config): Application | undefined {
+    return config.service && new Application(config.service, this.clusterMaker(false), this.services);
+  }
+
+  /** `announce`: peers are told that this is a sidecar. */
+  private clusterMaker(announce: boolean): MakeCluster {
+    const { http2, clock, log, random } = this.services;
+    const connect = plainConnect(http2, { limits: defaultLimits, announce });
+    const services = { clock, loop: http2.loop, log: log.logger, random, connect };
+    return (name: string, source: DiscoverySource, balancer: BalancerName) =>
+      new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), services);
   }
 }

@@ -24,7 +24,7 @@ export interface ProcessServices {
   readonly http2: Http2Services;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly exchange: (identity: string, direction: Direction) => ExchangeServices;
+  readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
 }
 
 export function makeServices(clock: Clock, log: Log, access: AccessMode, version: string): ProcessServices {

@@ -1,6 +1,6 @@
-import type { BalancerName } from "../cluster/balancers/index.ts";
+import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Config } from "../config/types.ts";
+import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { routeFilters } from "../filters/index.ts";
@@ -16,7 +16,6 @@ import type { Sources } from "./sources.ts";
 export type MakeCluster = (name: string, source: DiscoverySource, balancer: BalancerName) => Cluster;
 
 export interface UpstreamsOptions {
-  readonly config: Config;
   readonly sources: Sources;
   readonly makeCluster: MakeCluster;
   readonly metrics: CallMetrics;
@@ -24,47 +23,62 @@ export interface UpstreamsOptions {
   readonly clock: Clock;
 }
 
-/** Every upstream there is: those that the configuration declares, and those that callers have asked for. */
-export class Upstreams implements OutboundRules {
-  readonly routes: RouteTable;
-  private readonly options: UpstreamsOptions;
-  private readonly declared = new Map<string, Target>();
-  private readonly onDemand: OnDemand;
+interface Declared {
+  readonly config: UpstreamConfig;
+  readonly source: DiscoverySource;
+  readonly target: Target;
+}
 
-  constructor(options: UpstreamsOptions) {
+/**
+ * Every upstream there is: those that the configuration declares, and those that callers have asked for.
+ *
+ * Invariants: a call asks for its route and its target once, when it begins, and keeps them; an upstream whose name and source
+ * stay keeps its cluster over every reload, and with it endpoints, connections, health and counts.
+ */
+export class Upstreams implements OutboundRules {
+  private readonly options: UpstreamsOptions;
+  private table: RouteTable;
+  private declared = new Map<string, Declared>();
+  private onDemand: OnDemand;
+  private lookupSource: DiscoverySource;
+
+  constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
-    const { config, sources, makeCluster, clock } = options;
-    const { onDemand, suffixes } = config.names;
-    const source = sources.of(config.discovery.default);
-    this.routes = new RouteTable({
-      upstreams: [...config.upstreams].map(([name, { hosts }]) => ({ name, hosts })),
-      suffixes,
-      // Only a source that knows names by itself can be asked for one that nobody declared.
-      allow: source.kind === "static" ? [] : onDemand.allow,
-    });
-    for (const [name, upstream] of config.upstreams) {
-      const cluster = makeCluster(name, sources.of(upstream.discovery), upstream.balancer);
-      this.declared.set(name, this.makeTarget(cluster, upstream.timeout));
-    }
-    const host = {
-      cluster: (name: string) => makeCluster(name, source, "leastRequest"),
-      target: (cluster: Cluster) => this.makeTarget(cluster, undefined),
-      forget: (target: Target) => options.metrics.free("outbound", target.name),
-    };
-    this.onDemand = new OnDemand(onDemand, host, clock);
+    this.lookupSource = options.sources.of(config.discovery.default);
+    this.onDemand = this.makeOnDemand(config);
+    this.table = this.makeTable(config);
+    this.adopt(config);
+  }
+
+  get routes(): RouteTable {
+    return this.table;
   }
 
   target(name: string): Target | undefined {
-    return this.declared.get(name);
+    return this.declared.get(name)?.target;
   }
 
   lookup(name: string): Resolution {
     return this.onDemand.lookup(name);
   }
 
+  /** Goes over to another configuration; the sources have done so before. */
+  apply(config: Config): void {
+    const source = this.options.sources.of(config.discovery.default);
+    if (source === this.lookupSource) {
+      this.onDemand.limits = config.names.onDemand;
+    } else {
+      this.lookupSource = source;
+      this.onDemand.close();
+      this.onDemand = this.makeOnDemand(config);
+    }
+    this.adopt(config);
+    this.table = this.makeTable(config);
+  }
+
   /** Clusters that the configuration names. */
   *required(): IterableIterator<Cluster> {
-    for (const { cluster } of this.declared.values()) yield cluster;
+    for (const { target } of this.declared.values()) yield target.cluster;
   }
 
   /** Clusters that exist: the declared ones, and looked-up ones with an instance. */
@@ -75,7 +89,51 @@ export class Upstreams implements OutboundRules {
 
   close(): void {
     this.onDemand.close();
-    for (const { cluster } of this.declared.values()) cluster.close();
+    for (const cluster of this.required()) cluster.close();
+  }
+
+  private adopt(config: Config): void {
+    const before = this.declared;
+    this.declared = new Map();
+    for (const [name, upstream] of config.upstreams) {
+      const source = this.options.sources.of(upstream.discovery);
+      const old = before.get(name);
+      before.delete(name);
+      this.declared.set(name, { config: upstream, source, target: this.targetOf(name, upstream, source, old) });
+    }
+    for (const [name, { target }] of before) {
+      target.cluster.close();
+      this.options.metrics.free("outbound", name);
+    }
+  }
+
+  private targetOf(name: string, config: UpstreamConfig, source: DiscoverySource, old: Declared | undefined): Target {
+    if (old === undefined) this.onDemand.forget(name);
+    if (old === undefined || old.source !== source) {
+      old?.target.cluster.close();
+      return this.makeTarget(this.options.makeCluster(name, source, config.balancer), config.timeout);
+    }
+    old.target.cluster.useBalancer(balancers[config.balancer]);
+    return old.config.timeout === config.timeout ? old.target : this.makeTarget(old.target.cluster, config.timeout);
+  }
+
+  private makeTable(config: Config): RouteTable {
+    return new RouteTable({
+      upstreams: [...config.upstreams].map(([name, { hosts }]) => ({ name, hosts })),
+      suffixes: config.names.suffixes,
+      // Only a source that knows names by itself can be asked for one that nobody declared.
+      allow: this.lookupSource.kind === "static" ? [] : config.names.onDemand.allow,
+    });
+  }
+
+  private makeOnDemand(config: Config): OnDemand {
+    const { makeCluster, metrics, clock } = this.options;
+    const host = {
+      cluster: (name: string) => makeCluster(name, this.lookupSource, "leastRequest"),
+      target: (cluster: Cluster) => this.makeTarget(cluster, undefined),
+      forget: (target: Target) => metrics.free("outbound", target.name),
+    };
+    return new OnDemand(config.names.onDemand, host, clock);
   }
 
   private makeTarget(cluster: Cluster, timeout: number | undefined): Target {

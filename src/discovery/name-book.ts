@@ -1,0 +1,40 @@
+import { AddressClaims } from "./address-claims.ts";
+import type { AnswerCache } from "./answer-cache.ts";
+import { NameState } from "./name-state.ts";
+import type { DiscoveryServices } from "./services.ts";
+import type { DiscoverySource, EndpointSpec } from "./source.ts";
+
+/** What the names of one source have in common: its kind, who was given which address, and the answers of earlier days. */
+export class NameBook {
+  readonly kind: DiscoverySource["kind"];
+  readonly services: DiscoveryServices;
+  readonly claims = new AddressClaims();
+  private readonly cache: AnswerCache | undefined;
+  private readonly scope: string;
+
+  /** `scope`: which of all sources of this kind it is, such as an agent's address. An answer of another is no answer here. */
+  constructor(kind: DiscoverySource["kind"], scope: string, services: DiscoveryServices) {
+    this.kind = kind;
+    this.services = services;
+    this.cache = services.cache;
+    this.scope = scope;
+  }
+
+  open(name: string): NameState {
+    return new NameState(name, this);
+  }
+
+  /** The last good answer that was written down, where it is not too old. */
+  recall(name: string): { readonly endpoints: readonly EndpointSpec[]; readonly updatedAt: number } | undefined {
+    return this.cache?.recall(this.key(name));
+  }
+
+  /** Writes a good answer down. `updatedAt`: wall-clock milliseconds. */
+  remember(name: string, endpoints: readonly EndpointSpec[], updatedAt: number): void {
+    this.cache?.remember(this.key(name), endpoints, updatedAt);
+  }
+
+  private key(name: string): string {
+    return JSON.stringify([this.kind, this.scope, name]);
+  }
+}

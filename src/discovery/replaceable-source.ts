@@ -1,0 +1,66 @@
+import { Watch } from "../core/watch.ts";
+import type { Discovered, DiscoverySource, Subscription } from "./source.ts";
+
+interface Held {
+  readonly name: string;
+  readonly state: Watch<Discovered>;
+  inner: Subscription;
+  stop: () => void;
+}
+
+/**
+ * A source whose inside can be replaced by one with other settings (another token, another agent) while subscriptions stand:
+ * what was known stays known until the new one has its own first answer.
+ */
+export class ReplaceableSource implements DiscoverySource {
+  readonly kind: DiscoverySource["kind"];
+  private current: DiscoverySource;
+  private readonly held = new Set<Held>();
+
+  constructor(source: DiscoverySource) {
+    this.kind = source.kind;
+    this.current = source;
+  }
+
+  subscribe(name: string): Subscription {
+    const inner = this.current.subscribe(name);
+    const held: Held = { name, state: new Watch(inner.state.current), inner, stop: () => {} };
+    this.held.add(held);
+    this.follow(held);
+    return {
+      state: held.state,
+      close: () => {
+        if (!this.held.delete(held)) return;
+        held.stop();
+        held.inner.close();
+      },
+    };
+  }
+
+  /** Takes another source of the same kind; resolves when the old one is closed. */
+  async replace(source: DiscoverySource): Promise<void> {
+    const old = this.current;
+    this.current = source;
+    for (const held of this.held) {
+      held.stop();
+      held.inner.close();
+      held.inner = source.subscribe(held.name);
+      this.follow(held);
+    }
+    await old.close();
+  }
+
+  async close(): Promise<void> {
+    for (const held of this.held) held.stop();
+    this.held.clear();
+    await this.current.close();
+  }
+
+  private follow(held: Held): void {
+    const take = (state: Discovered): void => {
+      if (state.kind === "known" || held.state.current.kind === "pending") held.state.set(state);
+    };
+    held.stop = held.inner.state.onChange(take);
+    if (held.inner.state.current !== held.state.current) take(held.inner.state.current);
+  }
+}
