@@ -14,6 +14,12 @@ export interface AttemptOwner {
 }
 
 /**
+ * Further attempts at a call that peers refuse. One at another replica is what helps where one drains; a fleet that refuses
+ * because it has too much to do must not be asked by every call from one end to the other.
+ */
+const MAX_REPEATS = 3;
+
+/**
  * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be
  * reached costs the call nothing but the time to find out.
  *
@@ -28,7 +34,9 @@ export class Attempts {
   /** The endpoint of the attempt that is under way. */
   private current: Endpoint | undefined = undefined;
   private last: Endpoint | undefined = undefined;
-  /** A peer's refusal before processing has been answered with another attempt; gRFC A6 allows one. */
+  /** Refusals before processing that have been answered with another attempt. */
+  private repeats = 0;
+  /** One of them at the same endpoint; gRFC A6 allows one. */
   private repeated = false;
 
   constructor(cluster: Cluster, owner: AttemptOwner) {
@@ -53,10 +61,11 @@ export class Attempts {
 
   /**
    * Whether another attempt may follow one whose request was sent but not processed: at another endpoint while there is one
-   * that was not tried, and once at the same, on another connection.
+   * that was not tried, and once at the same, on another connection; a few times in all.
    */
   again(): boolean {
-    if (this.last === undefined) return false;
+    if (this.last === undefined || this.repeats >= MAX_REPEATS) return false;
+    this.repeats++;
     if (!this.cluster.hasOther(this.triedSoFar, this.last)) {
       if (this.repeated) return false;
       this.repeated = true;

@@ -196,6 +196,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
       },
       "a call is made again",
     );
+    // A stream that was answered before its request had ended is of no use any more, and must not be heard of either.
+    this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
     this.state = "deciding";
     this.attempts.next();

@@ -228,6 +228,8 @@ export class RawPeer {
         return message;
       }
       const left = end - performance.now();
+      if (this.received.at(-1)?.kind === "closed")
+        throw new Error(`closed before ${what}; what came:\n${this.transcript()}`);
       if (left <= 0) throw new Error(`no ${what} within ${patience} ms; what came:\n${this.transcript()}`);
       await new Promise<void>((resolve) => {
         const look = (): void => {
