@@ -57,7 +57,10 @@ the same without <code>-d</code> for <code>/drain</code> and <code>/quit</code>.
 }
 
 function readiness(answer: ReadyAnswer): string {
-  if (answer.ready) return '<p class="good">Ready.</p>';
+  if (answer.ready) {
+    const { detail } = answer;
+    return `<p class="good">Ready.</p>${detail === undefined ? "" : `\n<p class="bad">${html(detail)}</p>`}`;
+  }
   const rows = answer.waiting.map(({ what, since, detail }) => {
     return `<tr><td>${html(what)}</td><td>${html(since)}</td><td>${html(detail)}</td></tr>`;
   });

@@ -20,7 +20,7 @@ async function admin(
 ): Promise<{ view: FakeView; address: Address; listener: ControlListener }> {
   const view = new FakeView();
   const log = pino({ level: "silent" });
-  const listener = await startAdmin(address, { view, hosts, clock: systemClock, log });
+  const listener = await startAdmin(address, { view, hosts: () => hosts, clock: systemClock, log });
   t.after(() => listener.close());
   return { view, address: listener.address, listener };
 }
@@ -299,8 +299,8 @@ test("the page for people shows the state, runs no script and nothing that other
   assert.doesNotMatch(text, /<script|<b>|<i>|https?:\/\/(?!HOST)/);
   for (const path of ["/ready", "/live", "/metrics", "/config", "/clusters", "/connections"])
     assert.ok(text.includes(`<a href="${path}">`), path);
-  view.ready = { ready: true };
-  assert.match((await ask(address, "/")).text, /Ready\./);
+  view.ready = { ready: true, detail: "<refused>" };
+  assert.match((await ask(address, "/")).text, /Ready\.<.*&lt;refused&gt;/s);
 });
 
 test("a connection carries several requests", async (t) => {
@@ -312,6 +312,6 @@ test("a connection carries several requests", async (t) => {
 
 test("an address that is taken is an error that names it", async (t) => {
   const { address } = await admin(t);
-  const options = { view: new FakeView(), hosts: [], clock: systemClock, log: pino({ level: "silent" }) };
+  const options = { view: new FakeView(), hosts: () => [], clock: systemClock, log: pino({ level: "silent" }) };
   await assert.rejects(startAdmin(address, options), (error: Error) => error.message.includes(formatAddress(address)));
 });
