@@ -280,7 +280,6 @@ export class ConnectionPool implements PoolMemberHost {
     let used = 1;
     let allowed = this.making() * Math.min(this.allowedLast, EXPECTED_STREAMS);
     for (const connection of this.open) {
-      if (connection.draining) continue;
       used += connection.activeStreams;
       allowed += connection.peer.maxConcurrentStreams;
       if (connection.available > (roomiest?.available ?? 0)) roomiest = connection;

@@ -147,7 +147,6 @@ export class Endpoint implements PoolWatcher {
   }
 
   onUnreachable(failure: ConnectFailure): void {
-    if (this.state.kind === "leaving") return;
     const { clock, log } = this.services;
     const wall = clock.wall();
     const since = this.state.kind === "unreachable" ? this.state.since : wall;

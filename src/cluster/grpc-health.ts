@@ -29,7 +29,7 @@ export function checkHealth(
   return new Promise((resolve) => new HealthCall(service, timeout, services, resolve).start(pool));
 }
 
-/** One question. Invariant: `resolve` is called once, and after it there is no timer, no place in a line and no stream. */
+/** One question. Invariant: once it is settled there is no timer, no place in a line and no stream, and so no second answer. */
 class HealthCall implements StreamHandler, Waiter {
   private readonly service: string;
   private readonly timeout: number;
@@ -38,7 +38,6 @@ class HealthCall implements StreamHandler, Waiter {
   private stop: () => void = () => {};
   private stream: Stream | undefined = undefined;
   private answer = Buffer.alloc(0);
-  private settled = false;
 
   constructor(service: string, timeout: number, services: Http2Services, resolve: (answer: HealthAnswer) => void) {
     this.service = service;
@@ -119,8 +118,6 @@ class HealthCall implements StreamHandler, Waiter {
   }
 
   private settle(answer: HealthAnswer): void {
-    if (this.settled) return;
-    this.settled = true;
     this.stop();
     this.stream?.reset(ErrorCode.CANCEL);
     this.resolve(answer);

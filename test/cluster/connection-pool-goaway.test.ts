@@ -137,7 +137,7 @@ test("a peer that breaks the protocol is left, and calls go on over a new connec
   // A PING on a stream: RFC 9113 §6.7 has it as a connection error.
   harness.server.accepted[0]?.transport.write(Buffer.from([0, 0, 8, 6, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
   await settled();
-  assert.equal(harness.calls[1]?.abort?.kind, "lost");
+  assert.equal(harness.calls[1]?.abort?.kind, "broken");
   harness.server.answers = true;
   harness.call();
   await settled();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ErrorCode } from "../../src/http2/errors.ts";
 import { settled } from "../support/clock.ts";
 import { NOTHING_LEFT, PoolHarness } from "./pool-harness.ts";
 
@@ -205,6 +206,71 @@ test("after a failure a connection has to prove itself before a call goes out on
   const third = harness.call();
   await settled();
   assert.equal(third.state, "answered");
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("a peer that says nothing is a failure to connect after a while", async () => {
+  const harness = new PoolHarness({ firstStream: "afterSettings" });
+  harness.server.mode = "mute";
+  const call = harness.call();
+  await harness.clock.pass(9999);
+  assert.equal(call.state, "waiting");
+  await harness.clock.pass(1);
+  assert.deepEqual([call.state, call.reason], ["failed", "CONNECT_FAILED"]);
+  assert.match(call.message, /ended it before HTTP\/2 began \(no HTTP\/2 preface came in time\)/);
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("a stream that we end ourselves, or a GOAWAY, is no proof that a peer speaks HTTP/2", async () => {
+  const harness = new PoolHarness({ firstStream: "atOnce" });
+  harness.server.mode = "mute";
+  const call = harness.call();
+  await settled();
+  call.stream?.reset(ErrorCode.CANCEL);
+  harness.server.muted[0]?.destroy();
+  await settled();
+  assert.deepEqual(harness.heard, ["reachable", "CONNECT_FAILED"]);
+
+  const other = new PoolHarness({ firstStream: "atOnce" });
+  other.server.mode = "mute";
+  other.call();
+  await settled();
+  other.server.muted[0]?.write(Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+  await settled();
+  assert.deepEqual(other.heard, ["reachable", "CONNECT_FAILED"]);
+  assert.deepEqual([await harness.leftovers(), await other.leftovers()], [NOTHING_LEFT, NOTHING_LEFT]);
+});
+
+test("of several dials at once one that fails hurts nobody while another may stand", async () => {
+  const harness = new PoolHarness({ firstStream: "afterSettings" });
+  harness.server.maxStreams = 1;
+  harness.call();
+  await settled(8);
+  for (const { transport } of harness.server.standing) transport.cut();
+  await settled();
+  assert.equal(harness.pool.size, 0);
+  harness.server.next.push("refuse", "slam", "accept", "refuse");
+  const calls = harness.burst(4);
+  await settled(20);
+  assert.deepEqual(
+    calls.map(({ state }) => state),
+    ["answered", "answered", "answered", "answered"],
+  );
+  assert.ok(harness.heard.every((word) => word === "reachable"));
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("a connection that goes away makes room for another, where calls wait and no more were allowed", async () => {
+  const harness = new PoolHarness({ firstStream: "afterSettings", maxConnections: 2 });
+  harness.server.maxStreams = 1;
+  harness.server.answers = false;
+  harness.burst(3);
+  await settled(20);
+  assert.deepEqual(harness.states, { open: 2, waiting: 1 });
+  harness.server.standing[0]?.transport.cut();
+  await settled();
+  assert.deepEqual(harness.states, { aborted: 1, open: 2 });
+  assert.equal(harness.server.dials, 3);
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 

@@ -123,6 +123,19 @@ test("where all are out a call fails at once with the last reason, and says of h
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 
+test("where all are out the reason is that of the latest failure, whichever endpoint it was", async () => {
+  const harness = new ClusterHarness({ probeCap: 1_000_000 }, spec(1), spec(2), spec(3));
+  harness.chance = 0.9;
+  harness.on(1).mode = "slam";
+  harness.on(2).mode = "hang";
+  harness.on(3).mode = "refuse";
+  const ids = harness.picks(3).split(" ").map(Number);
+  for (const id of ids) harness.endpoint(String(id)).pool.probe();
+  await harness.clock.pass(5000);
+  assert.equal(harness.cluster.noneReason().reason, "CONNECT_TIMEOUT");
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
 test("a single endpoint that is out gives its own reason", async () => {
   const harness = new ClusterHarness();
   harness.discover(spec(1));
@@ -159,6 +172,21 @@ test("where all are out a call tries one that was left alone for a second, and g
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 
+test("a call joins a try that is under way, and does not try again what it has tried", async () => {
+  const harness = new ClusterHarness({}, spec(1), spec(2));
+  harness.on(1).mode = "refuse";
+  harness.on(2).mode = "refuse";
+  await harness.call();
+  await harness.call();
+  const [one, two] = [harness.endpoint("1"), harness.endpoint("2")];
+  assert.equal(harness.pick(), undefined);
+  // The tries begin, and nothing has come of them yet.
+  harness.clock.advance(100);
+  assert.deepEqual([harness.pick()?.id, harness.pick(one)?.id, harness.pick(two)?.id], ["1", "2", "1"]);
+  assert.equal(harness.pick(one, two), undefined);
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
 test("a call does not wait for an endpoint that does not answer at all, but has it tried", async () => {
   const harness = new ClusterHarness({ probeCap: 1_000_000 }, spec(1));
   harness.chance = 0.9;
@@ -178,11 +206,12 @@ test("a call does not wait for an endpoint that does not answer at all, but has 
 
 test("an endpoint that leaves while it is out is not tried any more", async () => {
   const harness = await halfDown();
+  assert.equal(harness.clock.pending, 1);
   harness.discover(spec(2));
+  assert.equal(harness.clock.pending, 0);
   const { dials } = harness.on(1);
   await harness.clock.pass(60_000);
   assert.equal(harness.on(1).dials, dials);
-  assert.equal(harness.clock.pending, 0);
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 

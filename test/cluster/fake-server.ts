@@ -7,8 +7,11 @@ import { defaultLimits } from "../../src/http2/limits.ts";
 import type { Stream, StreamHandler } from "../../src/http2/stream.ts";
 import { MemoryDuplex } from "../support/duplex.ts";
 
-/** What becomes of a dial: it stands, it fails at once, it takes 5 s to fail, or it stands and the peer ends it unspoken. */
-export type DialMode = "accept" | "refuse" | "hang" | "slam";
+/**
+ * What becomes of a dial: it stands, it fails at once, it takes 5 s to fail, it stands and the peer ends it unspoken, or it
+ * stands and the peer says nothing.
+ */
+export type DialMode = "accept" | "refuse" | "hang" | "slam" | "mute";
 
 /** A connection as the server sees it. */
 export interface Accepted {
@@ -21,6 +24,10 @@ export interface Accepted {
 /** An HTTP/2 server in memory that speaks by our own engine, and the dialler that reaches it. */
 export class FakeServer {
   mode: DialMode = "accept";
+  /** What becomes of the next dials, before `mode` counts. */
+  readonly next: DialMode[] = [];
+  /** The far ends of connections on which nobody speaks but the test. */
+  readonly muted: MemoryDuplex[] = [];
   /** Streams that a connection allows at once. */
   maxStreams = 100;
   /** Answers requests at once; where it does not, the test does. */
@@ -43,7 +50,7 @@ export class FakeServer {
 
   readonly connect: Connect = (_address, handler, connecting) => {
     this.dials++;
-    const { mode } = this;
+    const mode = this.next.shift() ?? this.mode;
     if (mode === "hang") {
       const message = "no connection within 5000 ms";
       const late = () => connecting.onFailed({ kind: "failed", reason: "CONNECT_TIMEOUT", message });
@@ -59,6 +66,7 @@ export class FakeServer {
       }
       const [near, far] = MemoryDuplex.pair();
       if (mode === "slam") far.on("error", () => {}).destroy();
+      else if (mode === "mute") this.muted.push(far.resume());
       else this.serve(far);
       const how = { role: "client", limits: defaultLimits, reuse: "callback", announce: true } as const;
       connecting.onConnected(new Connection(near, this.services, how, handler));

@@ -97,7 +97,9 @@ export class PoolHarness {
   async leftovers(): Promise<{ timers: number; connections: number; server: number; waiting: number }> {
     this.pool.close("the test is over");
     await settled();
-    await this.clock.pass(30_000);
+    for (const transport of this.server.muted) transport.destroy();
+    // The time that a peer gets to read our last frames.
+    await this.clock.pass(1000);
     const { clock, pool, server } = this;
     return { timers: clock.pending, connections: pool.size, server: server.standing.length, waiting: pool.waiting };
   }
