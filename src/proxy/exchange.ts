@@ -269,9 +269,10 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   onTrailers(head: Head): void {
+    const clean = this.services.edits.foreign.apply(head);
     this.body.ended = true;
-    this.body.trailers = head;
-    this.forward?.stream?.sendTrailers(head);
+    this.body.trailers = clean;
+    this.forward?.stream?.sendTrailers(clean);
   }
 
   onSent(octets: number): void {

@@ -48,7 +48,7 @@ export class Forward implements StreamHandler {
   // --- what the upstream says ---
 
   onInformational(head: Head): void {
-    if (this.state === "waiting") this.exchange.passInformational(head);
+    if (this.state === "waiting") this.exchange.passInformational(this.filtered(head));
   }
 
   onHead(head: Head, end: boolean): void {
