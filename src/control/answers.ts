@@ -11,7 +11,9 @@ export interface Waiting {
 }
 
 /** `detail`: what is wrong although calls are taken, such as a configuration that was refused. */
-export type ReadyAnswer = { readonly ready: true; readonly detail?: string } | { readonly ready: false; readonly waiting: readonly Waiting[] };
+export type ReadyAnswer =
+  | { readonly ready: true; readonly detail?: string }
+  | { readonly ready: false; readonly waiting: readonly Waiting[] };
 
 export interface EndpointAnswer {
   readonly address: string;
