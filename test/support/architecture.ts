@@ -29,8 +29,9 @@ const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", ...FACES],
-  cli: ["run", ...FACES],
-  run: FACES,
+  cli: ["run", "reload", ...FACES],
+  run: ["reload", ...FACES],
+  reload: FACES,
   control: ["runtime", ...RUNTIME],
   kubernetes: ["core", "config"],
   runtime: RUNTIME,
