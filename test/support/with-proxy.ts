@@ -113,7 +113,7 @@ export class Sidecar {
 
   /** Waiting room and deadlines, which all exchanges share. */
   get shared(): ExchangeServices {
-    return this.runtime.services.exchange("test", "outbound");
+    return this.runtime.services.exchange(() => "test", "outbound");
   }
 
   /** Every HTTP/2 connection that stands, accepted and dialled. */
