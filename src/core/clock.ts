@@ -16,13 +16,35 @@ export interface Clock {
   setTimer(ms: number, task: () => void): Timer;
 }
 
+let armed = 0;
+
+/** Timers of the system clock that have neither run nor been cancelled: a number that must not grow with the calls served. */
+export function armedTimers(): number {
+  return armed;
+}
+
 /** The real clock of the machine. Its timers do not keep the process alive: listeners do. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   setTimer(ms, task) {
-    const handle = setTimeout(task, ms);
+    let waiting = true;
+    const settle = (): boolean => {
+      const was = waiting;
+      if (was) armed--;
+      waiting = false;
+      return was;
+    };
+    const handle = setTimeout(() => {
+      settle();
+      task();
+    }, ms);
     handle.unref();
-    return { cancel: () => clearTimeout(handle) };
+    armed++;
+    return {
+      cancel() {
+        if (settle()) clearTimeout(handle);
+      },
+    };
   },
 };

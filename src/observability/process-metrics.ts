@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { Clock } from "../core/clock.ts";
+import { armedTimers, type Clock } from "../core/clock.ts";
 
 /**
  * Registers what is known of the process, under the names that every dashboard has. They are read on scrape, in some 50 µs.
@@ -53,6 +53,7 @@ export function registerProcessMetrics(registry: Registry, version: string, cloc
   gauge("nodejs_heap_size_total_bytes", "Size of the JavaScript heap.", () => process.memoryUsage().heapTotal);
   gauge("nodejs_heap_size_used_bytes", "Used part of the JavaScript heap.", () => process.memoryUsage().heapUsed);
   gauge("nodejs_external_memory_bytes", "Memory of buffers outside the heap.", () => process.memoryUsage().external);
+  gauge("outrigger_timers", "Timers that are armed; those of calls' deadlines count as one.", armedTimers);
   counter("nodejs_eventloop_active_seconds_total", "Time in which the event loop was at work.", () => {
     return performance.eventLoopUtilization().active / 1000;
   });
