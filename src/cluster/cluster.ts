@@ -103,6 +103,7 @@ export class Cluster implements EndpointHost {
 
   /** The endpoint for a call, or undefined: `noneReason` says why. */
   pick(context: PickContext): Endpoint | undefined {
+    this.subscription.uses++;
     return this.picker.pick(context) ?? this.lastResort(context);
   }
 

@@ -29,16 +29,18 @@ export type Tenures = ReadonlyMap<string, bigint>;
  */
 export class AddressClaims {
   private readonly byAddress = new Map<string, Map<Claimant, Claim>>();
-  private readonly claimants = new Map<Claimant, ReadonlySet<string>>();
+  private readonly given = new Map<Claimant, ReadonlySet<string>>();
+  /** Those whose list is an old one. */
+  private readonly keepers = new Set<Claimant>();
 
-  /** Takes part without having been given anything yet: it is told when others are. */
-  join(claimant: Claimant): void {
-    this.claimants.set(claimant, new Set());
+  /** From now on, until its next good answer, what a name has is from before: it is told of everything new. */
+  keeps(claimant: Claimant): void {
+    this.keepers.add(claimant);
   }
 
   /**
-   * A good answer at `now` of the clock. Addresses of `before`, the name's answer from before a restart, were its own then
-   * already.
+   * A good answer at `now` of the clock. What the first one has in common with `before`, the name's answer from before a
+   * restart, was its own then already.
    */
   take(
     claimant: Claimant,
@@ -47,7 +49,8 @@ export class AddressClaims {
     tenures?: Tenures,
     before: readonly EndpointSpec[] = [],
   ): void {
-    const earlier = new Set(before.map(({ address }) => formatAddress(address)));
+    const earlier = new Set(this.given.has(claimant) ? [] : before.map(({ address }) => formatAddress(address)));
+    this.keepers.delete(claimant);
     const given = new Set<string>();
     const others = new Set<Claimant>();
     let isNew = false;
@@ -63,16 +66,18 @@ export class AddressClaims {
       if (old?.tenure !== tenure) for (const other of claims.keys()) others.add(other);
     }
     this.release(claimant, (key) => !given.has(key), others);
-    this.claimants.set(claimant, given);
-    // Who keeps an old list has no claim to what it holds: all are asked to look where there is something new.
-    for (const other of isNew ? [...this.claimants.keys()] : others) if (other !== claimant) other.reconsider();
+    this.given.set(claimant, given);
+    if (isNew) for (const keeper of this.keepers) others.add(keeper);
+    others.delete(claimant);
+    for (const other of others) other.reconsider();
   }
 
   /** The name is watched no longer. */
   forget(claimant: Claimant): void {
     const others = new Set<Claimant>();
     this.release(claimant, () => true, others);
-    this.claimants.delete(claimant);
+    this.given.delete(claimant);
+    this.keepers.delete(claimant);
     for (const other of others) other.reconsider();
   }
 
@@ -93,7 +98,7 @@ export class AddressClaims {
   }
 
   private release(claimant: Claimant, isGone: (key: string) => boolean, others: Set<Claimant>): void {
-    for (const key of this.claimants.get(claimant) ?? []) {
+    for (const key of this.given.get(claimant) ?? []) {
       if (!isGone(key)) continue;
       const claims = this.byAddress.get(key);
       claims?.delete(claimant);

@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import { AnswerBody } from "./answer-body.ts";
 import { type ConsulCredentialOptions, ConsulCredentialStore } from "./consul-credentials.ts";
 import { ConsulError, connectionError, statusError } from "./consul-error.ts";
+import { type CatalogService, readNodeServices } from "./consul-node-services.ts";
 import { type HealthAnswer, readHealth } from "./consul-schema.ts";
 
 export interface ConsulOptions extends ConsulCredentialOptions {
@@ -116,6 +117,19 @@ export class ConsulClient {
     return answer;
   }
 
+  /** What is registered on a node, healthy or not; nothing where the node is unknown. */
+  async servicesOf(node: string, limits: RequestLimits): Promise<readonly CatalogService[]> {
+    const { datacenter } = this.options;
+    const { text } = await this.request({
+      method: "GET",
+      path: "/catalog/node-services/{node}",
+      params: { node },
+      query: { stale: "1", ...(datacenter === undefined ? {} : { dc: datacenter }) },
+      ...limits,
+    });
+    return readNodeServices(text);
+  }
+
   async register(service: AgentService, limits: RequestLimits): Promise<void> {
     await this.request({ method: "PUT", path: "/agent/service/register", params: {}, body: service, ...limits });
   }
@@ -128,6 +142,11 @@ export class ConsulClient {
   async updateCheck(id: string, state: { Status: string; Output: string }, limits: RequestLimits): Promise<void> {
     const params = { check: `service:${id}` };
     await this.request({ method: "PUT", path: "/agent/check/update/{check}", params, body: state, ...limits });
+  }
+
+  /** How many connections there may be at once. */
+  limit(connections: number): void {
+    this.credentials.limit(connections);
   }
 
   /** Closes every connection, those in use too. The next request would open new ones. */

@@ -41,6 +41,7 @@ export class ConsulCredentialStore {
   private token: string | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
   private reading: Promise<void> | undefined;
+  private connections = Number.POSITIVE_INFINITY;
 
   constructor(options: ConsulCredentialOptions, secure: boolean, clock: Clock) {
     this.options = options;
@@ -59,6 +60,19 @@ export class ConsulCredentialStore {
     }
     if (this.agent === undefined) throw new Error("the client was closed");
     return { token: this.token, agent: this.agent };
+  }
+
+  /** From now on no more connections than this are kept; those above it are closed as they are done. */
+  limit(connections: number): void {
+    this.connections = connections;
+    const { agent } = this;
+    if (agent === undefined) return;
+    agent.maxTotalSockets = connections;
+    const [free, used] = [agent.freeSockets, agent.sockets].map((all) =>
+      Object.values(all).flatMap((some) => some ?? []),
+    );
+    const surplus = (free?.length ?? 0) + (used?.length ?? 0) - connections;
+    for (const socket of free?.slice(0, Math.max(0, surplus)) ?? []) socket.destroy();
   }
 
   /** The agent refused the token: the files are read again before the next request. */
@@ -91,7 +105,7 @@ export class ConsulCredentialStore {
 
   private async makeAgent(): Promise<Agent> {
     // As many as there are blocking queries at once: a connection that is not kept is made again for the next one.
-    const common = { keepAlive: true, maxFreeSockets: 64, lookup };
+    const common = { keepAlive: true, maxFreeSockets: 64, maxTotalSockets: this.connections, lookup };
     // Loaded when needed: https alone takes 5 MB.
     if (!this.secure) return new (await import("node:http")).Agent(common);
     const https = await import("node:https");

@@ -12,6 +12,13 @@ export class ConsulError extends Error {
     this.detail = options.detail ?? "";
   }
 
+  /** The agent has too many connections or requests from here: it says so, or closes the connection before it can. */
+  get isOverload(): boolean {
+    const { cause, status } = this;
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    return status === 429 || code === "ECONNRESET" || code === "EPIPE";
+  }
+
   /** The agent refuses who asks, not what is asked. */
   get isRefusedToken(): boolean {
     return this.status === 401 || this.status === 403;

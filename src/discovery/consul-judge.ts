@@ -33,7 +33,7 @@ export function judge(memory: Memory, answer: HealthAnswer, now: number): Judgem
   if (answer.streamed) return answer.index <= memory.index || isEmpty ? { kind: "confirm" } : { kind: "take" };
   if (answer.knownLeader === false) {
     const why = "the server that answered knows no cluster leader";
-    return memory.size === undefined && !isEmpty ? { kind: "borrow", why } : { kind: "keep", why };
+    return memory.index === 0n && !isEmpty ? { kind: "borrow", why } : { kind: "keep", why };
   }
   if (!isEmpty) return { kind: "take" };
   if (answer.filtered) return keep("the list is empty to this token: it lacks service:read or node:read");

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type Address, formatAddress } from "../core/address.ts";
+import type { Tenures } from "./address-claims.ts";
 import type { EndpointSpec } from "./source.ts";
 
 /** What Consul answers about the instances of a service. */
@@ -18,6 +19,7 @@ export interface HealthAnswer {
   readonly filtered: boolean;
   /** As they are in the catalog: a port may be 0, an address unusable. */
   readonly endpoints: readonly EndpointSpec[];
+  readonly tenures: Tenures;
 }
 
 /** Reads an answer of /v1/health/service, or says what is wrong with it. Unknown fields are nobody's business. */
@@ -33,10 +35,13 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
   // A list without elements is `null` to some encoders.
   if (body !== null && !Array.isArray(body)) return "it is no list";
   const endpoints: EndpointSpec[] = [];
+  const tenures = new Map<string, bigint>();
   for (const [at, entry] of (body ?? []).entries()) {
     const endpoint = readEntry(entry, `[${at}]`);
     if (typeof endpoint === "string") return endpoint;
     endpoints.push(endpoint);
+    // Only a sidecar says this of itself.
+    if (endpoint.meta.outrigger !== undefined) tenures.set(endpoint.id, lastChange(entry));
   }
   const known = headers["x-consul-knownleader"];
   return {
@@ -45,6 +50,7 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
     knownLeader: known === undefined ? undefined : known === "true",
     filtered: headers["x-consul-results-filtered-by-acls"] === "true",
     endpoints,
+    tenures,
   };
 }
 
@@ -76,6 +82,20 @@ function readEntry(entry: unknown, at: string): EndpointSpec | string {
     zone: meta.zone,
     meta,
   };
+}
+
+/** The index of the registration or of the last change of its checks, which is higher than all before it in the catalog. */
+function lastChange(entry: unknown): bigint {
+  const service = field(entry, "Service");
+  const id = field(service, "ID");
+  const checks = field(entry, "Checks");
+  const own = Array.isArray(checks) ? checks.filter((check) => field(check, "ServiceID") === id) : [];
+  let last = 0;
+  for (const part of [service, ...own]) {
+    const index = field(part, "ModifyIndex");
+    if (typeof index === "number" && Number.isSafeInteger(index) && index > last) last = index;
+  }
+  return BigInt(last);
 }
 
 function readMeta(value: unknown): Record<string, string> | undefined {

@@ -1,8 +1,10 @@
 import { ConsulClient, type ConsulOptions } from "./consul-client.ts";
 import { CONSUL_TIMINGS, type ConsulTimings, ConsulWatch } from "./consul-watch.ts";
+import { NameBook } from "./name-book.ts";
 import { QuerySlots } from "./query-slots.ts";
 import type { DiscoveryServices } from "./services.ts";
 import { SharedWatches } from "./shared-watches.ts";
+import { SlotNotice } from "./slot-notice.ts";
 import type { DiscoverySource, Subscription } from "./source.ts";
 
 /** The passing instances of services in Consul's catalog, by blocking queries to an agent. */
@@ -12,9 +14,16 @@ export class ConsulSource implements DiscoverySource {
   private readonly names: SharedWatches<ConsulWatch>;
 
   constructor(options: ConsulOptions, services: DiscoveryServices, timings: ConsulTimings = CONSUL_TIMINGS) {
-    this.client = new ConsulClient(options, services.clock);
-    const slots = new QuerySlots();
-    this.names = new SharedWatches((name) => new ConsulWatch(name, this.client, slots, services, timings));
+    const { clock, log } = services;
+    const client = new ConsulClient(options, clock);
+    const told = new SlotNotice(client.host, log);
+    const slots = new QuerySlots(clock, (size, why) => {
+      client.limit(size);
+      told.size(size, why);
+    });
+    const surroundings = { client, slots, book: new NameBook(this.kind, scopeOf(options), services), timings };
+    this.client = client;
+    this.names = new SharedWatches((name, demand) => new ConsulWatch(name, demand, surroundings));
   }
 
   subscribe(name: string): Subscription {
@@ -25,4 +34,9 @@ export class ConsulSource implements DiscoverySource {
     await this.names.close();
     this.client.close();
   }
+}
+
+/** Where the answers come from: those of another agent's data centre are none here. The token is no part of it. */
+function scopeOf({ address, datacenter, namespace, partition }: ConsulOptions): string {
+  return JSON.stringify([address, datacenter, namespace, partition]);
 }

@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from "../core/address.ts";
 import { DirectoryReader, type DirectoryView } from "./directory-reader.ts";
 import type { DirectoryRecord } from "./directory-record.ts";
+import { NameBook } from "./name-book.ts";
 import { NameState } from "./name-state.ts";
 import type { DiscoveryServices } from "./services.ts";
 import { type NameWatch, SharedWatches } from "./shared-watches.ts";
@@ -16,6 +17,7 @@ export class DirectorySource implements DiscoverySource {
   readonly kind = "directory";
   private readonly options: DirectoryOptions;
   private readonly services: DiscoveryServices;
+  private readonly book: NameBook;
   private readonly names: SharedWatches<DirectoryWatch>;
   /** Reads for as long as anybody holds a name; undefined while nobody does. */
   private reader: DirectoryReader | undefined;
@@ -25,6 +27,7 @@ export class DirectorySource implements DiscoverySource {
   constructor(options: DirectoryOptions, services: DiscoveryServices) {
     this.options = options;
     this.services = services;
+    this.book = new NameBook(this.kind, options.path, services);
     this.names = new SharedWatches((name) => this.open(name));
   }
 
@@ -37,7 +40,7 @@ export class DirectorySource implements DiscoverySource {
   }
 
   private open(name: string): DirectoryWatch {
-    const watch = new DirectoryWatch(name, this.services, () => this.release());
+    const watch = new DirectoryWatch(name, this.book, () => this.release());
     this.held += 1;
     this.reader ??= new DirectoryReader(this.options.path, this.services, (view) => this.show(view));
     if (this.view !== undefined) watch.show(this.view);
@@ -64,9 +67,9 @@ class DirectoryWatch implements NameWatch {
   private readonly list: NameState;
   private readonly release: () => Promise<void>;
 
-  constructor(name: string, services: DiscoveryServices, release: () => Promise<void>) {
+  constructor(name: string, book: NameBook, release: () => Promise<void>) {
     this.name = name;
-    this.list = new NameState(name, "directory", services);
+    this.list = new NameState(name, book);
     this.release = release;
   }
 
@@ -84,6 +87,7 @@ class DirectoryWatch implements NameWatch {
   }
 
   stop(): Promise<void> {
+    this.list.close();
     return this.release();
   }
 }

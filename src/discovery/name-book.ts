@@ -1,6 +1,5 @@
 import { AddressClaims } from "./address-claims.ts";
 import type { AnswerCache } from "./answer-cache.ts";
-import { NameState } from "./name-state.ts";
 import type { DiscoveryServices } from "./services.ts";
 import type { DiscoverySource, EndpointSpec } from "./source.ts";
 
@@ -18,10 +17,6 @@ export class NameBook {
     this.services = services;
     this.cache = services.cache;
     this.scope = scope;
-  }
-
-  open(name: string): NameState {
-    return new NameState(name, this);
   }
 
   /** The last good answer that was written down, where it is not too old. */

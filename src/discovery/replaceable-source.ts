@@ -29,6 +29,12 @@ export class ReplaceableSource implements DiscoverySource {
     this.follow(held);
     return {
       state: held.state,
+      get uses() {
+        return held.inner.uses;
+      },
+      set uses(count: number) {
+        held.inner.uses = count;
+      },
       close: () => {
         if (!this.held.delete(held)) return;
         held.stop();

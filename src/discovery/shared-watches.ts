@@ -8,38 +8,38 @@ export interface NameWatch {
   stop(): Promise<void>;
 }
 
+/** How many calls there were for a name so far, counted by all who hold it. It may fall when one of them goes. */
+export type Demand = () => number;
+
 interface Shared<W> {
   readonly watch: W;
-  holders: number;
+  readonly holders: Set<Subscription>;
 }
 
 /** One watch a name, shared by all who subscribe to it: opened for the first holder, stopped with the last. */
 export class SharedWatches<W extends NameWatch> {
-  private readonly open: (name: string) => W;
+  private readonly open: (name: string, demand: Demand) => W;
   private readonly byName = new Map<string, Shared<W>>();
   /** Stops under way of watches that nobody holds any more. */
   private readonly stopping = new Set<Promise<void>>();
   private closed = false;
 
-  constructor(open: (name: string) => W) {
+  constructor(open: (name: string, demand: Demand) => W) {
     this.open = open;
   }
 
   subscribe(name: string): Subscription {
     if (this.closed) throw new Error(`subscription to ${name} in a discovery source that is closed`);
-    const shared = this.byName.get(name) ?? { watch: this.open(name), holders: 0 };
-    this.byName.set(name, shared);
-    shared.holders += 1;
-    let held = true;
-    return {
+    const shared = this.byName.get(name) ?? this.begin(name);
+    const subscription: Subscription = {
       state: shared.watch.state,
+      uses: 0,
       close: () => {
-        if (!held) return;
-        held = false;
-        shared.holders -= 1;
-        if (shared.holders === 0) this.stop(name, shared);
+        if (shared.holders.delete(subscription) && shared.holders.size === 0) this.stop(name, shared);
       },
     };
+    shared.holders.add(subscription);
+    return subscription;
   }
 
   /** The watches that stand, by name. */
@@ -52,6 +52,18 @@ export class SharedWatches<W extends NameWatch> {
     this.closed = true;
     for (const [name, shared] of this.byName) this.stop(name, shared);
     await Promise.all(this.stopping);
+  }
+
+  private begin(name: string): Shared<W> {
+    const holders = new Set<Subscription>();
+    const demand: Demand = () => {
+      let uses = 0;
+      for (const holder of holders) uses += holder.uses;
+      return uses;
+    };
+    const shared = { watch: this.open(name, demand), holders };
+    this.byName.set(name, shared);
+    return shared;
   }
 
   private stop(name: string, shared: Shared<W>): void {

@@ -29,6 +29,8 @@ export type Discovered =
 /** A subscription to one name. All holders of the same name share one watch of the source. */
 export interface Subscription {
   readonly state: Watch<Discovered>;
+  /** Calls for the name so far, as the holder counts them: where not every name can be watched at once, the busiest go first. */
+  uses: number;
   /** Gives the subscription back; the source stops watching when the last holder has. Idempotent. */
   close(): void;
 }

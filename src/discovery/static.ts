@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../core/address.ts";
+import { NameBook } from "./name-book.ts";
 import { NameState } from "./name-state.ts";
 import type { DiscoveryServices } from "./services.ts";
 import { type NameWatch, SharedWatches } from "./shared-watches.ts";
@@ -15,8 +16,10 @@ export class StaticSource implements DiscoverySource {
 
   constructor(endpoints: StaticOptions, services: DiscoveryServices) {
     this.endpoints = endpoints;
+    // What stands in the file needs no other memory.
+    const book = new NameBook(this.kind, "", { ...services, cache: undefined });
     this.names = new SharedWatches((name) => {
-      const watch = new StaticWatch(name, services);
+      const watch = new StaticWatch(name, book);
       watch.list.take(this.specs(name));
       return watch;
     });
@@ -45,13 +48,15 @@ export class StaticSource implements DiscoverySource {
 class StaticWatch implements NameWatch {
   readonly list: NameState;
 
-  constructor(name: string, services: DiscoveryServices) {
-    this.list = new NameState(name, "static", services);
+  constructor(name: string, book: NameBook) {
+    this.list = new NameState(name, book);
   }
 
   get state(): NameState["watch"] {
     return this.list.watch;
   }
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    this.list.close();
+  }
 }

@@ -25,7 +25,7 @@ export class ClusterHarness {
 
   constructor(more: Partial<ClusterOptions> = {}, ...known: EndpointSpec[]) {
     if (known.length > 0) this.discover(...known);
-    const subscription: Subscription = { state: this.state, close: () => void this.subscriptions-- };
+    const subscription: Subscription = { state: this.state, uses: 0, close: () => void this.subscriptions-- };
     const connect: Connect = (address, handler, connecting) =>
       this.server(formatAddress(address)).connect(address, handler, connecting);
     const write = (line: Buffer, _encoding: string, done: () => void) => {

@@ -86,7 +86,7 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
   });
   const cluster = new Cluster(
     { name: "peers", source: "static", balancer: balancers.roundRobin },
-    { state, close() {} },
+    { state, uses: 0, close() {} },
     {
       clock: systemClock,
       loop: services.loop,

@@ -8,7 +8,14 @@ const ONE = [
 ] as const;
 const memory: Memory = { index: 10n, size: 2, doubtEmptyUntil: 1000 };
 const fresh: Memory = { index: 0n, size: undefined, doubtEmptyUntil: Number.NEGATIVE_INFINITY };
-const answer: HealthAnswer = { index: 11n, streamed: false, knownLeader: true, filtered: false, endpoints: [] };
+const answer: HealthAnswer = {
+  index: 11n,
+  streamed: false,
+  knownLeader: true,
+  filtered: false,
+  endpoints: [],
+  tenures: new Map(),
+};
 
 const table: readonly [title: string, memory: Memory, answer: Partial<HealthAnswer>, now: number, kind: string][] = [
   ["instances are believed", memory, { endpoints: ONE }, 0, "take"],
@@ -28,6 +35,21 @@ const table: readonly [title: string, memory: Memory, answer: Partial<HealthAnsw
     "keep",
   ],
   ["they are used where nothing else is known", fresh, { endpoints: ONE, knownLeader: false }, 0, "borrow"],
+  [
+    "nor is a list from before a start worth more than they are",
+    { ...fresh, size: 2 },
+    { endpoints: ONE, knownLeader: false },
+    0,
+    "borrow",
+  ],
+  [
+    "an empty first answer is not believed at once where there was a list before the start",
+    { index: 0n, size: 2, doubtEmptyUntil: 1000 },
+    {},
+    999,
+    "keep",
+  ],
+  ["it is later", { index: 0n, size: 2, doubtEmptyUntil: 1000 }, {}, 1000, "take"],
   ["an empty first answer is believed", fresh, {}, 0, "take"],
   ["an empty first answer without a leader is not", fresh, { knownLeader: false }, 0, "keep"],
   ["an empty first answer that was filtered is not", fresh, { filtered: true }, 0, "keep"],

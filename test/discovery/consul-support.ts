@@ -9,12 +9,14 @@ import { type LogLine, type TestServices, testServices } from "./services.ts";
 export const FAST: ConsulTimings = {
   wait: 150,
   crowdedWait: 100,
+  rotation: 1000,
   margin: 300,
   backoffBase: 10,
   backoffCap: 100,
   wakeInterval: 20,
   wakeBurst: 4,
   doubtEmpty: 300,
+  patience: 200,
 };
 
 export function consulOptions(address: string, more: Partial<ConsulOptions> = {}): ConsulOptions {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NameBook } from "../../src/discovery/name-book.ts";
 import { NameState } from "../../src/discovery/name-state.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -16,7 +17,7 @@ const endpoint = (id: string, weight = 1): EndpointSpec => ({
 function start() {
   const clock = new FakeClock();
   const services = testServices(clock);
-  const state = new NameState("orders", "consul", services);
+  const state = new NameState("orders", new NameBook("consul", "", services));
   const known = () => {
     const { current } = state.watch;
     assert.ok(current.kind === "known");
