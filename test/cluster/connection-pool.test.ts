@@ -233,7 +233,7 @@ test("a stream that we end ourselves, or a GOAWAY, is no proof that a peer speak
 
   const other = new PoolHarness({ firstStream: "atOnce" });
   other.server.mode = "mute";
-  other.call();
+  other.burst(2);
   await settled();
   other.server.muted[0]?.write(Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
   await settled();

@@ -149,6 +149,8 @@ test("a dial that is given up tells nobody and leaves no timer", async () => {
   await sleep(20);
   assert.equal(told, 0);
   assert.equal(clock.pending, 0);
+  const connections = await new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  assert.equal(connections, 0);
   server.close();
 });
 
