@@ -95,8 +95,8 @@ export class PoolMember implements ConnectionHandler, Connecting {
     const { state } = this;
     if (state.kind === "open") {
       this.pool.capacity();
-    } else if (state.kind === "new" && state.connection.bytesReceived > 0 && !state.connection.draining) {
-      // The first thing that a peer may say is SETTINGS (RFC 9113 §3.4), so whoever said something has sent them.
+    } else if (state.kind === "new" && state.connection.bytesReceived > 0) {
+      // The engine takes nothing before SETTINGS (RFC 9113 §3.4), so whoever was heard has sent them.
       this.state = { kind: "open", connection: state.connection };
       this.pool.proven(this, state.connection);
     }
@@ -104,7 +104,7 @@ export class PoolMember implements ConnectionHandler, Connecting {
 
   onGoaway(code: ErrorCode, debug: string): void {
     const { state } = this;
-    if (state.kind !== "open") return;
+    if (state.kind !== "open" && state.kind !== "new") return;
     this.state = { kind: "draining", connection: state.connection };
     this.pool.retired(this, state.connection, code, debug);
   }
