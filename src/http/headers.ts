@@ -58,6 +58,8 @@ export class HeaderList {
   readonly size: number;
   /** Kept by its table; only such a list is worth a cache entry. */
   readonly kept: boolean;
+  /** A pseudo-header stands in a slot: the verdict on the list does not cover its value. */
+  readonly pseudoSlots: boolean;
   /** Verdicts of the rules of RFC 9113 §8.2 and §8.3 by role: null is valid, a string says what is wrong. */
   requestFault: string | null | undefined = undefined;
   responseFault: string | null | undefined = undefined;
@@ -76,6 +78,7 @@ export class HeaderList {
     this.kept = kept;
     this.length = parent === undefined ? 0 : parent.length + 1;
     this.slots = (parent?.slots ?? 0) + (field?.slot ? 1 : 0);
+    this.pseudoSlots = parent?.pseudoSlots === true || (field?.slot === true && field.name.startsWith(":"));
     this.size = (parent?.size ?? 0) + (field === undefined ? 0 : field.name.length + field.value.length + 32);
   }
 

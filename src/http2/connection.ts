@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
+import { Cancels, type CancelsHost } from "./cancels.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
 import { DEFAULT_WINDOW, MAX_STREAM_ID } from "./frame.ts";
@@ -31,7 +32,7 @@ export interface ConnectionHandler {
   onStream(stream: Stream, head: Head, end: boolean, tooLarge: boolean): void;
   /** Another stream can perhaps be opened now: one has ended, or the peer's settings came. */
   onCapacity(): void;
-  /** The peer will take no more streams. */
+  /** No more streams can be opened: the peer said so, or the connection is used up. Perhaps called more than once. */
   onGoaway(code: ErrorCode, debug: string): void;
   /** Called once; every stream has been told before. */
   onClose(cause: CloseCause): void;
@@ -56,8 +57,11 @@ export interface ConnectionOptions {
   readonly fedByOwner?: boolean;
 }
 
-/** Streams that we reset lately and remember. */
-const RESET_MEMORY = 128;
+/**
+ * Streams that we reset lately and remember: some times as many as can be open at once, as what is on its way of each of them
+ * may not be taken for a fault of the peer.
+ */
+const RESET_MEMORY = 4096;
 /** Milliseconds for a peer to read our last frames before its socket is destroyed. */
 const LINGER = 1000;
 
@@ -69,7 +73,7 @@ const LINGER = 1000;
  * - a stream is in `streams` from its head until it is closed, and its handler hears of its end exactly once;
  * - after `phase` left "open" nothing is read any more and every stream has been told.
  */
-export class Connection implements ReceiverHost, StreamHost {
+export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   // --- immutable ---
   readonly role: Role;
   private readonly services: Http2Services;
@@ -83,12 +87,15 @@ export class Connection implements ReceiverHost, StreamHost {
   readonly streams = new StreamTable<Stream>();
   private nextStreamId: number;
   private lastPeerStreamId = 0;
-  private readonly recentResets: number[] = [];
+  private readonly recentResets = new Set<number>();
+  private readonly cancels: Cancels;
 
   // --- beginning and end ---
   private phase: "open" | "closed" = "open";
   private goawaySent: number | undefined = undefined;
   private goawayReceived = false;
+  /** Other connections are to take new streams, whatever the peer says. */
+  private usedUp = false;
   private settingsSeen = false;
   private settingsAcked = false;
   private timer: Timer | undefined;
@@ -103,6 +110,7 @@ export class Connection implements ReceiverHost, StreamHost {
     this.nextStreamId = options.role === "client" ? 1 : 2;
     this.sender = new Sender(transport, options.reuse, services.loop);
     this.receiver = new Receiver(this, this.sender, options.limits, services.loop, services.headers);
+    this.cancels = new Cancels(options.limits.cancels, services.clock, this);
     if (options.fedByOwner !== true) transport.on("data", (chunk: Buffer) => this.receive(chunk));
     transport.on("end", () => this.lost("the peer closed the connection"));
     transport.on("error", (error) => this.lost(error.message));
@@ -137,7 +145,7 @@ export class Connection implements ReceiverHost, StreamHost {
 
   /** Streams that may still be opened now. */
   get available(): number {
-    if (this.draining || this.role !== "client" || this.nextStreamId > MAX_STREAM_ID) return 0;
+    if (this.draining || this.role !== "client" || this.sender.backlog > this.limits.maxBacklog) return 0;
     return Math.max(0, this.receiver.peer.maxConcurrentStreams - this.streams.size);
   }
 
@@ -148,7 +156,7 @@ export class Connection implements ReceiverHost, StreamHost {
 
   /** Takes no more streams, whoever said so. */
   get draining(): boolean {
-    return this.phase !== "open" || this.goawayReceived || this.goawaySent !== undefined;
+    return this.phase !== "open" || this.goawayReceived || this.goawaySent !== undefined || this.usedUp;
   }
 
   get closedNow(): boolean {
@@ -169,7 +177,7 @@ export class Connection implements ReceiverHost, StreamHost {
 
   /** For tests of leaks: nothing is held of any stream, and the peer has the whole window again. */
   get atRest(): boolean {
-    return this.streams.size === 0 && this.sender.waitingStreams === 0 && this.receiver.window.whole;
+    return this.streams.size === 0 && this.sender.waitingStreams === 0 && this.receiver.atRest;
   }
 
   /** Opens a stream with a request's head. Only where `canOpen`. */
@@ -177,11 +185,12 @@ export class Connection implements ReceiverHost, StreamHost {
     if (!this.canOpen) throw new Error("openStream on a connection that can take no stream");
     const id = this.nextStreamId;
     this.nextStreamId += 2;
-    const stream = new Stream(id, this, handler, this.receiver.peer.initialWindow, this.newWindow());
+    const stream = this.newStream(id, handler);
     stream.change("sendHeaders");
     this.streams.add(stream);
     this.sender.head(stream, head, end);
     if (end) stream.change("sendEnd");
+    if (this.nextStreamId > MAX_STREAM_ID) this.useUp("every stream identifier has been used");
     return stream;
   }
 
@@ -231,8 +240,11 @@ export class Connection implements ReceiverHost, StreamHost {
     if (this.phase !== "open") return;
     try {
       this.receiver.read(chunk);
-      if (this.sender.backlog > this.limits.maxControlBacklog)
+      if (this.sender.controlBacklog > this.limits.maxControlBacklog)
         throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read what it makes us write");
+      // A client's heads are its callers' doing: it opens no more streams instead, see `available`.
+      if (this.role === "server" && this.sender.backlog > this.limits.maxBacklog)
+        throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read the answers that it asked for");
     } catch (error) {
       if (error instanceof ConnectionError) {
         this.leave(error.code, error.message, { kind: "violation", code: error.code, reason: error.message });
@@ -250,7 +262,7 @@ export class Connection implements ReceiverHost, StreamHost {
   }
 
   wasReset(id: number): boolean {
-    return this.recentResets.includes(id);
+    return this.recentResets.has(id);
   }
 
   accept(id: number): Stream | undefined {
@@ -261,7 +273,7 @@ export class Connection implements ReceiverHost, StreamHost {
     }
     if (this.goawaySent !== undefined && id > this.goawaySent) return undefined;
     this.lastPeerStreamId = id;
-    const stream = new Stream(id, this, NOBODY, this.receiver.peer.initialWindow, this.newWindow());
+    const stream = this.newStream(id, NOBODY);
     stream.change("recvHeaders");
     stream.headSeen = true;
     this.streams.add(stream);
@@ -283,7 +295,6 @@ export class Connection implements ReceiverHost, StreamHost {
   }
 
   peerSettings(windowChange: number): void {
-    this.sender.setHeaderTableSize(this.receiver.peer.headerTableSize);
     this.sender.settingsAck();
     if (windowChange !== 0) {
       // RFC 9113 §6.9.2: a new initial window changes every stream's window by the difference.
@@ -304,9 +315,10 @@ export class Connection implements ReceiverHost, StreamHost {
     this.handshakeDone();
   }
 
-  pingAcknowledged(payload: Buffer): void {
+  pingAcknowledged(payload: Buffer): boolean {
     const at = this.pings.findIndex((ping) => ping.payload.equals(payload));
     if (at >= 0) this.pings.splice(at, 1)[0]?.done();
+    return at >= 0;
   }
 
   peerReset(stream: Stream, code: ErrorCode): void {
@@ -321,6 +333,16 @@ export class Connection implements ReceiverHost, StreamHost {
     this.closeWhenIdle();
   }
 
+  // --- what the cancels ask ---
+
+  get sidecar(): boolean {
+    return this.receiver.peer.sidecar;
+  }
+
+  onWorn(): void {
+    this.useUp("many of its streams were cancelled");
+  }
+
   // --- what streams ask ---
 
   writeHead(stream: Stream, head: Head, end: boolean): void {
@@ -332,8 +354,19 @@ export class Connection implements ReceiverHost, StreamHost {
   }
 
   writeReset(stream: Stream, code: ErrorCode): void {
+    if (this.role === "client") this.cancels.count(stream, this.services.loop.now());
     this.remember(stream.id);
     this.sender.reset(stream.id, code);
+  }
+
+  cancel(stream: Stream, code: ErrorCode): void {
+    this.sender.forget(stream);
+    if (this.role === "server") {
+      stream.reset(code);
+      return;
+    }
+    this.cancels.cancel(stream, code, this.services.loop.now());
+    if (this.draining) this.closeWhenIdle();
   }
 
   wait(stream: Stream): void {
@@ -341,17 +374,19 @@ export class Connection implements ReceiverHost, StreamHost {
   }
 
   release(stream: Stream, octets: number): void {
-    this.receiver.credit(octets);
+    this.receiver.letGo(octets);
     this.receiver.creditStream(stream, octets);
+  }
+
+  drop(_stream: Stream, octets: number): void {
+    this.receiver.letGo(octets);
   }
 
   closed(stream: Stream): void {
     this.streams.delete(stream.id);
     this.sender.forget(stream);
-    if (stream.unreleased > 0) {
-      this.receiver.credit(stream.unreleased);
-      stream.unreleased = 0;
-    }
+    this.receiver.forget(stream);
+    if (this.role === "client") this.cancels.forget(stream);
     if (this.phase !== "open") return;
     if (this.draining) this.closeWhenIdle();
     this.handler.onCapacity();
@@ -364,11 +399,23 @@ export class Connection implements ReceiverHost, StreamHost {
   }
 
   private remember(id: number): void {
-    if (this.recentResets.push(id) > RESET_MEMORY) this.recentResets.shift();
+    this.recentResets.add(id);
+    if (this.recentResets.size <= RESET_MEMORY) return;
+    const [oldest] = this.recentResets;
+    if (oldest !== undefined) this.recentResets.delete(oldest);
   }
 
-  private newWindow(): RecvWindow {
-    return new RecvWindow(this.limits.streamWindow, this.limits.maxStreamWindow, this.services.loop.now());
+  private newStream(id: number, handler: StreamHandler): Stream {
+    const now = this.services.loop.now();
+    const window = new RecvWindow(this.limits.streamWindow, this.limits.maxStreamWindow, now);
+    return new Stream(id, this, handler, this.receiver.peer.initialWindow, window, now);
+  }
+
+  private useUp(reason: string): void {
+    if (this.draining) return;
+    this.usedUp = true;
+    this.handler.onGoaway(ErrorCode.NO_ERROR, reason);
+    this.closeWhenIdle();
   }
 
   private handshakeDone(): void {
@@ -382,8 +429,9 @@ export class Connection implements ReceiverHost, StreamHost {
     this.leave(ErrorCode.SETTINGS_TIMEOUT, reason, { kind: "violation", code: ErrorCode.SETTINGS_TIMEOUT, reason });
   }
 
+  /** Closes where nobody waits for a stream any more. Streams that are only to be reset need no reset then. */
   private closeWhenIdle(): void {
-    if (this.streams.size > 0 || this.goawaySent === MAX_STREAM_ID) return;
+    if (this.streams.size > this.cancels.size || this.goawaySent === MAX_STREAM_ID) return;
     this.leave(ErrorCode.NO_ERROR, "", { kind: "closed", reason: "no stream is left" });
   }
 
@@ -400,7 +448,8 @@ export class Connection implements ReceiverHost, StreamHost {
     this.sender.flush();
     this.finish(cause);
     this.transport.end();
-    this.services.clock.setTimer(LINGER, () => this.transport.destroy());
+    const timer = this.services.clock.setTimer(LINGER, () => this.transport.destroy());
+    this.transport.once("close", () => timer.cancel());
   }
 
   private lost(reason: string): void {
@@ -412,10 +461,12 @@ export class Connection implements ReceiverHost, StreamHost {
   private finish(cause: CloseCause): void {
     this.phase = "closed";
     this.timer?.cancel();
+    this.receiver.stop();
     // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
     const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;
     const abort: StreamAbort = { kind: broken ? "broken" : "lost", reason: cause.reason };
     for (const stream of this.streams.values()) this.abort(stream, abort);
+    this.cancels.stop();
     this.sender.stop();
     this.handler.onClose(cause);
   }

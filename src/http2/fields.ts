@@ -5,17 +5,36 @@ export type SectionKind = "request" | "response" | "trailers";
 
 /** A token of RFC 9110 §5.6.2 without capitals, RFC 9113 §8.2.1. */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** RFC 9113 §8.2.1: no NUL, CR or LF, no white space at either end. */
-const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
+/**
+ * RFC 9113 §8.2.1: no NUL, CR or LF, no white space at either end. The other control characters are no field content either
+ * (RFC 9110 §5.5), and some servers, Envoy among them, end the connection of whoever passes them on.
+ */
+const BAD_VALUE = /[^\t -~\x80-\xff]|^[ \t]|[ \t]$/;
 /** RFC 9113 §8.2.2: fields that belong to a connection. */
 const CONNECTION_SPECIFIC = new Set(["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"]);
-const REQUEST_PSEUDO = new Set([":method", ":scheme", ":authority", ":path"]);
+/**
+ * Pseudo-headers of a request and what they may hold: tokens and what RFC 3986 allows, and in paths the octets above ASCII that
+ * some clients send as they are.
+ */
+const REQUEST_PSEUDO = new Map([
+  [":method", /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/],
+  [":scheme", /^[A-Za-z][A-Za-z0-9+\-.]*$/],
+  [":authority", /^[A-Za-z0-9\-._~!$&'()*+,;=:@[\]%]*$/],
+  [":path", /^[!-~\x80-\xff]*$/],
+]);
 
 /** What is wrong with a header section, or undefined. The verdict on what a list fixes is kept with the list. */
 export function fieldsFault(head: Head, kind: SectionKind): string | undefined {
   const fault = listFault(head.list, kind);
   if (fault !== null) return fault;
   for (const value of head.values) if (BAD_VALUE.test(value)) return "a field value with forbidden characters";
+  return head.list.pseudoSlots && kind === "request" ? pseudoFault(head) : undefined;
+}
+
+function pseudoFault(head: Head): string | undefined {
+  for (const [name, value] of head.entries())
+    if (REQUEST_PSEUDO.get(name)?.test(value) === false || (name === ":path" && value === ""))
+      return `a forbidden character in ${name}`;
   return undefined;
 }
 
@@ -36,6 +55,7 @@ function listFault(list: HeaderList, kind: SectionKind): string | null {
 function findFault(list: HeaderList, kind: SectionKind): string | null {
   const seen = new Set<string>();
   let regular = false;
+  let lengthSeen = false;
   let method = "";
   let emptyPath = false;
   for (const field of list.fields) {
@@ -47,6 +67,7 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
         return `pseudo-header ${name} in a ${kind}`;
       if (seen.has(name)) return `pseudo-header ${name} twice`;
       seen.add(name);
+      if (!field.slot && REQUEST_PSEUDO.get(name)?.test(value) === false) return `a forbidden character in ${name}`;
       if (name === ":method") method = value;
       if (name === ":path" && !field.slot && value === "") emptyPath = true;
       if (name === ":status" && !/^[1-9][0-9][0-9]$/.test(value)) return "a :status that is not a three-digit number";
@@ -55,6 +76,8 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
       if (!NAME.test(name)) return "a field name that is not a lower-case token";
       if (CONNECTION_SPECIFIC.has(name)) return `the connection-specific field ${name}`;
       if (name === "te" && value !== "trailers") return "te other than trailers";
+      if (name === "content-length" && lengthSeen) return "content-length twice";
+      if (name === "content-length") lengthSeen = true;
     }
     if (!field.slot && BAD_VALUE.test(value)) return `a forbidden character in the value of ${name}`;
   }

@@ -30,14 +30,19 @@ export interface FrameSink {
  * Bytes to frames. Frames that lie whole in a chunk are read in place; DATA is passed on as it comes, whatever its frame's
  * size; any other frame that is cut is collected first.
  *
- * Invariants: a frame's length is checked against the limit as soon as its 9 octets are in (RFC 9113 §4.2); between the
- * HEADERS and CONTINUATION frames of a block nothing else is accepted (§6.10); a chunk cut anywhere reads the same.
+ * Invariants: the first frame is SETTINGS (RFC 9113 §3.4); a frame's length is checked against the limit as soon as its 9
+ * octets are in (§4.2); between the HEADERS and CONTINUATION frames of a block nothing else is accepted (§6.10); a chunk cut
+ * anywhere reads the same; after `stop` the sink hears nothing more, not even of the chunk at hand.
  */
 export class FrameDecoder {
   private readonly sink: FrameSink;
   private readonly maxFrameSize: number;
   private readonly maxBlockSize: number;
   private readonly maxContinuations: number;
+
+  private stopped = false;
+  /** The peer's first frame has come. */
+  private greeted = false;
 
   /** The current frame's header, once complete. */
   private type = 0;
@@ -75,7 +80,7 @@ export class FrameDecoder {
   push(chunk: Buffer): void {
     let at = 0;
     const end = chunk.length;
-    while (at < end) {
+    while (at < end && !this.stopped) {
       if (this.state === "header") {
         if (this.have === 0 && end - at >= FRAME_HEADER_SIZE) {
           this.readHeader(chunk, at);
@@ -91,7 +96,7 @@ export class FrameDecoder {
         }
         if (this.type === FrameType.DATA) {
           this.beginData();
-          if (this.length === 0) continue;
+          continue;
         } else if (this.length === 0) {
           this.frame(chunk, at, at);
           continue;
@@ -111,12 +116,18 @@ export class FrameDecoder {
     }
   }
 
+  /** Reads no further. */
+  stop(): void {
+    this.stopped = true;
+  }
+
   private readHeader(buffer: Buffer, at: number): void {
     const word = buffer.readUInt32BE(at);
     this.length = word >>> 8;
     this.type = word & 0xff;
     this.flags = buffer.readUInt8(at + 4);
     this.streamId = buffer.readUInt32BE(at + 5) & 0x7fffffff;
+    if (!this.greeted) this.greet();
     if (this.length > this.maxFrameSize)
       throw new ConnectionError(
         ErrorCode.FRAME_SIZE_ERROR,
@@ -125,6 +136,12 @@ export class FrameDecoder {
     if (this.block !== undefined && (this.type !== FrameType.CONTINUATION || this.streamId !== this.blockStream))
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted by another frame");
     if (this.length > 0) this.state = this.type === FrameType.DATA ? "data" : "payload";
+  }
+
+  private greet(): void {
+    if (this.type !== FrameType.SETTINGS || (this.flags & Flag.ACK) !== 0)
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "not HTTP/2: what came first is not SETTINGS");
+    this.greeted = true;
   }
 
   private collect(chunk: Buffer, start: number, end: number): number {

@@ -19,17 +19,51 @@ export interface Http2Limits {
   /** The same of a connection's window. */
   readonly connectionWindow: number;
   readonly maxConnectionWindow: number;
+  /** Octets by which the windows of all streams of a connection together may grow. */
+  readonly windowGrowth: number;
+  /**
+   * Octets that all streams of a connection may hold for readers that do not take them. Up to here the connection's window is
+   * credited at once, so that a stream nobody reads keeps no other waiting; beyond, as they are taken.
+   */
+  readonly maxUnread: number;
   /** Milliseconds for the client's preface and first SETTINGS, and for the acknowledgement of ours. */
   readonly handshakeTimeout: number;
-  /** Octets that may wait for a peer that does not read, beyond DATA: answers to PING, SETTINGS, resets. */
+  /** Octets that may wait for a peer that does not read what it makes us write: answers to PING and SETTINGS, credit, resets. */
   readonly maxControlBacklog: number;
+  /** Octets of everything that may wait for a peer that does not read, heads above all: DATA is held back long before. */
+  readonly maxBacklog: number;
+  /** Interim (1xx) heads of one answer. */
+  readonly maxInterim: number;
+  /** What we ask of a server in turn: the pace of resets by which it does not take us for an attacker. */
+  readonly cancels: CancelPace;
   /** Budgets of frames that cost us work and carry nothing: `burst` at once, `rate` a second after that. */
   readonly budgets: Readonly<Record<BudgetName, { readonly burst: number; readonly rate: number }>>;
+}
+
+/**
+ * How many streams a client's connection resets. A cancel beyond it waits, and the connection is replaced: see `Cancels`.
+ */
+export interface CancelPace {
+  /** Resets at once, and a second after that. */
+  readonly burst: number;
+  readonly rate: number;
+  /** The same for a server that is a sidecar as we are, and so has our own budget of resets. */
+  readonly sidecarBurst: number;
+  readonly sidecarRate: number;
+  /** Milliseconds before which the reset of a stream without an answer counts as a young one. */
+  readonly youngAge: number;
+  /** Young resets at most, as a share of all streams that have ended; `youngBase` streams are taken for granted. */
+  readonly youngShare: number;
+  readonly youngBase: number;
+  /** Streams that wait for their reset from which on another connection takes the new ones. */
+  readonly maxWaiting: number;
 }
 
 /** The kinds of abuse that have a budget. */
 export type BudgetName =
   | "resets"
+  | "refused"
+  | "goaways"
   | "settings"
   | "pings"
   | "emptyData"
@@ -52,11 +86,34 @@ export const defaultLimits: Http2Limits = {
   maxStreamWindow: 4_194_304,
   connectionWindow: 1_048_576,
   maxConnectionWindow: 8_388_608,
+  // Eight streams at their largest, or as many as it takes to fill a fast link.
+  windowGrowth: 33_554_432,
+  // What one caller can hold by reading nothing, 1,000 streams of 128 KiB and the growth, so that none can starve others.
+  maxUnread: 167_772_160,
   handshakeTimeout: 10_000,
   maxControlBacklog: 1_048_576,
+  // 1,000 answers of 16 KiB metadata each, to a caller whose link is slow.
+  maxBacklog: 16_777_216,
+  maxInterim: 16,
+  cancels: {
+    // Node's servers end a connection at 1,000 resets and 33/s; grpc-js leaves that as it is.
+    burst: 900,
+    rate: 30,
+    sidecarBurst: 4000,
+    sidecarRate: 800,
+    // Envoy ends a connection once half of its streams, of at least 500, were reset within a second or two and unanswered.
+    youngAge: 2100,
+    youngShare: 0.4,
+    youngBase: 500,
+    maxWaiting: 100,
+  },
   budgets: {
     // A caller that gives up often is legitimate: its cancels cost what a call costs. Far above Node's 1000 and 33/s.
     resets: { burst: 5000, rate: 1000 },
+    // Streams over maxConcurrentStreams. A client may open some before it has read the limit, and none after.
+    refused: { burst: 1000, rate: 100 },
+    // Two make a graceful end.
+    goaways: { burst: 10, rate: 1 },
     settings: { burst: 50, rate: 5 },
     // Keepalive. A PING after DATA that we sent, as bandwidth estimation has it, is not counted.
     pings: { burst: 200, rate: 20 },

@@ -3,7 +3,7 @@ import { Budgets } from "./budgets.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import { contentLength, fieldsFault, isInformational } from "./fields.ts";
 import type { FlushLoop } from "./flush-loop.ts";
-import { CLIENT_PREFACE, MAX_WINDOW } from "./frame.ts";
+import { CLIENT_PREFACE, DEFAULT_WINDOW, MAX_WINDOW } from "./frame.ts";
 import { FrameDecoder, type FrameSink } from "./frame-decoder.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -32,7 +32,8 @@ export interface ReceiverHost {
   refuseClosed(id: number, code: ErrorCode): void;
   peerSettings(windowChange: number): void;
   settingsAcknowledged(): void;
-  pingAcknowledged(payload: Buffer): void;
+  /** Whether a PING with that payload was sent. */
+  pingAcknowledged(payload: Buffer): boolean;
   peerReset(stream: Stream, code: ErrorCode): void;
   peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void;
 }
@@ -40,14 +41,17 @@ export interface ReceiverHost {
 /**
  * The read side of a connection: what each frame means for streams, windows and settings.
  *
- * Invariant: every octet of DATA received is credited to the connection's window exactly once: when its reader releases it,
- * when its stream ends, or at once where nobody reads it.
+ * Invariants:
+ * - every octet of DATA received is credited to the connection's window exactly once: at once while all streams together hold
+ *   no more than `maxUnread`, so that streams nobody reads keep no other waiting, else when it is let go;
+ * - `held` is the sum of `unreleased` of all streams, `withheld` what of it the connection's window has not got back;
+ * - `growth` is what the windows of all streams have over their first size.
  */
 export class Receiver implements FrameSink {
   private readonly host: ReceiverHost;
   private readonly sender: Sender;
   private readonly loop: FlushLoop;
-  private readonly maxStreams: number;
+  private readonly limits: Http2Limits;
   private readonly oversize: string;
   private readonly decoder: FrameDecoder;
   private readonly hpack: HpackDecoder;
@@ -59,6 +63,13 @@ export class Receiver implements FrameSink {
   /** The stream of the DATA frame that is being read; undefined where its octets are dropped. */
   private dataStream: Stream | undefined = undefined;
   private dataEnds = false;
+  private held = 0;
+  private withheld = 0;
+  private growth = 0;
+  /** Our SETTINGS have been acknowledged. */
+  private acknowledged = false;
+  /** What a stream's window allows beyond itself until the peer knows that it is smaller than the default (RFC 9113 §6.9.3). */
+  private slack: number;
   /** How many DATA frames had been sent to the peer when its last PING came, and how many of its WINDOW_UPDATEs came. */
   private sentAtPing = 0;
   private windowUpdates = 0;
@@ -67,11 +78,14 @@ export class Receiver implements FrameSink {
     this.host = host;
     this.sender = sender;
     this.loop = loop;
-    this.maxStreams = limits.maxConcurrentStreams;
+    this.limits = limits;
+    this.slack = Math.max(0, DEFAULT_WINDOW - limits.streamWindow);
     this.oversize = `a header list over ${limits.maxHeaderListSize} octets or ${limits.maxHeaderFields} fields`;
     this.prefaceLeft = host.role === "server" ? CLIENT_PREFACE.length : 0;
     this.budgets = new Budgets(limits.budgets);
-    this.window = new RecvWindow(limits.connectionWindow, limits.maxConnectionWindow, loop.now());
+    // SETTINGS cannot make a connection's window smaller than it is at first (RFC 9113 §6.9.2).
+    const window = Math.max(DEFAULT_WINDOW, limits.connectionWindow);
+    this.window = new RecvWindow(window, Math.max(window, limits.maxConnectionWindow), loop.now());
     this.hpack = new HpackDecoder(headers, {
       maxTableSize: limits.headerTableSize,
       maxListSize: limits.maxHeaderListSize,
@@ -82,6 +96,16 @@ export class Receiver implements FrameSink {
       maxBlockSize: limits.maxHeaderListSize * 2,
       maxContinuations: limits.maxContinuations,
     });
+  }
+
+  /** Nothing of any stream is held, and the peer has the connection's whole window again. For tests of leaks. */
+  get atRest(): boolean {
+    return this.held === 0 && this.withheld === 0 && this.growth === 0 && this.window.whole;
+  }
+
+  /** Reads no further, not even what is left of the chunk at hand. */
+  stop(): void {
+    this.decoder.stop();
   }
 
   /** Reads octets from the transport, the client's preface first (RFC 9113 §3.4). Throws ConnectionError. */
@@ -119,12 +143,14 @@ export class Receiver implements FrameSink {
   private newStream(id: number): Stream | undefined {
     if (this.host.role === "server") return this.host.accept(id);
     if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `HEADERS on idle stream ${id}`);
-    this.spend("streamErrors");
+    // The answer to a stream that we gave up may have been on its way.
+    if (!this.host.wasReset(id)) this.spend("streamErrors");
     return undefined;
   }
 
   private request(stream: Stream, head: Head, endStream: boolean, tooLarge: boolean): void {
-    if (this.host.streams.size > this.maxStreams) {
+    if (this.host.streams.size > this.limits.maxConcurrentStreams) {
+      this.spend("refused");
       stream.reset(ErrorCode.REFUSED_STREAM);
       return;
     }
@@ -144,6 +170,7 @@ export class Receiver implements FrameSink {
     const fault =
       fieldsFault(head, "response") ??
       (informational && endStream ? "an interim response that ends its stream" : undefined) ??
+      (informational && ++stream.interim > this.limits.maxInterim ? "too many interim responses" : undefined) ??
       (informational || endStream ? undefined : lengthFault(stream, head, endStream));
     if (fault !== undefined) {
       this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
@@ -187,7 +214,7 @@ export class Receiver implements FrameSink {
       this.violation(stream, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream");
     } else if (!stream.headSeen) {
       this.violation(stream, ErrorCode.PROTOCOL_ERROR, "DATA before the head");
-    } else if (!stream.recv.receive(length)) {
+    } else if (!stream.recv.receive(length, this.slack)) {
       this.violation(stream, ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window allows");
     } else {
       if (length === 0 && !endStream) this.spend("emptyData");
@@ -209,6 +236,7 @@ export class Receiver implements FrameSink {
     }
     const fin = last && this.dataEnds;
     stream.unreleased += octets;
+    this.hold(octets);
     if (stream.expected >= 0) {
       stream.expected -= octets;
       if (stream.expected < 0 || (fin && stream.expected > 0)) {
@@ -220,16 +248,42 @@ export class Receiver implements FrameSink {
     stream.handler.onData(buffer, start, end, fin);
   }
 
-  /** Octets of the connection's window that nobody holds any more. */
-  credit(octets: number): void {
+  private hold(octets: number): void {
+    this.held += octets;
+    const over = this.held - this.limits.maxUnread;
+    const kept = over <= 0 ? 0 : Math.min(octets, over);
+    this.withheld += kept;
+    if (octets > kept) this.credit(octets - kept);
+  }
+
+  /** Octets of a stream that nobody holds any more. */
+  letGo(octets: number): void {
+    this.held -= octets;
+    if (this.withheld === 0) return;
+    const back = Math.min(octets, this.withheld);
+    this.withheld -= back;
+    this.credit(back);
+  }
+
+  /** The stream is over. */
+  forget(stream: Stream): void {
+    if (stream.unreleased > 0) this.letGo(stream.unreleased);
+    stream.unreleased = 0;
+    this.growth -= stream.recv.size - this.limits.streamWindow;
+  }
+
+  private credit(octets: number): void {
     const increment = this.window.release(octets, this.loop.now());
     if (increment > 0) this.sender.windowUpdate(0, increment);
   }
 
-  /** Octets of a stream's window that nobody holds any more. */
+  /** Octets of a stream's window that its reader has taken. */
   creditStream(stream: Stream, octets: number): void {
     if (!stream.canReceive) return;
-    const increment = stream.recv.release(octets, this.loop.now());
+    const { recv } = stream;
+    const before = recv.size;
+    const increment = recv.release(octets, this.loop.now(), this.limits.windowGrowth - this.growth);
+    this.growth += recv.size - before;
     if (increment > 0) this.sender.windowUpdate(stream.id, increment);
   }
 
@@ -242,26 +296,31 @@ export class Receiver implements FrameSink {
 
   onReset(id: number, code: ErrorCode): void {
     if (this.host.isIdle(id)) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `RST_STREAM on idle stream ${id}`);
-    if (this.host.role === "server") this.spend("resets");
     const stream = this.host.streams.get(id);
+    // A client's resets are what makes it look like an attacker; a server's end what the client asked for.
+    if (stream === undefined || this.host.role === "server") this.spend("resets");
     if (stream !== undefined) this.host.peerReset(stream, code);
   }
 
   onSettings(buffer: Buffer, start: number, end: number): void {
     this.spend("settings");
     const before = this.peer.initialWindow;
-    applySettings(this.peer, buffer, start, end, this.host.role === "client");
+    applySettings(this.peer, buffer, start, end, this.host.role === "client", this.sender);
     this.host.peerSettings(this.peer.initialWindow - before);
   }
 
   onSettingsAck(): void {
+    // We send SETTINGS once.
+    if (this.acknowledged) this.spend("settings");
+    this.acknowledged = true;
+    this.slack = 0;
     this.hpack.settingsAcknowledged();
     this.host.settingsAcknowledged();
   }
 
   onPing(buffer: Buffer, start: number, ack: boolean): void {
     if (ack) {
-      this.host.pingAcknowledged(buffer.subarray(start, start + 8));
+      if (!this.host.pingAcknowledged(buffer.subarray(start, start + 8))) this.spend("pings");
       return;
     }
     // A peer that estimates its bandwidth sends a PING for the DATA that it got: one that follows DATA of ours is free.
@@ -271,6 +330,7 @@ export class Receiver implements FrameSink {
   }
 
   onGoaway(lastStreamId: number, code: ErrorCode, debug: string): void {
+    this.spend("goaways");
     this.host.peerGoaway(lastStreamId, code, debug);
   }
 

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Head } from "../http/headers.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Flushable, FlushLoop } from "./flush-loop.ts";
-import { CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE } from "./frame.ts";
+import { CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, FRAME_HEADER_SIZE } from "./frame.ts";
 import * as frames from "./frame-encoder.ts";
 import { HpackEncoder } from "./hpack/encoder.ts";
 import { type BufferReuse, Output } from "./output.ts";
@@ -20,8 +20,8 @@ const QUANTUM = DEFAULT_MAX_FRAME_SIZE;
 /**
  * The write side of a connection: frames into the output, streams that wait for room, one flush a turn.
  *
- * Invariants: a stream is in `waiting` only while it has octets queued; control frames never wait for a window, so what
- * is queued of them is bounded by whoever causes them (`backlog`); nothing is written after `stop`.
+ * Invariants: a stream is in `waiting` only while it has octets queued; control frames and heads never wait for a window, so
+ * what is queued of them is bounded by whoever causes them (`controlBacklog`, `backlog`); nothing is written after `stop`.
  */
 export class Sender implements Flushable {
   private readonly output: Output;
@@ -33,6 +33,10 @@ export class Sender implements Flushable {
   dataFrames = 0;
   private marked = false;
   private stopped = false;
+  /** Octets of control frames, before and since the place `controlMark` in the output. */
+  private controlBefore = 0;
+  private controlSince = 0;
+  private controlMark = 0;
 
   constructor(transport: Duplex, reuse: BufferReuse, loop: FlushLoop) {
     this.loop = loop;
@@ -47,6 +51,25 @@ export class Sender implements Flushable {
   /** Octets that the transport has not got rid of. */
   get backlog(): number {
     return this.output.inFlight + this.output.unflushed;
+  }
+
+  /**
+   * Octets at most that wait in the transport and that the peer made us write: acknowledgements, credit, resets. They are
+   * counted in two spans of the output, each of which is forgotten once the transport has got rid of it.
+   */
+  get controlBacklog(): number {
+    const { bytes } = this;
+    const gone = bytes - this.backlog;
+    if (gone === bytes) {
+      this.controlBefore = 0;
+      this.controlSince = 0;
+    }
+    if (gone >= this.controlMark) {
+      this.controlBefore = this.controlSince;
+      this.controlSince = 0;
+      this.controlMark = bytes;
+    }
+    return this.controlBefore + this.controlSince;
   }
 
   /** Streams that wait for room, for tests and for people. */
@@ -69,6 +92,7 @@ export class Sender implements Flushable {
 
   settingsAck(): void {
     frames.writeSettingsAck(this.output);
+    this.controlSince += FRAME_HEADER_SIZE;
     this.mark();
   }
 
@@ -78,6 +102,7 @@ export class Sender implements Flushable {
 
   ping(source: Buffer, start: number, ack: boolean): void {
     frames.writePing(this.output, source, start, ack);
+    this.controlSince += FRAME_HEADER_SIZE + 8;
     this.mark();
   }
 
@@ -88,11 +113,13 @@ export class Sender implements Flushable {
 
   reset(streamId: number, code: ErrorCode): void {
     frames.writeReset(this.output, streamId, code);
+    this.controlSince += FRAME_HEADER_SIZE + 4;
     this.mark();
   }
 
   windowUpdate(streamId: number, increment: number): void {
     frames.writeWindowUpdate(this.output, streamId, increment);
+    this.controlSince += FRAME_HEADER_SIZE + 4;
     this.mark();
   }
 

@@ -15,7 +15,6 @@ export const SettingId = {
 
 /** Settings that a peer has announced, or the defaults until it does. */
 export interface PeerSettings {
-  headerTableSize: number;
   maxConcurrentStreams: number;
   initialWindow: number;
   maxFrameSize: number;
@@ -29,13 +28,18 @@ export interface PeerSettings {
  */
 export function defaultPeerSettings(): PeerSettings {
   return {
-    headerTableSize: 4096,
     maxConcurrentStreams: 100,
     initialWindow: DEFAULT_WINDOW,
     maxFrameSize: DEFAULT_MAX_FRAME_SIZE,
     maxHeaderListSize: Number.POSITIVE_INFINITY,
     sidecar: false,
   };
+}
+
+/** Who compresses heads for the peer. */
+interface TableSizeListener {
+  /** Told of every HEADER_TABLE_SIZE: of several in a frame the smallest has to be signalled too (RFC 7541 §4.2). */
+  setHeaderTableSize(octets: number): void;
 }
 
 /**
@@ -48,13 +52,14 @@ export function applySettings(
   start: number,
   end: number,
   fromServer: boolean,
+  compressor: TableSizeListener,
 ): void {
   for (let at = start; at < end; at += 6) {
     const id = buffer.readUInt16BE(at);
     const value = buffer.readUInt32BE(at + 2);
     switch (id) {
       case SettingId.HEADER_TABLE_SIZE:
-        settings.headerTableSize = value;
+        compressor.setHeaderTableSize(value);
         break;
       case SettingId.ENABLE_PUSH:
         if (value > 1) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `ENABLE_PUSH is ${value}, not 0 or 1`);

@@ -41,9 +41,13 @@ export interface StreamHost {
   /** Writes as much as windows and transport allow, and END_STREAM after the last octet where `fin`; returns how much. */
   writeData(stream: Stream, buffer: Buffer, start: number, end: number, fin: boolean): number;
   writeReset(stream: Stream, code: ErrorCode): void;
+  /** Nobody wants the stream any more: resets it, now or when it may. */
+  cancel(stream: Stream, code: ErrorCode): void;
   /** The stream has octets queued and wants to be asked again when there is room. */
   wait(stream: Stream): void;
   release(stream: Stream, octets: number): void;
+  /** Octets that were received are held by nobody, and the peer is to send no more of them. */
+  drop(stream: Stream, octets: number): void;
   closed(stream: Stream): void;
 }
 
@@ -57,6 +61,8 @@ export interface StreamHost {
  */
 export class Stream {
   readonly id: number;
+  /** Milliseconds of the clock. */
+  readonly openedAt: number;
   state: StreamState = "idle";
   handler: StreamHandler;
   private readonly host: StreamHost;
@@ -68,6 +74,8 @@ export class Stream {
   headSeen = false;
   /** What content-length still promises, or -1 (RFC 9113 §8.1.1). */
   expected = -1;
+  /** Interim (1xx) heads that came. */
+  interim = 0;
 
   // --- sending ---
   readonly send: SendWindow;
@@ -77,7 +85,8 @@ export class Stream {
   private end:
     | { readonly kind: "none" }
     | { readonly kind: "data" }
-    | { readonly kind: "trailers"; readonly head: Head } = NO_END;
+    | { readonly kind: "trailers"; readonly head: Head }
+    | { readonly kind: "cancelled" } = NO_END;
   private resetAfter: ErrorCode | undefined = undefined;
 
   // --- its place among the streams that wait for room, owned by WaitingStreams ---
@@ -85,8 +94,9 @@ export class Stream {
   waitsAfter: Stream | undefined = undefined;
   waitsBefore: Stream | undefined = undefined;
 
-  constructor(id: number, host: StreamHost, handler: StreamHandler, send: number, recv: RecvWindow) {
+  constructor(id: number, host: StreamHost, handler: StreamHandler, send: number, recv: RecvWindow, now: number) {
     this.id = id;
+    this.openedAt = now;
     this.host = host;
     this.handler = handler;
     this.send = new SendWindow(send);
@@ -113,7 +123,8 @@ export class Stream {
    * is reported by `onSent` as it goes. A stream that can no longer send takes everything and drops it.
    */
   sendData(buffer: Buffer, start: number, end: number, fin: boolean): number {
-    if (!this.canSend) return end - start;
+    // An empty frame says nothing, and whoever sends several is taken for an attacker.
+    if (!this.canSend || (start === end && !fin)) return end - start;
     let taken = 0;
     if (this.queued === 0) {
       taken = this.host.writeData(this, buffer, start, end, fin);
@@ -149,6 +160,18 @@ export class Stream {
     this.change("sendReset");
   }
 
+  /**
+   * Nobody wants the stream any more: what is queued and what still comes is dropped, nothing is reported to the handler. The
+   * reset may have to wait, for a server that counts them; see `Cancels`.
+   */
+  cancel(code: ErrorCode): void {
+    if (this.state === "closed" || this.state === "idle" || this.end === CANCELLED) return;
+    this.end = CANCELLED;
+    this.handler = new Dropping(this);
+    this.dropQueue();
+    this.host.cancel(this, code);
+  }
+
   /** Resets the stream once everything that was sent has left, for a peer that still sends what nobody will read. */
   resetWhenSent(code: ErrorCode): void {
     if (this.queued === 0) this.reset(code);
@@ -160,6 +183,13 @@ export class Stream {
     if (this.state === "closed" || octets === 0) return;
     this.unreleased -= octets;
     this.host.release(this, octets);
+  }
+
+  /** The octets that `onData` brought are held by nobody, and no more of them are wanted. */
+  drop(octets: number): void {
+    if (this.state === "closed" || octets === 0) return;
+    this.unreleased -= octets;
+    this.host.drop(this, octets);
   }
 
   /** Writes up to `quantum` queued octets. Returns "done" when nothing is queued, "stuck" when a window or the transport is. */
@@ -198,6 +228,12 @@ export class Stream {
     if (this.resetAfter !== undefined) this.reset(this.resetAfter);
   }
 
+  private dropQueue(): void {
+    for (const copy of this.queue) copy.free();
+    this.queue = [];
+    this.queued = 0;
+  }
+
   /** Applies an event of the state diagram. False where it may not happen now: the peer's fault if it caused it. */
   change(event: StreamEvent): boolean {
     const next = transition(this.state, event);
@@ -205,9 +241,7 @@ export class Stream {
     const before = this.state;
     this.state = next;
     if (next === "closed" && before !== "closed") {
-      for (const copy of this.queue) copy.free();
-      this.queue = [];
-      this.queued = 0;
+      this.dropQueue();
       this.host.closed(this);
     }
     return true;
@@ -216,3 +250,23 @@ export class Stream {
 
 const NO_END = { kind: "none" } as const;
 const DATA_END = { kind: "data" } as const;
+const CANCELLED = { kind: "cancelled" } as const;
+
+/** Listens to a cancelled stream that waits for its reset. */
+class Dropping implements StreamHandler {
+  private readonly stream: Stream;
+
+  constructor(stream: Stream) {
+    this.stream = stream;
+  }
+
+  onInformational(): void {}
+  onHead(): void {}
+  onTrailers(): void {}
+  onSent(): void {}
+  onAbort(): void {}
+
+  onData(_buffer: Buffer, start: number, end: number): void {
+    this.stream.drop(end - start);
+  }
+}

@@ -31,7 +31,8 @@ export class RecvWindow {
   available: number;
   /** Octets released by the reader and not yet announced to the peer. */
   private owed = 0;
-  private size: number;
+  /** Octets that the peer may have on the way or lying here, all told. */
+  size: number;
   private readonly maximum: number;
   private lastUpdate: number;
 
@@ -42,21 +43,21 @@ export class RecvWindow {
     this.lastUpdate = now;
   }
 
-  /** False where the peer sent more than it may (RFC 9113 §6.9.1). */
-  receive(octets: number): boolean {
+  /** False where the peer sent more than it may (RFC 9113 §6.9.1), `slack` included. */
+  receive(octets: number, slack = 0): boolean {
     this.available -= octets;
-    return this.available >= 0;
+    return this.available + slack >= 0;
   }
 
-  /** The reader has accepted octets. Returns the increment to announce now, or 0. */
-  release(octets: number, now: number): number {
+  /** The reader has accepted octets; the window may grow by `room`. Returns the increment to announce now, or 0. */
+  release(octets: number, now: number, room = Number.POSITIVE_INFINITY): number {
     this.owed += octets;
     if (this.owed * 2 < this.size) return 0;
     let increment = this.owed;
     if (this.size < this.maximum && now - this.lastUpdate < GROW_WITHIN) {
-      const grown = Math.min(this.size * 2, this.maximum);
-      increment += grown - this.size;
-      this.size = grown;
+      const growth = Math.min(this.size, this.maximum - this.size, room);
+      increment += growth;
+      this.size += growth;
     }
     this.lastUpdate = now;
     this.available += increment;
@@ -64,7 +65,7 @@ export class RecvWindow {
     return increment;
   }
 
-  /** What is left when every octet received has been released: the size of the window. For tests of leaks. */
+  /** Whether every octet received has been released. For tests of leaks. */
   get whole(): boolean {
     return this.available + this.owed === this.size;
   }

@@ -147,10 +147,18 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.call.attempts++;
     this.stopWaiting();
     this.state = "forwarding";
+    const head = this.requestHead();
+    const { maxHeaderListSize } = connection.peer;
+    if (head.size > maxHeaderListSize) {
+      // Some servers end the whole connection for it, and with it the calls of others.
+      const detail = `the request has ${head.size} octets of header list, ${endpoint.label} takes ${maxHeaderListSize}`;
+      this.refuse(failure("HEADERS_TOO_LARGE", detail, { unprocessed: true }));
+      return;
+    }
     const forward = new Forward(this, endpoint, connection);
     this.forward = forward;
     const { empty } = this.body;
-    forward.open(this.requestHead(), empty);
+    forward.open(head, empty);
     if (!empty && forward.stream !== undefined) this.body.sendTo(forward.stream);
     if (this.services.replay === 0) this.body.forget();
   }

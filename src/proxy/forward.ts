@@ -42,7 +42,7 @@ export class Forward implements StreamHandler {
   /** Stops the attempt: nobody waits for its answer any more. */
   cancel(code: ErrorCode): void {
     this.state = "ended";
-    this.stream?.reset(code);
+    this.stream?.cancel(code);
   }
 
   // --- what the upstream says ---
@@ -57,7 +57,7 @@ export class Forward implements StreamHandler {
     const status = head.get(":status") ?? "";
     this.httpStatus = status;
     if (grpc && (status !== "200" || !isGrpc(head.get("content-type")))) {
-      this.stream?.reset(ErrorCode.CANCEL);
+      this.stream?.cancel(ErrorCode.CANCEL);
       const type = head.get("content-type") ?? "no content-type";
       this.fail(
         failure("NOT_GRPC", `the answer was HTTP ${status} with ${type}`, { status: statusOfHttp(Number(status)) }),
