@@ -39,6 +39,8 @@ export interface RawPeerOptions {
   readonly sidecar?: boolean;
   /** DATA is credited as it comes; where it is not, the test does. Default true. */
   readonly credit?: boolean;
+  /** Octets of DATA are counted, but not kept. */
+  readonly discard?: boolean;
   /** Sends its preface and SETTINGS, and acknowledges SETTINGS and PING. Default true. */
   readonly polite?: boolean;
 }
@@ -70,6 +72,8 @@ export class RawPeer {
   private block: { readonly stream: number; readonly end: boolean; readonly parts: Buffer[] } | undefined = undefined;
   private prefaceLeft: number;
   private nextStream = 1;
+  /** Octets of DATA that were not kept. */
+  discarded = 0;
 
   constructor(socket: Socket, role: "client" | "server", options: RawPeerOptions = {}) {
     this.socket = socket;
@@ -265,7 +269,13 @@ export class RawPeer {
           this.window(0, payload.length);
           if ((flags & Flag.END_STREAM) === 0) this.window(stream, payload.length);
         }
-        this.push({ kind: "data", stream, data: payload, end: (flags & Flag.END_STREAM) !== 0 });
+        if (this.options.discard === true) this.discarded += payload.length;
+        this.push({
+          kind: "data",
+          stream,
+          data: this.options.discard === true ? Buffer.alloc(0) : payload,
+          end: (flags & Flag.END_STREAM) !== 0,
+        });
         break;
       case FrameType.RST_STREAM:
         this.push({ kind: "reset", stream, code: payload.readUInt32BE(0) });

@@ -55,7 +55,7 @@ export interface LongRun {
   /** `--seed N`, default 1: the same seed gives the same run. */
   readonly seed: number;
   /** Prints a line of progress, with the seconds since the start. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 
 /**

@@ -1,0 +1,89 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type RunningProcess, startProcess } from "./process.ts";
+
+const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+
+/** A sidecar in a process of its own. */
+export interface SidecarProcess {
+  readonly process: RunningProcess;
+  readonly pid: number;
+  /** The fields of its ready line: `inbound`, `outbound`, `admin`, `probe`, ... */
+  address(name: string): string;
+  /** JSON of an admin page, or text where it is none. */
+  admin(path: string): Promise<unknown>;
+}
+
+/** Starts `outrigger run` with a configuration; what it leaves out of `listeners` is 127.0.0.1:0. Resolves once it is ready. */
+export async function startSidecarProcess(config: Readonly<Record<string, unknown>>): Promise<SidecarProcess> {
+  const loopback = "127.0.0.1:0";
+  const listeners = { outbound: loopback, admin: loopback, probe: loopback };
+  const all = config.service === undefined ? listeners : { ...listeners, inbound: loopback };
+  const whole = { listeners: all, drain: { notice: "10ms", grace: "1s" }, ...config };
+  const started = await startProcess(process.execPath, [main, "run", "-c", "-"], { input: JSON.stringify(whole) });
+  const [line] = await started.line(/^outrigger ready .*$/, 20_000);
+  const fields = new Map([...line.matchAll(/(\S+?)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]));
+  const address = (name: string): string => {
+    const found = fields.get(name);
+    if (found === undefined) throw new Error(`the sidecar has no ${name}: ${line}`);
+    return found;
+  };
+  return {
+    process: started,
+    pid: started.pid,
+    address,
+    admin: async (path) => {
+      const text = await (await fetch(`http://${address("admin")}${path}`)).text();
+      try {
+        return JSON.parse(text);
+      } catch {
+        return text;
+      }
+    },
+  };
+}
+
+/** Resident memory of a process, in octets. */
+export async function residentMemory(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/status`, "utf8");
+  const found = /^VmRSS:\s+(\d+) kB$/m.exec(text);
+  if (found === null) throw new Error(`process ${pid} shows no resident memory`);
+  return Number(found[1]) * 1024;
+}
+
+/** Watches the resident memory of processes; tells the largest growth of each since `begin`. */
+export class MemoryWatch {
+  private readonly pids: readonly number[];
+  private readonly before: number[] = [];
+  private readonly most: number[] = [];
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(pids: readonly number[]) {
+    this.pids = pids;
+  }
+
+  async begin(): Promise<void> {
+    for (const [at, pid] of this.pids.entries()) {
+      this.before[at] = await residentMemory(pid);
+      this.most[at] = this.before[at];
+    }
+    // A process may end meanwhile; whoever asks for the end is told.
+    this.timer = setInterval(() => void this.look().catch(() => {}), 10);
+  }
+
+  /** Stops; gives the largest growth of each process, in octets. */
+  async end(): Promise<number[]> {
+    clearInterval(this.timer);
+    await this.look();
+    return this.most.map((most, at) => most - (this.before[at] ?? 0));
+  }
+
+  private async look(): Promise<void> {
+    for (const [at, pid] of this.pids.entries())
+      this.most[at] = Math.max(this.most[at] ?? 0, await residentMemory(pid));
+  }
+}
+
+export function mebibytes(octets: number): number {
+  return Math.round((octets / 1_048_576) * 10) / 10;
+}
