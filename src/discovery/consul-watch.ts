@@ -50,6 +50,8 @@ export const CONSUL_TIMINGS: ConsulTimings = {
 
 /** Shortest wait of a blocking query, in milliseconds. */
 const SHORTEST_WAIT = 50;
+/** Longest pause after a refusal that says nothing of the name, in milliseconds. */
+const OVERLOAD_PAUSE = 1000;
 
 /** What comes after a query. */
 interface Next {
@@ -85,7 +87,7 @@ export class ConsulWatch implements NameWatch {
   private memory: Memory;
   /** What the next query asks to differ from; 0 asks for an answer at once. */
   private index = 0n;
-  /** The clock's milliseconds of the last answer, whatever it was, or of the beginning. */
+  /** The clock's milliseconds of the last answer that needed no confirmation, or of the beginning. */
   private answeredAt: number;
   /** Calls a second, and what they are counted from. */
   private rate = 0;
@@ -148,7 +150,7 @@ export class ConsulWatch implements NameWatch {
       this.rate = (this.rate + recent) / 2;
       this.counted = { calls, at };
     }
-    return { urgent: this.state.current.kind === "pending", rate: this.rate };
+    return { urgent: this.state.current.kind === "pending", rate: this.rate, since: this.answeredAt };
   }
 
   private async query(): Promise<Next> {
@@ -172,12 +174,12 @@ export class ConsulWatch implements NameWatch {
 
   private async answered(answer: HealthAnswer): Promise<Next> {
     const now = this.clock.now();
-    this.answeredAt = now;
     const direct = this.index === 0n;
     const wentBack = !answer.streamed && answer.index < this.memory.index;
     // Consul has lost its memory, or another server answers that is behind: its numbers count from now on.
     if (wentBack) this.memory = { ...this.memory, index: answer.index, doubtEmptyUntil: this.doubtUntil() };
     const judgement = judge(this.memory, answer, now);
+    if (judgement.kind !== "confirm") this.answeredAt = now;
     if (judgement.kind === "keep") {
       this.list.keep(judgement.why);
       this.index = 0n;
@@ -199,16 +201,18 @@ export class ConsulWatch implements NameWatch {
 
   private failed(cause: unknown): Next {
     const error = cause instanceof Error ? cause : new Error(String(cause));
-    const isOverload = error instanceof ConsulError && error.isOverload;
-    if (isOverload) this.slots.refused(error.message);
     const pause = this.backoff.next();
-    if (isOverload && this.clock.now() - this.answeredAt < this.timings.patience) {
-      this.list.wait(error.message);
-    } else {
-      this.memory = { ...this.memory, doubtEmptyUntil: this.doubtUntil() };
-      this.index = 0n;
-      this.list.keep(error.message);
+    if (error instanceof ConsulError && error.isOverload) {
+      this.slots.refused(error.message);
+      if (this.clock.now() - this.answeredAt < this.timings.patience) {
+        this.list.wait(error.message);
+        // How often the agent is asked is up to the slots.
+        return { pause: Math.min(pause, OVERLOAD_PAUSE), confirm: false };
+      }
     }
+    this.memory = { ...this.memory, doubtEmptyUntil: this.doubtUntil() };
+    this.index = 0n;
+    this.list.keep(error.message);
     return { pause, confirm: false };
   }
 

@@ -9,10 +9,11 @@ export interface Applicant {
   readonly urgent: boolean;
   /** Calls a second for its name: the more, the less it waits. */
   readonly rate: number;
+  /** The clock's milliseconds since when it has had no news. */
+  readonly since: number;
 }
 
 interface Place extends Applicant {
-  readonly since: number;
   readonly grant: (release: Release) => void;
 }
 
@@ -85,7 +86,7 @@ export class QuerySlots {
         signal.removeEventListener("abort", abort);
         resolve(release);
       };
-      const place: Place = { ...applicant, since: this.clock.now(), grant };
+      const place: Place = { ...applicant, grant };
       this.places.add(place);
       signal.addEventListener("abort", abort, { once: true });
       this.serve();
@@ -117,9 +118,10 @@ export class QuerySlots {
     };
   }
 
-  /** Somebody waits although all slots were used: there may be one more. */
+  /** Somebody waits although all slots were used: there may be one more. First answers come fast enough without. */
   private grow(): void {
     if (this.places.size === 0 || this.size >= this.limits.most) return;
+    for (const { urgent } of this.places) if (urgent) return;
     const now = this.clock.now();
     if (!this.unbounded && now - this.grownAt < this.limits.growApart) return;
     this.grownAt = now;

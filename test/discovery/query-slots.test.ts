@@ -4,8 +4,8 @@ import { QuerySlots, type Release, SLOT_LIMITS, type SlotLimits } from "../../sr
 import { FakeClock, settled } from "../support/clock.ts";
 
 const never = new AbortController().signal;
-const idle = { urgent: false, rate: 0 };
-const urgent = { urgent: true, rate: 0 };
+const idle = { urgent: false, rate: 0, since: 0 };
+const urgent = { urgent: true, rate: 0, since: 0 };
 
 function start(limits: Partial<SlotLimits>) {
   const clock = new FakeClock();
@@ -28,9 +28,9 @@ test("no more slots are given than there are, and a released one goes to who wai
   const { clock, slots, take, granted } = start(fixed(2));
   const first = await slots.acquire(idle, never);
   const second = await slots.acquire(idle, never);
-  const third = take("third");
-  clock.advance(1);
-  const fourth = take("fourth");
+  const fourth = take("fourth", { ...idle, since: 2 });
+  const third = take("third", { ...idle, since: 1 });
+  clock.advance(5);
   assert.equal(slots.waiting, 2);
   first?.();
   first?.();
@@ -80,7 +80,7 @@ test("the busiest names have most turns, and the others have theirs", async () =
   const run = async (name: string, rate: number): Promise<void> => {
     for (;;) {
       const asked = clock.now();
-      const release = await slots.acquire({ urgent: false, rate }, never);
+      const release = await slots.acquire({ urgent: false, rate, since: asked }, never);
       longest = Math.max(longest, clock.now() - asked);
       turns.set(name, (turns.get(name) ?? 0) + 1);
       await new Promise<void>((resolve) => void clock.setTimer(1000, resolve));
