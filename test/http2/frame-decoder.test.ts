@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Flag, FrameType } from "../../src/http2/frame.ts";
+import { FrameDecoder } from "../../src/http2/frame-decoder.ts";
+import { cutAt, decoded, single } from "../support/decoding.ts";
+import {
+  continuationFrame,
+  dataFrame,
+  goawayFrame,
+  headersFrame,
+  pingFrame,
+  priorityFrame,
+  resetFrame,
+  settingsAckFrame,
+  settingsFrame,
+  windowFrame,
+} from "../support/frames.ts";
+import { frame, word } from "../support/raw-frames.ts";
+
+/** Octets after the first SETTINGS, and what a decoder tells of them. */
+type Case = readonly [name: string, octets: Buffer, told: readonly string[]];
+
+const text = (octets: string): Buffer => Buffer.from(octets, "latin1");
+const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } =
+  FrameType;
+
+const wellFormed: readonly Case[] = [
+  ["DATA", dataFrame(1, "hello"), ["DATA 1 length 5", 'octets "hello"']],
+  ["DATA that ends its stream", dataFrame(1, "hello", true), ["DATA 1 length 5 end", 'octets "hello"']],
+  ["DATA without octets", dataFrame(1, "", true), ["DATA 1 length 0 end", 'octets ""']],
+  ["DATA with padding", dataFrame(1, "hello", true, 3), ["DATA 1 length 9 end", "padding 4", 'octets "hello"']],
+  ["DATA with a padding of 0", dataFrame(1, "hello", false, 0), ["DATA 1 length 6", "padding 1", 'octets "hello"']],
+  ["DATA that is padding", dataFrame(1, "", false, 255), ["DATA 1 length 256", "padding 256", 'octets ""']],
+  ["DATA that is a padding length", dataFrame(1, "", false, 0), ["DATA 1 length 1", "padding 1", 'octets ""']],
+  ["DATA with flags that it does not know", frame(DATA, 0xf6, 1, text("x")), ["DATA 1 length 1", 'octets "x"']],
+  ["HEADERS", headersFrame(3, text("block")), ['HEADERS 3 "block"']],
+  ["HEADERS that end their stream", headersFrame(3, text("block"), { end: true }), ['HEADERS 3 "block" end']],
+  ["HEADERS without a block", headersFrame(3, text("")), ['HEADERS 3 ""']],
+  ["HEADERS with padding", headersFrame(3, text("block"), { pad: 7 }), ['HEADERS 3 "block"']],
+  ["HEADERS with a priority", headersFrame(3, text("block"), { dependsOn: 1 }), ['HEADERS 3 "block" depends on 1']],
+  [
+    "HEADERS with padding and a priority",
+    headersFrame(3, text("block"), { pad: 255, dependsOn: 0, end: true }),
+    ['HEADERS 3 "block" end depends on 0'],
+  ],
+  ["HEADERS that are padding", headersFrame(3, text(""), { pad: 4 }), ['HEADERS 3 ""']],
+  [
+    "HEADERS and CONTINUATION",
+    Buffer.concat([
+      headersFrame(3, text("a"), { whole: false, end: true, pad: 2, dependsOn: 5 }),
+      continuationFrame(3, text(""), false),
+      continuationFrame(3, text("bc"), false),
+      continuationFrame(3, text("d")),
+    ]),
+    ['HEADERS 3 "abcd" end depends on 5'],
+  ],
+  ["PRIORITY", priorityFrame(3, 1), ["PRIORITY 3 on 1"]],
+  ["RST_STREAM", resetFrame(3, 8), ["RST_STREAM 3 CANCEL"]],
+  ["RST_STREAM with a code that is not known", resetFrame(3, 0xffff_ffff), ["RST_STREAM 3 0xffffffff"]],
+  ["SETTINGS", settingsFrame([[4, 70_000]]), ["SETTINGS 000400011170"]],
+  ["SETTINGS without any", settingsFrame(), ["SETTINGS "]],
+  ["SETTINGS ack", settingsAckFrame, ["SETTINGS ack"]],
+  ["PING", pingFrame("abcdefgh"), ["PING abcdefgh"]],
+  ["PING ack", pingFrame("abcdefgh", true), ["PING abcdefgh ack"]],
+  ["GOAWAY", goawayFrame(7, 0), ['GOAWAY 7 NO_ERROR ""']],
+  ["GOAWAY with a text", goawayFrame(7, 11, "too_many_pings"), ['GOAWAY 7 ENHANCE_YOUR_CALM "too_many_pings"']],
+  ["WINDOW_UPDATE", windowFrame(3, 65_535), ["WINDOW_UPDATE 3 65535"]],
+  ["WINDOW_UPDATE of the connection", windowFrame(0, 1), ["WINDOW_UPDATE 0 1"]],
+  ["WINDOW_UPDATE of 0, which is for the connection to judge", windowFrame(3, 0), ["WINDOW_UPDATE 3 0"]],
+  ["a type that is not known", frame(0x42, 0xff, 9, text("anything")), ["unknown 66"]],
+  ["a type that is not known, without octets", frame(0xff, 0, 0), ["unknown 255"]],
+  ["the reserved bit of an identifier", frame(PING, 0, 0x8000_0000, text("abcdefgh")), ["PING abcdefgh"]],
+  ["the reserved bit of an increment", windowFrame(3, 0x8000_0001), ["WINDOW_UPDATE 3 1"]],
+  ["the reserved bit of a last stream", goawayFrame(0x8000_0007, 0), ['GOAWAY 7 NO_ERROR ""']],
+  ["the exclusive bit of a priority", priorityFrame(3, 0x8000_0001), ["PRIORITY 3 on 1"]],
+  ["the largest identifier", resetFrame(0x7fff_ffff, 0), ["RST_STREAM 2147483647 NO_ERROR"]],
+  ["a GOAWAY text is cut", goawayFrame(1, 0, "x".repeat(1000)), [`GOAWAY 1 NO_ERROR "${"x".repeat(256)}"`]],
+];
+
+const size = "error FRAME_SIZE_ERROR:";
+const protocol = "error PROTOCOL_ERROR:";
+const openBlock = headersFrame(1, text("a"), { whole: false });
+
+/** A frame that breaks a rule, for every field that can. */
+const malformed: readonly Case[] = [
+  ["DATA on stream 0", dataFrame(0, "x"), [`${protocol} DATA on stream 0`]],
+  [
+    "DATA whose padding length is missing",
+    frame(DATA, Flag.PADDED, 1),
+    [`${size} padded DATA without a padding length`],
+  ],
+  [
+    "DATA with padding as long as itself",
+    frame(DATA, Flag.PADDED, 1, Buffer.of(1)),
+    ["DATA 1 length 1", `${protocol} DATA padding as long as its frame or longer`],
+  ],
+  [
+    "DATA with padding longer than itself",
+    frame(DATA, Flag.PADDED, 1, Buffer.of(5, 0, 0, 0)),
+    ["DATA 1 length 4", `${protocol} DATA padding as long as its frame or longer`],
+  ],
+  ["HEADERS on stream 0", headersFrame(0, text("x")), [`${protocol} HEADERS on stream 0`]],
+  [
+    "HEADERS whose padding length is missing",
+    frame(HEADERS, Flag.PADDED | Flag.END_HEADERS, 1),
+    [`${size} padded HEADERS without a padding length`],
+  ],
+  [
+    "HEADERS with padding longer than what is left",
+    frame(HEADERS, Flag.PADDED | Flag.END_HEADERS, 1, Buffer.of(3, 0, 0)),
+    [`${protocol} HEADERS padding longer than its frame`],
+  ],
+  [
+    "HEADERS too short for their priority",
+    frame(HEADERS, Flag.PRIORITY | Flag.END_HEADERS, 1, Buffer.alloc(4)),
+    [`${size} HEADERS too short for its priority`],
+  ],
+  [
+    "HEADERS whose padding takes their priority",
+    frame(HEADERS, Flag.PADDED | Flag.PRIORITY | Flag.END_HEADERS, 1, Buffer.of(2, 0, 0, 0, 0, 0, 0)),
+    [`${size} HEADERS too short for its priority`],
+  ],
+  ["PRIORITY on stream 0", priorityFrame(0, 1), [`${protocol} PRIORITY on stream 0`]],
+  ...[0, 4, 6].map((length): Case => {
+    const told = `stream error 3 FRAME_SIZE_ERROR: PRIORITY of ${length} octets, not 5`;
+    return [`PRIORITY of ${length} octets`, frame(PRIORITY, 0, 3, Buffer.alloc(length)), [told]];
+  }),
+  ["RST_STREAM on stream 0", resetFrame(0, 0), [`${protocol} RST_STREAM on stream 0`]],
+  ...[0, 3, 5].map((length): Case => {
+    const told = `${size} RST_STREAM of ${length} octets, not 4`;
+    return [`RST_STREAM of ${length} octets`, frame(RST_STREAM, 0, 3, Buffer.alloc(length)), [told]];
+  }),
+  ["SETTINGS on a stream", frame(SETTINGS, 0, 1), [`${protocol} SETTINGS on stream 1`]],
+  [
+    "SETTINGS of 5 octets",
+    frame(SETTINGS, 0, 0, Buffer.alloc(5)),
+    [`${size} SETTINGS of 5 octets, not a multiple of 6`],
+  ],
+  [
+    "SETTINGS ack with a payload",
+    frame(SETTINGS, Flag.ACK, 0, Buffer.alloc(6)),
+    [`${size} a SETTINGS acknowledgement with a payload`],
+  ],
+  ["SETTINGS ack on a stream", frame(SETTINGS, Flag.ACK, 1), [`${protocol} SETTINGS on stream 1`]],
+  ["PUSH_PROMISE", frame(PUSH_PROMISE, 4, 1, word(2)), [`${protocol} PUSH_PROMISE, and push is disabled`]],
+  ["PING on a stream", frame(PING, 0, 1, Buffer.alloc(8)), [`${protocol} PING on stream 1`]],
+  ...[0, 7, 9].map((length): Case => {
+    const told = `${size} PING of ${length} octets, not 8`;
+    return [`PING of ${length} octets`, frame(PING, 0, 0, Buffer.alloc(length)), [told]];
+  }),
+  ["GOAWAY on a stream", frame(GOAWAY, 0, 1, Buffer.alloc(8)), [`${protocol} GOAWAY on stream 1`]],
+  ["GOAWAY of 7 octets", frame(GOAWAY, 0, 0, Buffer.alloc(7)), [`${size} GOAWAY of 7 octets, fewer than 8`]],
+  ["GOAWAY without octets", frame(GOAWAY, 0, 0), [`${size} GOAWAY of 0 octets, fewer than 8`]],
+  ...[0, 3, 5].map((length): Case => {
+    const told = `${size} WINDOW_UPDATE of ${length} octets, not 4`;
+    return [`WINDOW_UPDATE of ${length} octets`, frame(WINDOW_UPDATE, 0, 3, Buffer.alloc(length)), [told]];
+  }),
+  ["CONTINUATION without HEADERS", continuationFrame(1, text("x")), [`${protocol} CONTINUATION without HEADERS`]],
+  [
+    "CONTINUATION after a whole block",
+    Buffer.concat([headersFrame(1, text("a")), frame(CONTINUATION, 0, 1)]),
+    ['HEADERS 1 "a"', `${protocol} CONTINUATION without HEADERS`],
+  ],
+  ...[
+    ["DATA", dataFrame(1, "x")],
+    ["HEADERS", headersFrame(1, text("x"))],
+    ["PING", pingFrame()],
+    ["an unknown frame", frame(0x42, 0, 0)],
+    ["CONTINUATION of another stream", continuationFrame(3, text("x"))],
+  ].map(([name, octets]): Case => {
+    const whole = Buffer.concat([openBlock, Buffer.from(octets ?? "")]);
+    return [`a block interrupted by ${name}`, whole, [`${protocol} a header block was interrupted by another frame`]];
+  }),
+];
+
+const first = settingsFrame();
+
+for (const [name, octets, told] of [...wellFormed, ...malformed]) {
+  test(`${name} is read the same however it is cut`, () => {
+    const all = Buffer.concat([first, octets, pingFrame("the next")]);
+    const failed = told.at(-1)?.startsWith("error") === true;
+    const expected = ["SETTINGS ", ...told, ...(failed ? [] : ["PING the next"])];
+    assert.deepEqual(decoded([all]), expected);
+    assert.deepEqual(decoded(single(all)), expected);
+    for (let at = 1; at < all.length; at++) assert.deepEqual(decoded(cutAt(all, [at])), expected);
+  });
+}
+
+test("a frame of the largest size is read, and one octet more ends the connection as soon as its header is in", () => {
+  const largest = dataFrame(1, "x".repeat(16_384));
+  assert.deepEqual(decoded([first, largest]), ["SETTINGS ", "DATA 1 length 16384", `octets "${"x".repeat(16_384)}"`]);
+  const header = frame(0x42, 0, 0, Buffer.alloc(16_385)).subarray(0, 9);
+  const told = ["SETTINGS ", "error FRAME_SIZE_ERROR: a frame of 16385 octets, 16384 are allowed"];
+  assert.deepEqual(decoded([first, header]), told);
+  assert.deepEqual(decoded(single(Buffer.concat([first, header]))), told);
+  assert.deepEqual(decoded([first, frame(0x42, 0, 0, Buffer.alloc(16_385))], 16_385), ["SETTINGS ", "unknown 66"]);
+});
+
+test("what comes first has to be SETTINGS", () => {
+  const told = ["error PROTOCOL_ERROR: not HTTP/2: what came first is not SETTINGS"];
+  assert.deepEqual(decoded([pingFrame()]), told);
+  assert.deepEqual(decoded([settingsAckFrame]), told);
+  assert.deepEqual(decoded([Buffer.from("HTTP/1.1 400 Bad Request\r\n")]), told);
+  assert.deepEqual(decoded([Buffer.from("HTTP/1.1")]), []);
+});
+
+test("a header block of 17 CONTINUATION frames ends the connection, one of 16 does not", () => {
+  const blocks = (count: number): Buffer =>
+    Buffer.concat([
+      openBlock,
+      ...Array.from({ length: count }, (_, at) => continuationFrame(1, text("b"), at === count - 1)),
+    ]);
+  assert.deepEqual(decoded([first, blocks(16)]), ["SETTINGS ", `HEADERS 1 "a${"b".repeat(16)}"`]);
+  assert.deepEqual(decoded([first, blocks(17)]), [
+    "SETTINGS ",
+    "error ENHANCE_YOUR_CALM: more than 16 CONTINUATION frames in a header block",
+  ]);
+});
+
+test("a header block over its limit ends the connection before its last frame", () => {
+  const part = Buffer.alloc(10_000, "x");
+  const blocks = Array.from({ length: 9 }, () => continuationFrame(1, part, false));
+  const atLimit = [headersFrame(1, part, { whole: false }), ...blocks, continuationFrame(1, text(""))];
+  assert.deepEqual(decoded([first, ...atLimit]), ["SETTINGS ", `HEADERS 1 "${"x".repeat(100_000)}"`]);
+  const over = [headersFrame(1, part, { whole: false }), ...blocks, continuationFrame(1, text("x"), false)];
+  assert.deepEqual(decoded([first, ...over]), [
+    "SETTINGS ",
+    "error ENHANCE_YOUR_CALM: a header block of more than 100000 octets",
+  ]);
+});
+
+test("a decoder that was stopped in the middle of a chunk tells nothing more of it", () => {
+  const stops = [
+    [pingFrame("stop now"), ["PING"]],
+    [dataFrame(1, "stop"), ["DATA"]],
+    [headersFrame(1, text("stop")), ["HEADERS"]],
+  ] as const;
+  for (const [octets, expected] of stops) {
+    const told: string[] = [];
+    const note = (what: string): void => {
+      told.push(what);
+      decoder.stop();
+    };
+    const nothing = (): void => {
+      told.push("more");
+    };
+    const decoder = new FrameDecoder(
+      {
+        onDataFrame: () => note("DATA"),
+        onData: nothing,
+        onPadding: nothing,
+        onHeaders: () => note("HEADERS"),
+        onPriority: nothing,
+        onReset: nothing,
+        onSettings: () => {},
+        onSettingsAck: nothing,
+        onPing: () => note("PING"),
+        onGoaway: nothing,
+        onWindowUpdate: nothing,
+        onUnknown: nothing,
+        onStreamError: nothing,
+      },
+      { maxBlockSize: 1000, maxContinuations: 1 },
+    );
+    decoder.push(Buffer.concat([first, octets, windowFrame(0, 1), resetFrame(1, 0)]));
+    decoder.push(windowFrame(0, 1));
+    assert.deepEqual(told, expected);
+  }
+});
