@@ -132,6 +132,7 @@ function describe(abort: StreamAbort): string {
       return "the connection is going away";
     case "broken":
     case "lost":
+    case "unsent":
     case "violation":
       return abort.reason;
   }

@@ -171,6 +171,11 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     return this.sender.bytes;
   }
 
+  /** Milliseconds of the clock when octets came last. */
+  get heardAt(): number {
+    return this.receiver.heardAt;
+  }
+
   get bytesReceived(): number {
     return this.receiver.bytes;
   }
@@ -178,6 +183,11 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   /** For tests of leaks: nothing is held of any stream, and the peer has the whole window again. */
   get atRest(): boolean {
     return this.streams.size === 0 && this.sender.waitingStreams === 0 && this.receiver.atRest;
+  }
+
+  /** Whether the peer opened a stream after it had been told that it would not be processed (RFC 9113 §6.8). */
+  isLate(stream: Stream): boolean {
+    return this.goawaySent !== undefined && stream.id > this.goawaySent;
   }
 
   /** Opens a stream with a request's head. Only where `canOpen`. */
@@ -189,6 +199,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     stream.change("sendHeaders");
     this.streams.add(stream);
     this.sender.head(stream, head, end);
+    stream.headEnd = this.sender.bytes;
     if (end) stream.change("sendEnd");
     if (this.nextStreamId > MAX_STREAM_ID) this.useUp("every stream identifier has been used");
     return stream;
@@ -271,7 +282,6 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
       if (this.wasReset(id)) return undefined;
       throw new ConnectionError(ErrorCode.STREAM_CLOSED, `HEADERS on stream ${id}, which is closed`);
     }
-    if (this.goawaySent !== undefined && id > this.goawaySent) return undefined;
     this.lastPeerStreamId = id;
     const stream = this.newStream(id, NOBODY);
     stream.change("recvHeaders");
@@ -327,8 +337,12 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
 
   peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void {
     this.goawayReceived = true;
-    for (const stream of this.streams.values())
-      if (stream.id > lastStreamId && this.isOurs(stream.id)) this.abort(stream, { kind: "unprocessed" });
+    for (const stream of this.streams.values()) {
+      if (stream.id <= lastStreamId || !this.isOurs(stream.id)) continue;
+      // The peer may refuse it as well.
+      this.remember(stream.id);
+      this.abort(stream, { kind: "unprocessed" });
+    }
     this.handler.onGoaway(code, debug);
     this.closeWhenIdle();
   }
@@ -444,7 +458,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   private leave(code: ErrorCode, reason: string, cause: CloseCause): void {
     if (this.phase !== "open") return;
     if (this.goawaySent === undefined || code !== ErrorCode.NO_ERROR)
-      this.sender.goaway(this.lastPeerStreamId, code, reason);
+      this.sender.goaway(Math.min(this.lastPeerStreamId, this.goawaySent ?? MAX_STREAM_ID), code, reason);
     this.sender.flush();
     this.finish(cause);
     this.transport.end();
@@ -464,8 +478,11 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     this.receiver.stop();
     // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
     const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;
-    const abort: StreamAbort = { kind: broken ? "broken" : "lost", reason: cause.reason };
-    for (const stream of this.streams.values()) this.abort(stream, abort);
+    const { reason } = cause;
+    const lost: StreamAbort = { kind: broken ? "broken" : "lost", reason };
+    const { handedOver } = this.sender;
+    for (const stream of this.streams.values())
+      this.abort(stream, stream.headEnd > handedOver ? { kind: "unsent", reason } : lost);
     this.cancels.stop();
     this.sender.stop();
     this.handler.onClose(cause);

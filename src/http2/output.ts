@@ -38,6 +38,8 @@ export class Output {
   unflushed = 0;
   inFlight = 0;
   written = 0;
+  /** Octets, from the first one on, that may have left: of what comes after them none has. */
+  handedOver = 0;
 
   /** `onWritten` is called whenever a write that did not complete at once has completed. */
   constructor(transport: Duplex, reuse: BufferReuse, onWritten: () => void) {
@@ -87,12 +89,17 @@ export class Output {
     this.full = [];
     const octets = this.unflushed;
     this.unflushed = 0;
-    if (this.transport.destroyed || this.transport.writableEnded) return;
+    if (this.transport.destroyed || this.transport.writableEnded || this.transport.errored !== null) return;
     this.written += octets;
     this.inFlight += octets;
     // One write after the other, not corked: the first is nearly always complete when it returns, and Node's writev costs
     // more than a second call of it.
-    for (const { buffer, length } of batch) this.write(buffer, length);
+    for (const { buffer, length } of batch) {
+      this.write(buffer, length);
+      // A write that fails at once, as one to a peer that has reset the connection does, was refused whole by the kernel.
+      if (this.transport.errored !== null) return;
+      this.handedOver += length;
+    }
   }
 
   private write(buffer: Buffer, length: number): void {

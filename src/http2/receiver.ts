@@ -59,6 +59,8 @@ export class Receiver implements FrameSink {
   readonly window: RecvWindow;
   readonly peer: PeerSettings = defaultPeerSettings();
   bytes = 0;
+  /** Milliseconds of the clock when octets came last. */
+  heardAt: number;
   private prefaceLeft: number;
   /** The stream of the DATA frame that is being read; undefined where its octets are dropped. */
   private dataStream: Stream | undefined = undefined;
@@ -78,6 +80,7 @@ export class Receiver implements FrameSink {
     this.host = host;
     this.sender = sender;
     this.loop = loop;
+    this.heardAt = loop.now();
     this.limits = limits;
     this.slack = Math.max(0, DEFAULT_WINDOW - limits.streamWindow);
     this.oversize = `a header list over ${limits.maxHeaderListSize} octets or ${limits.maxHeaderFields} fields`;
@@ -111,6 +114,7 @@ export class Receiver implements FrameSink {
   /** Reads octets from the transport, the client's preface first (RFC 9113 §3.4). Throws ConnectionError. */
   read(chunk: Buffer): void {
     this.bytes += chunk.length;
+    this.heardAt = this.loop.now();
     if (this.prefaceLeft === 0) {
       this.decoder.push(chunk);
       return;

@@ -43,6 +43,11 @@ export class Sender implements Flushable {
     this.output = new Output(transport, reuse, () => this.pump());
   }
 
+  /** Octets, of those that `bytes` counts, that may have left. */
+  get handedOver(): number {
+    return this.output.handedOver;
+  }
+
   /** Octets given to the transport or about to be. */
   get bytes(): number {
     return this.output.written + this.output.unflushed;

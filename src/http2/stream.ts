@@ -12,6 +12,8 @@ export type StreamAbort =
   | { readonly kind: "unprocessed" }
   /** The connection is gone. */
   | { readonly kind: "lost"; readonly reason: string }
+  /** The connection is gone, and the end of the stream's head had not left: the peer cannot have looked at it. */
+  | { readonly kind: "unsent"; readonly reason: string }
   /** The connection is gone because the peer broke its rules. */
   | { readonly kind: "broken"; readonly reason: string }
   /** The peer broke the rules on this stream; it has been reset with `code`. */
@@ -65,6 +67,8 @@ export class Stream {
   readonly openedAt: number;
   state: StreamState = "idle";
   handler: StreamHandler;
+  /** Where the head that opened the stream ends among the octets that its connection has sent; 0 where the peer opened it. */
+  headEnd = 0;
   private readonly host: StreamHost;
 
   // --- receiving, owned by the connection's read side ---

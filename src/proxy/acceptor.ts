@@ -5,6 +5,7 @@ import { isGrpc } from "../http/grpc.ts";
 import type { Head } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
 import { type CloseCause, Connection, type ConnectionHandler, type Http2Services } from "../http2/connection.ts";
+import { ErrorCode } from "../http2/errors.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { Stream } from "../http2/stream.ts";
 import { readInto } from "../net/read-into.ts";
@@ -35,16 +36,24 @@ export interface AcceptedConnection {
  */
 export abstract class Acceptor {
   readonly direction: Direction;
-  private readonly options: AcceptorOptions;
+  protected readonly options: AcceptorOptions;
   private readonly accepted = new Set<AcceptedConnection>();
+  /** Why callers are asked to go; undefined while they are not. */
+  private leaving: string | undefined = undefined;
 
   constructor(options: AcceptorOptions) {
     this.direction = options.direction;
     this.options = options;
   }
 
-  /** What becomes of a call. `sidecar`: its caller is one of us. */
-  protected abstract onCall(exchange: Exchange, sidecar: boolean): void;
+  /** What becomes of a call. */
+  protected abstract onCall(exchange: Exchange): void;
+
+  /** What carries a call. */
+  protected makeExchange(call: Call, stream: Stream, end: boolean): Exchange {
+    const { services, unrouted } = this.options;
+    return new Exchange(call, stream, end, services, unrouted);
+  }
 
   /** Takes a socket that was accepted in this tick. */
   accept(accepted: Socket, peer: string): void {
@@ -68,6 +77,7 @@ export abstract class Acceptor {
     connection = new Connection(socket, http2, options, handler);
     const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall() };
     this.accepted.add(entry);
+    if (this.leaving !== undefined) connection.shutdown(this.leaving);
   }
 
   get connections(): Iterable<AcceptedConnection> {
@@ -86,29 +96,34 @@ export abstract class Acceptor {
 
   /** Asks every caller to go, without losing a stream. Connections accepted later are asked as well. */
   shutdown(reason: string): void {
+    this.leaving = reason;
     for (const { connection } of this.accepted) connection.shutdown(reason);
   }
 
   /** Ends what is left. Returns how many streams were cut. */
   closeAll(reason: string): number {
     let cut = 0;
-    for (const { connection } of [...this.accepted]) {
-      for (const { handler } of connection.streams.values()) {
-        if (!(handler instanceof Exchange)) continue;
-        cut++;
-        handler.refuse(failure("DRAINING", reason));
-      }
-      connection.close(reason);
+    for (const exchange of this.exchanges()) {
+      cut++;
+      exchange.refuse(failure("DRAINING", reason));
     }
+    for (const { connection } of [...this.accepted]) connection.close(reason);
     return cut;
   }
 
+  /** The calls that are under way. */
+  protected *exchanges(): IterableIterator<Exchange> {
+    for (const { connection } of [...this.accepted])
+      for (const { handler } of connection.streams.values()) if (handler instanceof Exchange) yield handler;
+  }
+
   private onStream(entry: AcceptedConnection, stream: Stream, head: Head, end: boolean, tooLarge: boolean): void {
-    const { services, unrouted, direction, limits, http2 } = this.options;
+    const { services, direction, limits, http2 } = this.options;
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
     const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
-    const exchange = new Exchange(call, stream, end, services, unrouted);
+    const exchange = this.makeExchange(call, stream, end);
+    exchange.fromSidecar = entry.connection.peer.sidecar;
     if (tooLarge)
       exchange.refuse(
         failure(
@@ -119,7 +134,8 @@ export abstract class Acceptor {
           },
         ),
       );
-    else this.onCall(exchange, entry.connection.peer.sidecar);
+    else if (entry.connection.isLate(stream)) refuseLate(exchange);
+    else this.onCall(exchange);
   }
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {
@@ -132,4 +148,14 @@ export abstract class Acceptor {
       );
     else log.debug({ direction, peer: entry.peer, cause: cause.reason }, "a caller's connection is closed");
   }
+}
+
+/**
+ * A stream that came after the last GOAWAY: its caller has been told that it is not processed, so it is not. A stream between
+ * the first GOAWAY and the last, which its caller could not know of, is a call as any other.
+ */
+function refuseLate(exchange: Exchange): void {
+  const what = failure("DRAINING", "the sidecar is shutting down", { unprocessed: true });
+  if (exchange.fromSidecar) exchange.refuse(what);
+  else exchange.refuseStream(ErrorCode.REFUSED_STREAM, what);
 }

@@ -3,6 +3,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Failure, failure } from "../http/call.ts";
 import type { Reason } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
+import type { Proof } from "./proof.ts";
 
 /** Who gets the connection that an attempt needs. */
 export interface AttemptOwner {
@@ -18,6 +19,8 @@ export interface AttemptOwner {
  * because it has too much to do must not be asked by every call from one end to the other.
  */
 const MAX_REPEATS = 3;
+/** Further attempts at a call that never left: against a peer that takes connections and ends them without a word. */
+const MAX_UNSENT = 8;
 
 /**
  * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be
@@ -38,6 +41,8 @@ export class Attempts {
   private repeats = 0;
   /** One of them at the same endpoint; gRFC A6 allows one. */
   private repeated = false;
+  /** Attempts whose request never left. */
+  private unsent = 0;
 
   constructor(cluster: Cluster, owner: AttemptOwner) {
     this.cluster = cluster;
@@ -60,11 +65,13 @@ export class Attempts {
   }
 
   /**
-   * Whether another attempt may follow one whose request was sent but not processed: at another endpoint while there is one
-   * that was not tried, and once at the same, on another connection; a few times in all.
+   * Whether another attempt may follow one that was not processed: at another endpoint while there is one that was not tried,
+   * and once at the same, on another connection; a few times in all. One whose request never left does not count.
    */
-  again(): boolean {
-    if (this.last === undefined || this.repeats >= MAX_REPEATS) return false;
+  again(proof: Proof): boolean {
+    if (this.last === undefined) return false;
+    if (proof === "unsent") return this.unsent++ < MAX_UNSENT;
+    if (this.repeats >= MAX_REPEATS) return false;
     this.repeats++;
     if (!this.cluster.hasOther(this.triedSoFar, this.last)) {
       if (this.repeated) return false;

@@ -1,5 +1,6 @@
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Deadline } from "../core/deadlines.ts";
+import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
 import { formatTimeout } from "../http/grpc.ts";
 import { withField } from "../http/head-edit.ts";
@@ -10,6 +11,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { type AttemptOwner, Attempts } from "./attempts.ts";
 import { Forward } from "./forward.ts";
+import { type Proof, proofs } from "./proof.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Resolution, Target, Unrouted } from "./target.ts";
@@ -30,7 +32,9 @@ import type { Resolution, Target, Unrouted } from "./target.ts";
 export class Exchange implements StreamHandler, AttemptOwner {
   readonly call: Call;
   readonly services: ExchangeServices;
-  private readonly down: Stream;
+  /** The caller is one of us, and knows others whom it can ask. */
+  fromSidecar = false;
+  protected readonly down: Stream;
   private readonly unrouted: Unrouted;
   private state: "deciding" | "waiting" | "forwarding" | "answered" | "over" = "deciding";
   private target: Target | undefined = undefined;
@@ -40,7 +44,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
   /** Runs while the call waits. */
   private patience: Deadline | undefined = undefined;
   private cancelLookup: (() => void) | undefined = undefined;
-  private headSent = false;
+  /** The caller has a part of the answer. */
+  protected headSent = false;
 
   private waiting = false;
   private readonly body: RequestBody;
@@ -66,6 +71,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
         this.refuse(resolution.failure);
         return;
       case "wait":
+        // Filters see the call once its upstream is known; its caller does not wait longer for that.
+        void callerDeadline.onRequest?.(this.call);
+        this.armDeadline();
         if (!this.onWait()) return;
         this.cancelLookup = resolution.settle((next) => {
           this.cancelLookup = undefined;
@@ -89,15 +97,28 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   private decided(verdict: Failure | undefined): void {
-    if (this.state === "answered" || this.state === "over" || this.target === undefined) return;
+    if (this.isOver) return;
     if (verdict !== undefined) {
       this.refuse(verdict);
       return;
     }
-    const { deadline } = this.call;
-    if (deadline !== undefined) this.deadline = this.services.deadlines.arm(deadline.at, () => this.deadlinePassed());
+    this.armDeadline();
+    this.start();
+  }
+
+  /** Every filter lets the call go on. */
+  protected start(): void {
+    if (this.target === undefined) return;
     this.attempts = new Attempts(this.target.cluster, this);
     this.attempts.next();
+  }
+
+  private armDeadline(): void {
+    const { deadlines } = this.services;
+    const at = this.call.deadline?.at;
+    if (at === undefined || at === this.deadline?.due) return;
+    if (this.deadline !== undefined) deadlines.disarm(this.deadline);
+    this.deadline = deadlines.arm(at, () => this.deadlinePassed());
   }
 
   /** Sees to it that a call that waits does not wait for ever, and that not too many do. False where it may not. */
@@ -160,7 +181,6 @@ export class Exchange implements StreamHandler, AttemptOwner {
     const { empty } = this.body;
     forward.open(head, empty);
     if (!empty && forward.stream !== undefined) this.body.sendTo(forward.stream);
-    if (this.services.replay === 0) this.body.forget();
   }
 
   private requestHead(): Head {
@@ -177,20 +197,21 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   /** An attempt ended without an answer. It is made again, elsewhere, where the application provably has not seen the call. */
-  attemptFailed(what: Failure): void {
+  attemptFailed(what: Failure, proof: Proof | undefined): void {
     this.attempts?.done("failure");
-    if (!this.retry(what, "the peer's HTTP/2 says that it has not processed the stream")) this.refuse(what);
+    if (proof === undefined || !this.retry(what, proof, proofs[proof])) this.refuse(what);
   }
 
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
   retryUnprocessed(reason: string): boolean {
     this.attempts?.done("failure");
-    return this.retry(failure("REFUSED", "", { unprocessed: true }), `the called sidecar says ${reason}, unprocessed`);
+    return this.retry(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason}`);
   }
 
-  private retry(what: Failure, proof: string): boolean {
-    if (!what.unprocessed || !this.body.complete || this.headSent || this.state !== "forwarding") return false;
-    if (this.attempts?.again() !== true) return false;
+  private retry(what: Failure, proof: Proof, words: string): boolean {
+    if (!this.body.complete || this.headSent || this.state !== "forwarding") return false;
+    if (proof === "refused" && this.fromSidecar) return false;
+    if (this.attempts?.again(proof) !== true) return false;
     const { log } = this.services;
     const { call } = this;
     log.info(
@@ -200,7 +221,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
         endpoint: call.endpoint,
         path: call.path,
         reason: what.reason,
-        proof,
+        proof: words,
       },
       "a call is made again",
     );
@@ -266,7 +287,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
     if (forward?.stream !== undefined) {
       if (body.complete && !body.keep(buffer, start, end, this.services.replay)) body.forget();
       body.taken(forward.stream.sendData(buffer, start, end, fin));
-    } else if (this.state === "answered" || this.state === "over") {
+    } else if (this.isOver) {
       this.down.release(octets);
     } else if (octets > 0 && this.onWait() && !body.keep(buffer, start, end, Number.POSITIVE_INFINITY)) {
       const { limits } = this.services.room;
@@ -302,9 +323,24 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   // --- the end ---
 
+  /** The caller has its whole answer, or has gone. */
+  protected get isOver(): boolean {
+    return this.state === "answered" || this.state === "over";
+  }
+
+  /** Whatever the upstream has to say is not waited for any more: the answer is made here. */
+  protected leaveUpstream(): void {
+    this.attempts?.stop();
+    this.forward?.cancel(ErrorCode.CANCEL);
+    this.forward = undefined;
+    this.stopWaiting();
+    this.body.forget();
+    this.state = "forwarding";
+  }
+
   /** Answers the call with a failure of our own. */
   refuse(what: Failure): void {
-    if (this.state === "answered" || this.state === "over") return;
+    if (this.isOver) return;
     this.attempts?.stop();
     this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
@@ -320,7 +356,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   private finish(outcome: Outcome): void {
-    if (this.state === "answered" || this.state === "over") return;
+    if (this.isOver) return;
     this.state = "answered";
     this.cancelLookup?.();
     this.stopWaiting();

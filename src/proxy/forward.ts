@@ -7,6 +7,7 @@ import type { Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Proof } from "./proof.ts";
 
 /**
  * One attempt at a call, from the moment that its endpoint has a connection: sends the head, passes the answer on as it
@@ -98,7 +99,7 @@ export class Forward implements StreamHandler {
       this.exchange.upstreamGone();
       return;
     }
-    this.fail(this.failureOf(abort));
+    this.fail(this.failureOf(abort), proofOf(abort));
   }
 
   /** Octets of the answer that had been queued have gone to the caller. */
@@ -118,9 +119,9 @@ export class Forward implements StreamHandler {
     this.exchange.answered({ status, reason, origin: reason === undefined ? "app" : "peer", detail: undefined });
   }
 
-  private fail(what: Failure): void {
+  private fail(what: Failure, proof?: Proof): void {
     this.state = "ended";
-    this.exchange.attemptFailed(what);
+    this.exchange.attemptFailed(what, proof);
   }
 
   /** Our own fields, when they come from somebody who is not one of us, are nobody's. */
@@ -133,6 +134,12 @@ export class Forward implements StreamHandler {
     switch (abort.kind) {
       case "unprocessed":
         return failure("GOAWAY_UNPROCESSED", "", { unprocessed: true });
+      case "unsent":
+        return failure(
+          "CONNECT_FAILED",
+          `the connection to ${this.endpoint.label} was lost before the call had left: ${abort.reason}`,
+          { unprocessed: true },
+        );
       case "lost":
         return failure(
           "UPSTREAM_LOST",
@@ -150,6 +157,13 @@ export class Forward implements StreamHandler {
         return { ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }), log: errorCodeName(abort.code) };
     }
   }
+}
+
+/** How it is known that the peer has not processed a stream. */
+function proofOf(abort: StreamAbort): Proof | undefined {
+  if (abort.kind === "unsent") return "unsent";
+  if (abort.kind === "unprocessed") return "goaway";
+  return abort.kind === "reset" && abort.code === ErrorCode.REFUSED_STREAM ? "refused" : undefined;
 }
 
 function asReason(text: string | undefined): Reason | undefined {

@@ -1,28 +1,46 @@
-import { failure } from "../http/call.ts";
-import { ErrorCode } from "../http2/errors.ts";
+import type { Call } from "../http/call.ts";
+import type { Stream } from "../http2/stream.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
+import { HealthExchange, isHealthCall } from "./health-exchange.ts";
 import type { Target } from "./target.ts";
 
 /** Calls of others to the application beside this sidecar. They never go anywhere else, whatever their `:authority` says. */
 export class Inbound extends Acceptor {
   private readonly application: () => Target;
-  private draining = false;
+  private isDraining = false;
+  private readonly draining = (): boolean => this.isDraining;
 
   constructor(options: AcceptorOptions, application: () => Target) {
     super(options);
     this.application = application;
   }
 
-  /** Says GOAWAY to every caller. A stream that still comes is refused in a way that lets its caller go elsewhere. */
-  override shutdown(reason: string): void {
-    this.draining = true;
-    super.shutdown(reason);
+  /** From now on the application is not serving for whoever asks. Calls are still taken. */
+  beginDrain(): void {
+    this.isDraining = true;
+    for (const exchange of this.exchanges()) if (exchange instanceof HealthExchange) exchange.drain();
   }
 
-  protected override onCall(exchange: Exchange, sidecar: boolean): void {
-    if (!this.draining) exchange.begin({ kind: "target", target: this.application() });
-    else if (sidecar) exchange.refuse(failure("DRAINING", "the sidecar is shutting down", { unprocessed: true }));
-    else exchange.refuseStream(ErrorCode.REFUSED_STREAM, failure("DRAINING", "the sidecar is shutting down"));
+  /** Calls under way. Whoever watches the health and has been told that there is none is not waited for. */
+  get pendingCalls(): number {
+    let pending = this.activeStreams;
+    for (const exchange of this.exchanges()) if (exchange instanceof HealthExchange && exchange.idle) pending--;
+    return pending;
+  }
+
+  /** Ends what `pendingCalls` does not count. */
+  endWatches(): void {
+    for (const exchange of this.exchanges()) if (exchange instanceof HealthExchange) exchange.endWatch();
+  }
+
+  protected override makeExchange(call: Call, stream: Stream, end: boolean): Exchange {
+    if (!isHealthCall(call.path)) return super.makeExchange(call, stream, end);
+    const { services, unrouted } = this.options;
+    return new HealthExchange(call, stream, end, services, unrouted, this.draining);
+  }
+
+  protected override onCall(exchange: Exchange): void {
+    exchange.begin({ kind: "target", target: this.application() });
   }
 }

@@ -14,7 +14,7 @@ export interface ExchangeServices {
   readonly room: WaitingRoom;
   readonly reply: LocalReply;
   readonly log: Logger;
-  /** Octets of a request that are kept for another attempt; 0 where there is nobody else to ask. */
+  /** Octets of a request that are kept for another attempt until its answer begins. */
   readonly replay: number;
   /** Edits of heads, each remembered by header list. */
   readonly edits: {

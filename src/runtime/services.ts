@@ -51,8 +51,7 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
       edits,
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,
-      // The application beside this sidecar is the only one there is for inbound calls.
-      replay: direction === "outbound" ? REPLAY : 0,
+      replay: REPLAY,
     }),
   };
 }

@@ -293,9 +293,7 @@ export const answering: readonly StatusCase[] = [
       unprocessed: true,
     },
     provoke: async (scope) => {
-      const { caller, sidecar } = await inboundHop(scope, { caller: { sidecar: true } });
-      await caller.next("settings");
-      sidecar.runtime.listeners.inbound?.acceptor.shutdown("draining");
+      const { caller, sidecar } = await goodbye(await inboundHop(scope, { caller: { sidecar: true } }));
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
     },
   },
@@ -303,9 +301,7 @@ export const answering: readonly StatusCase[] = [
     title: "a late stream of a stranger is reset with REFUSED_STREAM",
     expected: { ...stranger, upstream: "", status: 14, reason: "DRAINING", message: "", detail: /./ },
     provoke: async (scope) => {
-      const { caller, sidecar } = await inboundHop(scope);
-      await caller.next("settings");
-      sidecar.runtime.listeners.inbound?.acceptor.shutdown("draining");
+      const { caller, sidecar } = await goodbye(await inboundHop(scope));
       const stream = caller.request(callHead("up"), true);
       const { code } = await caller.next("reset", stream);
       if (code !== ErrorCode.REFUSED_STREAM) throw new Error(`reset with ${code}`);
@@ -333,3 +329,16 @@ export const answering: readonly StatusCase[] = [
     },
   },
 ];
+
+/** Has the sidecar say GOAWAY to its caller, twice; a call that is under way keeps the connection up. */
+async function goodbye(hop: OneHop): Promise<OneHop> {
+  const { caller, server, sidecar } = hop;
+  caller.request(callHead("up"), true);
+  await (await server.peer()).nextRequest();
+  sidecar.runtime.listeners.inbound?.acceptor.shutdown("draining");
+  for (const last of [2 ** 31 - 1, 1]) {
+    const goaway = await caller.next("goaway");
+    if (goaway.last !== last) throw new Error(`a GOAWAY with ${goaway.last}, not ${last}`);
+  }
+  return hop;
+}
