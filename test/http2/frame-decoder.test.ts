@@ -81,6 +81,14 @@ const size = "error FRAME_SIZE_ERROR:";
 const protocol = "error PROTOCOL_ERROR:";
 const openBlock = headersFrame(1, text("a"), { whole: false });
 
+const interrupting: readonly (readonly [name: string, octets: Buffer])[] = [
+  ["DATA", dataFrame(1, "x")],
+  ["HEADERS", headersFrame(1, text("x"))],
+  ["PING", pingFrame()],
+  ["an unknown frame", frame(0x42, 0, 0)],
+  ["CONTINUATION of another stream", continuationFrame(3, text("x"))],
+];
+
 /** A frame that breaks a rule, for every field that can. */
 const malformed: readonly Case[] = [
   ["DATA on stream 0", dataFrame(0, "x"), [`${protocol} DATA on stream 0`]],
@@ -161,15 +169,9 @@ const malformed: readonly Case[] = [
     Buffer.concat([headersFrame(1, text("a")), frame(CONTINUATION, 0, 1)]),
     ['HEADERS 1 "a"', `${protocol} CONTINUATION without HEADERS`],
   ],
-  ...[
-    ["DATA", dataFrame(1, "x")],
-    ["HEADERS", headersFrame(1, text("x"))],
-    ["PING", pingFrame()],
-    ["an unknown frame", frame(0x42, 0, 0)],
-    ["CONTINUATION of another stream", continuationFrame(3, text("x"))],
-  ].map(([name, octets]): Case => {
-    const whole = Buffer.concat([openBlock, Buffer.from(octets ?? "")]);
-    return [`a block interrupted by ${name}`, whole, [`${protocol} a header block was interrupted by another frame`]];
+  ...interrupting.map(([name, octets]): Case => {
+    const told = `${protocol} a header block was interrupted by another frame`;
+    return [`a block interrupted by ${name}`, Buffer.concat([openBlock, octets]), [told]];
   }),
 ];
 

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Output } from "../../src/http2/output.ts";
+import { settled } from "../support/clock.ts";
+import { TestTransport } from "../support/engine.ts";
+
+function fill(output: Output, text: string): void {
+  const buffer = output.reserve(text.length);
+  const at = output.position;
+  buffer.write(text, at, "latin1");
+  output.advance(at + text.length);
+}
+
+function makeOutput(): { transport: TestTransport; output: Output; completed: () => number } {
+  const transport = new TestTransport();
+  let count = 0;
+  const output = new Output(transport, "callback", () => count++);
+  return { transport, output, completed: () => count };
+}
+
+const octets = (transport: TestTransport): string => Buffer.concat(transport.written).toString("latin1");
+
+test("what was filled leaves with flush, in order and in one write", () => {
+  const { transport, output } = makeOutput();
+  fill(output, "a");
+  fill(output, "bc");
+  assert.equal(output.unflushed, 3);
+  assert.equal(transport.written.length, 0);
+  output.flush();
+  assert.deepEqual([octets(transport), transport.written.length, output.unflushed], ["abc", 1, 0]);
+  assert.equal(output.written, 3);
+});
+
+test("flush without anything writes nothing", () => {
+  const { transport, output } = makeOutput();
+  output.reserve(10);
+  output.flush();
+  assert.equal(transport.written.length, 0);
+});
+
+test("what does not fit into one buffer goes on in the next, and what is larger than a buffer gets its own", () => {
+  const { transport, output } = makeOutput();
+  const parts = ["a".repeat(60_000), "b".repeat(60_000), "c".repeat(200_000), "d"];
+  for (const part of parts) fill(output, part);
+  output.flush();
+  assert.equal(octets(transport), parts.join(""));
+});
+
+test("octets are in flight until the transport has completed their write, which is told", async () => {
+  const { transport, output, completed } = makeOutput();
+  transport.stalled = true;
+  fill(output, "ab");
+  output.flush();
+  fill(output, "c");
+  assert.deepEqual([output.inFlight, output.unflushed, completed()], [2, 1, 0]);
+  transport.flow();
+  await settled(1);
+  assert.deepEqual([output.inFlight, completed()], [0, 1]);
+  output.flush();
+  assert.equal(octets(transport), "abc");
+});
+
+test("a buffer is not filled anew before its write is complete", async () => {
+  const { transport, output } = makeOutput();
+  transport.stalled = true;
+  fill(output, "first");
+  output.flush();
+  fill(output, "second");
+  output.flush();
+  const pending = transport.written[0];
+  assert.equal(pending?.toString(), "first");
+  transport.flow();
+  await settled(1);
+  assert.equal(octets(transport), "firstsecond");
+});
+
+test("nothing is written to a transport that has ended or is gone", async () => {
+  for (const end of [(one: TestTransport) => one.end(), (one: TestTransport) => one.destroy()]) {
+    const { transport, output } = makeOutput();
+    end(transport);
+    fill(output, "late");
+    output.flush();
+    await settled(1);
+    assert.deepEqual([transport.written.length, output.unflushed, output.inFlight], [0, 0, 0]);
+  }
+});
