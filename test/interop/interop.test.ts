@@ -1,0 +1,13 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { skipUnless } from "../support/real-parts.ts";
+import { pairs, runPair, verdict } from "./pairs.ts";
+
+for (const [client, server] of pairs) {
+  const title = `${client.name} calls ${server.name} as if no sidecar were there, through one and through two`;
+  test(title, skipUnless(...client.parts, ...server.parts), async (t) => {
+    const rows = await runPair(client, server);
+    assert.notEqual(rows.length, 0);
+    for (const row of rows) await t.test(row.name, () => assert.equal(verdict(row), undefined));
+  });
+}
