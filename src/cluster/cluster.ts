@@ -96,9 +96,9 @@ export class Cluster implements EndpointHost {
     return this.balancer.name;
   }
 
-  /** Whether discovery has answered once. */
+  /** Whether there is nothing to wait for: discovery has answered once, or will not be asked any more. */
   get known(): boolean {
-    return this.state.current.kind === "known";
+    return this.closed || this.state.current.kind === "known";
   }
 
   /** The endpoint for a call, or undefined: `noneReason` says why. */
@@ -140,7 +140,7 @@ export class Cluster implements EndpointHost {
 
   /** Calls back once discovery has answered for the first time, at once where it has. Returns what gives it up. */
   whenKnown(callback: () => void): () => void {
-    if (this.known || this.closed) {
+    if (this.known) {
       callback();
       return () => {};
     }

@@ -52,7 +52,7 @@ export class OnDemand {
     this.limits = limits;
     this.host = host;
     this.clock = clock;
-    this.tokens = limits.rate;
+    this.tokens = Math.max(1, limits.rate);
     this.filledAt = clock.now();
   }
 
@@ -106,7 +106,9 @@ export class OnDemand {
   }
 
   private take(now: number): boolean {
-    this.tokens = Math.min(this.limits.rate, this.tokens + ((now - this.filledAt) / 1000) * this.limits.rate);
+    const { rate } = this.limits;
+    // Below one a second a whole token has to fit as well.
+    this.tokens = Math.min(Math.max(1, rate), this.tokens + ((now - this.filledAt) / 1000) * rate);
     this.filledAt = now;
     if (this.tokens < 1) return false;
     this.tokens--;
@@ -115,9 +117,12 @@ export class OnDemand {
 
   private sweep(): void {
     const now = this.clock.now();
-    for (const [name, { cluster, usedAt, emptySince }] of this.entries) {
-      const missing = emptySince !== undefined && now - emptySince >= this.limits.negative && cluster.size === 0;
-      if ((missing || now - usedAt >= this.limits.idle) && cluster.activeCalls === 0) this.drop(name);
+    for (const [name, entry] of this.entries) {
+      const { cluster } = entry;
+      // Whoever asked may have gone before the answer came, and nobody has asked since.
+      entry.emptySince = cluster.known && cluster.size === 0 ? (entry.emptySince ?? now) : undefined;
+      const missing = entry.emptySince !== undefined && now - entry.emptySince >= this.limits.negative;
+      if ((missing || now - entry.usedAt >= this.limits.idle) && cluster.activeCalls === 0) this.drop(name);
     }
     this.timer = this.entries.size > 0 ? this.clock.setTimer(SWEEP, () => this.sweep()) : undefined;
   }

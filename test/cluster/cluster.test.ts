@@ -44,6 +44,7 @@ test("who still waits when the cluster is closed is told, and finds no endpoint"
   harness.cluster.close();
   harness.cluster.close();
   assert.equal(told, 1);
+  assert.ok(harness.cluster.known, "nobody waits for it any more");
   assert.deepEqual(harness.cluster.noneReason(), {
     reason: "NO_ENDPOINTS",
     detail: "upstream orders is no longer configured",

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pino } from "pino";
+import type { Cluster } from "../../src/cluster/cluster.ts";
+import { routeFilters } from "../../src/filters/index.ts";
+import { AccessLog } from "../../src/observability/access-log.ts";
+import { UpstreamSeries } from "../../src/observability/upstream-series.ts";
+import type { Resolution, Target } from "../../src/proxy/target.ts";
+import { OnDemand, type OnDemandLimits } from "../../src/runtime/on-demand.ts";
+import { ClusterHarness } from "../cluster/cluster-harness.ts";
+import { spec } from "../cluster/endpoints.ts";
+import { FakeClock } from "../support/clock.ts";
+
+const limits: OnDemandLimits = { max: 3, idle: 600_000, negative: 5000, rate: 2 };
+
+/** The names of callers, over clusters that the test tells what discovery says. */
+class Names {
+  readonly clock = new FakeClock();
+  readonly harnesses = new Map<string, ClusterHarness>();
+  readonly forgotten: string[] = [];
+  readonly names: OnDemand;
+
+  constructor(more: Partial<OnDemandLimits> = {}) {
+    const host = {
+      cluster: (name: string) => this.cluster(name),
+      target: (cluster: Cluster) => target(cluster),
+      forget: ({ name }: Target) => void this.forgotten.push(name),
+    };
+    this.names = new OnDemand({ ...limits, ...more }, host, this.clock);
+  }
+
+  /** What a call for `name` reads. */
+  ask(name: string): string {
+    return said(this.names.lookup(name));
+  }
+
+  of(name: string): ClusterHarness {
+    const harness = this.harnesses.get(name);
+    assert.ok(harness !== undefined, `${name} was looked up`);
+    return harness;
+  }
+
+  private cluster(name: string): Cluster {
+    const harness = new ClusterHarness({ name });
+    this.harnesses.set(name, harness);
+    return harness.cluster;
+  }
+}
+
+function target(cluster: Cluster): Target {
+  const series = new UpstreamSeries("outbound", cluster.name, { max: 1, used: 0 });
+  const accessLog = new AccessLog(pino({ enabled: false }), "none");
+  return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout: undefined }) };
+}
+
+function said(resolution: Resolution): string {
+  return resolution.kind === "failed" ? resolution.failure.reason : resolution.kind;
+}
+
+/** What those who wait are told, in their order. */
+function settled(resolution: Resolution): string[] {
+  const told: string[] = [];
+  assert.equal(resolution.kind, "wait");
+  if (resolution.kind === "wait") resolution.settle((next) => void told.push(said(next)));
+  return told;
+}
+
+test("a name waits for its first answer, and is a target or has no instance then", () => {
+  const names = new Names();
+  const found = settled(names.names.lookup("orders"));
+  const missing = settled(names.names.lookup("nobody"));
+  names.of("orders").discover(spec(1));
+  names.of("nobody").discover();
+  assert.deepEqual([found, missing], [["target"], ["NO_ENDPOINTS"]]);
+  assert.deepEqual([names.ask("orders"), names.ask("nobody")], ["target", "NO_ENDPOINTS"]);
+});
+
+test("calls that wait when their name is given up are told once, and find no instance", () => {
+  const names = new Names();
+  const declared = settled(names.names.lookup("orders"));
+  const closed = settled(names.names.lookup("users"));
+  names.names.forget("orders");
+  assert.deepEqual([declared, closed], [["NO_ENDPOINTS"], []]);
+  names.names.close();
+  assert.deepEqual([declared, closed], [["NO_ENDPOINTS"], ["NO_ENDPOINTS"]]);
+});
+
+test("a name without an instance goes after `negative`, also where nobody stayed for the answer", () => {
+  const names = new Names();
+  const given = names.names.lookup("nobody");
+  if (given.kind === "wait") given.settle(() => assert.fail("told after giving up"))();
+  names.clock.advance(60_000);
+  assert.equal(names.names.size, 1, "nothing is known of it yet");
+  names.of("nobody").discover();
+  names.clock.advance(7000);
+  assert.equal(names.names.size, 0);
+  assert.equal(names.of("nobody").subscriptions, 0, "its watch is given back");
+});
+
+test("a name that came to have an instance stays for as long as it is used, and its series go with it", () => {
+  const names = new Names();
+  names.ask("orders");
+  names.of("orders").discover();
+  names.clock.advance(3000);
+  names.of("orders").discover(spec(1));
+  names.clock.advance(300_000);
+  assert.equal(names.ask("orders"), "target");
+  names.clock.advance(599_000);
+  assert.equal(names.names.size, 1);
+  names.clock.advance(2000);
+  assert.deepEqual([names.names.size, names.forgotten], [0, ["orders"]]);
+});
+
+test("no more names are held than `max`, and no more are asked for than `rate`", () => {
+  const names = new Names();
+  assert.deepEqual(
+    ["a", "b", "c", "a"].map((name) => names.ask(name)),
+    ["wait", "wait", "LOOKUP_LIMIT", "wait"],
+  );
+  names.clock.advance(1000);
+  assert.deepEqual(
+    ["c", "d"].map((name) => names.ask(name)),
+    ["wait", "LOOKUP_LIMIT"],
+  );
+});
+
+test("a rate below one a second lets a name through in its time", () => {
+  const names = new Names({ rate: 0.5 });
+  assert.deepEqual(
+    ["a", "b"].map((name) => names.ask(name)),
+    ["wait", "LOOKUP_LIMIT"],
+  );
+  names.clock.advance(1000);
+  assert.equal(names.ask("b"), "LOOKUP_LIMIT");
+  names.clock.advance(1000);
+  assert.deepEqual(
+    ["b", "c"].map((name) => names.ask(name)),
+    ["wait", "LOOKUP_LIMIT"],
+  );
+});
