@@ -24,6 +24,7 @@ const limits: Http2Limits = {
   maxConnectionWindow: 65_535,
   handshakeTimeout: 5000,
   maxControlBacklog: 65_536,
+  maxBacklog: 131_072,
 };
 
 /** Names that the application is being asked about at once; a name that is asked for twice is asked once. */

@@ -186,6 +186,11 @@ export class Engine implements ConnectionHandler {
     return { stream, handler };
   }
 
+  /** Why the connection is over; undefined while it is not. */
+  get reason(): string | undefined {
+    return this.cause?.reason;
+  }
+
   /** The request number `at`. */
   accept(at = this.accepted.length - 1): Accepted {
     const found = this.accepted[at];

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { defaultPoolOptions } from "../src/cluster/connection-pool.ts";
+import { defaultHeaderTableLimits } from "../src/http/headers.ts";
+import { defaultLimits } from "../src/http2/limits.ts";
+import { defaultWaitingLimits } from "../src/proxy/waiting-room.ts";
+
+const page = await readFile(join(import.meta.dirname, "..", "docs", "limits.md"), "utf8");
+
+/** The rows of the tables under a heading: the name, and the numbers that follow it. */
+function rows(heading: string): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  const start = page.indexOf(`\n## ${heading}\n`);
+  assert.ok(start >= 0, heading);
+  const end = page.indexOf("\n## ", start + 4);
+  for (const line of page.slice(start, end < 0 ? undefined : end).split("\n")) {
+    const row = /^\| `([a-zA-Z.]+)` \| (.*) \|$/.exec(line);
+    const [name, cells] = [row?.[1], row?.[2]?.split(" | ") ?? []];
+    if (name === undefined) continue;
+    assert.equal(found.has(name), false, `${name} stands there twice`);
+    const numbers: number[] = [];
+    for (const cell of cells) {
+      if (!/^[0-9.]+$/.test(cell)) break;
+      numbers.push(Number(cell));
+    }
+    found.set(name, numbers);
+  }
+  return found;
+}
+
+/** An object of limits in the form of `rows`: budgets are two numbers, other objects are spelled out. */
+function named(limits: object, prefix = ""): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const [name, value] of Object.entries(limits) as [string, unknown][]) {
+    if (typeof value === "number") found.set(prefix + name, [value]);
+    if (typeof value !== "object" || value === null) continue;
+    if ("burst" in value && "rate" in value && Object.keys(value).length === 2)
+      found.set(prefix + name, [Number(value.burst), Number(value.rate)]);
+    else for (const [inner, numbers] of named(value, `${prefix}${name}.`)) found.set(inner, numbers);
+  }
+  return found;
+}
+
+const sections: readonly (readonly [heading: string, limits: object])[] = [
+  ["One HTTP/2 connection", defaultLimits],
+  ["Header lists", defaultHeaderTableLimits],
+  ["Calls that wait", defaultWaitingLimits],
+  ["Connections to one endpoint", defaultPoolOptions],
+];
+
+for (const [heading, limits] of sections) {
+  test(`docs/limits.md has every limit under "${heading}", with its default`, () => {
+    assert.deepEqual(
+      [...rows(heading)].sort(([a], [b]) => a.localeCompare(b)),
+      [...named(limits)].sort(([a], [b]) => a.localeCompare(b)),
+    );
+  });
+}
