@@ -114,7 +114,12 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     if (options.fedByOwner !== true) transport.on("data", (chunk: Buffer) => this.receive(chunk));
     transport.on("end", () => this.lost("the peer closed the connection"));
     transport.on("error", (error) => this.lost(error.message));
-    transport.on("close", () => this.lost("the connection was closed"));
+    transport.on("close", () => {
+      this.lost("the connection was closed");
+      // Node's closed sockets live until a full collection; this connection is not to live on with them.
+      transport.removeAllListeners();
+      transport.on("error", () => {});
+    });
     this.timer = services.clock.setTimer(this.limits.handshakeTimeout, () => this.handshakeOver());
     this.greet(options.announce);
   }

@@ -1,6 +1,7 @@
 import { chmodSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
+import { type Placed, Roster } from "../core/roster.ts";
 import { explainBind } from "./bind-error.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
@@ -24,13 +25,17 @@ const DEFAULT_MAX_CONNECTIONS = 10_000;
 /** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
 const BACKLOG = 4096;
 
+interface OpenSocket extends Placed {
+  readonly socket: Socket;
+}
+
 /** A bound address that takes connections. */
 export class Listener {
   /** The address that was bound; of port 0 the one that the system chose. */
   readonly address: Address;
   readonly maxConnections: number;
   private readonly server: Server;
-  private readonly sockets = new Set<Socket>();
+  private readonly sockets = new Roster<OpenSocket>();
   private readonly ended: Promise<void>;
   accepted = 0;
   refused = 0;
@@ -75,14 +80,15 @@ export class Listener {
   /** Stops accepting and destroys every connection that is left; resolves when all are gone. */
   async close(): Promise<void> {
     this.stopAccepting();
-    for (const socket of this.sockets) socket.destroy();
+    for (const { socket } of this.sockets.values()) socket.destroy();
     await this.ended;
   }
 
   private take(socket: Socket, handler: ListenerHandler): void {
     this.accepted++;
-    this.sockets.add(socket);
-    socket.once("close", () => this.sockets.delete(socket));
+    const open: OpenSocket = { socket, place: -1 };
+    this.sockets.add(open);
+    socket.once("close", () => this.sockets.delete(open));
     handler.onConnection(socket, peerOf(socket, this.address));
   }
 }

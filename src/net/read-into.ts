@@ -27,6 +27,8 @@ interface Handle {
 export function readInto(accepted: Socket, receive: (chunk: Buffer) => void): Socket {
   const handle = takeHandle(accepted);
   if (handle === undefined) return accepted.on("data", receive);
+  // Node's closed sockets live until a full collection. They must not keep alive what has read from them.
+  let reader: ((chunk: Buffer) => void) | undefined = receive;
   // The types know of bound handles only.
   const withHandle: object = { handle };
   const options: SocketConstructorOpts = {
@@ -34,14 +36,17 @@ export function readInto(accepted: Socket, receive: (chunk: Buffer) => void): So
     onread: {
       buffer: readBuffer,
       callback: (length: number, buffer: Uint8Array) => {
-        receive(octetsRead(buffer, length));
+        reader?.(octetsRead(buffer, length));
         return true;
       },
     },
   };
   const socket = new Socket(options);
   // The server counts the socket that it accepted.
-  socket.once("close", () => accepted.destroy());
+  socket.once("close", () => {
+    reader = undefined;
+    accepted.destroy();
+  });
   socket.resume();
   return socket;
 }

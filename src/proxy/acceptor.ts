@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
+import { type Placed, Roster } from "../core/roster.ts";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
 import type { Head } from "../http/headers.ts";
@@ -23,7 +24,7 @@ export interface AcceptorOptions {
 }
 
 /** A caller's connection as people see it. */
-export interface AcceptedConnection {
+export interface AcceptedConnection extends Placed {
   readonly peer: string;
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
@@ -37,7 +38,7 @@ export interface AcceptedConnection {
 export abstract class Acceptor {
   readonly direction: Direction;
   protected readonly options: AcceptorOptions;
-  private readonly accepted = new Set<AcceptedConnection>();
+  private readonly accepted = new Roster<AcceptedConnection>();
   /** Why callers are asked to go; undefined while they are not. */
   private leaving: string | undefined = undefined;
 
@@ -75,13 +76,13 @@ export abstract class Acceptor {
       fedByOwner: true,
     } as const;
     connection = new Connection(socket, http2, options, handler);
-    const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall() };
+    const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall(), place: -1 };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
   }
 
   get connections(): Iterable<AcceptedConnection> {
-    return this.accepted;
+    return this.accepted.values();
   }
 
   get connectionCount(): number {
@@ -90,14 +91,14 @@ export abstract class Acceptor {
 
   get activeStreams(): number {
     let streams = 0;
-    for (const { connection } of this.accepted) streams += connection.activeStreams;
+    for (const { connection } of this.accepted.values()) streams += connection.activeStreams;
     return streams;
   }
 
   /** Asks every caller to go, without losing a stream. Connections accepted later are asked as well. */
   shutdown(reason: string): void {
     this.leaving = reason;
-    for (const { connection } of this.accepted) connection.shutdown(reason);
+    for (const { connection } of this.accepted.values()) connection.shutdown(reason);
   }
 
   /** Ends what is left. Returns how many streams were cut. */
@@ -107,13 +108,13 @@ export abstract class Acceptor {
       cut++;
       exchange.refuse(failure("DRAINING", reason));
     }
-    for (const { connection } of [...this.accepted]) connection.close(reason);
+    for (const { connection } of this.accepted.values()) connection.close(reason);
     return cut;
   }
 
   /** The calls that are under way. */
   protected *exchanges(): IterableIterator<Exchange> {
-    for (const { connection } of [...this.accepted])
+    for (const { connection } of this.accepted.values())
       for (const { handler } of connection.streams.values()) if (handler instanceof Exchange) yield handler;
   }
 
