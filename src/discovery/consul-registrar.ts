@@ -90,15 +90,30 @@ export class ConsulRegistrar implements Registrar {
     if (changed) this.standing?.alarm.ring();
   }
 
+  async abandon(): Promise<void> {
+    if ((await this.end()) !== undefined) this.leave();
+  }
+
   async deregister(): Promise<void> {
-    const { standing } = this;
+    const standing = await this.end();
     if (standing === undefined) return;
+    // Also where no registration was ever answered: the agent may have taken one all the same.
+    for (const id of [standing.registration.id, ...standing.formerIds]) await this.withdraw(id);
+    this.leave();
+  }
+
+  /** Ends the loop; gives what it worked on, once. */
+  private async end(): Promise<Standing | undefined> {
+    const { standing } = this;
+    if (standing === undefined) return undefined;
     this.standing = undefined;
     standing.stop.abort();
     standing.alarm.ring();
     await standing.loop;
-    // Also where no registration was ever answered: the agent may have taken one all the same.
-    for (const id of [standing.registration.id, ...standing.formerIds]) await this.withdraw(id);
+    return standing;
+  }
+
+  private leave(): void {
     this.client.close();
     this.settle();
   }

@@ -45,6 +45,13 @@ export class DirectoryRegistrar implements Registrar {
     if (changed) this.publish();
   }
 
+  async abandon(): Promise<void> {
+    this.registration = undefined;
+    this.timer?.cancel();
+    await this.within(this.work, DEREGISTER_WITHIN);
+    this.settle();
+  }
+
   async deregister(): Promise<void> {
     const { registration } = this;
     if (registration === undefined) return;

@@ -63,4 +63,6 @@ export interface Registrar {
   setHealth(serving: boolean, note: string): void;
   /** Withdraws the service, within a bounded time; logs and gives up when the source is away. */
   deregister(): Promise<void>;
+  /** Publishes no more and leaves what is published as it is, for another registrar of the same place. Idempotent. */
+  abandon(): Promise<void>;
 }

@@ -19,7 +19,8 @@ export interface OutboundRules {
  */
 export class Outbound extends Acceptor {
   private readonly rules: () => OutboundRules;
-  private readonly fixed: string | undefined;
+  /** In force from the next call on. */
+  fixed: string | undefined;
 
   constructor(options: AcceptorOptions, rules: () => OutboundRules, fixed?: string) {
     super(options);

@@ -31,6 +31,16 @@ export class Application {
     return this.target.cluster;
   }
 
+  /** Whether nobody listens at its address any more. To be asked repeatedly: asking has it found out. */
+  get gone(): boolean {
+    for (const { state, pool } of this.cluster.endpoints) {
+      if (state.kind === "unreachable" && state.failure.reason === "CONNECT_REFUSED") continue;
+      pool.probe();
+      return false;
+    }
+    return true;
+  }
+
   close(): void {
     this.health.close();
     this.cluster.close();

@@ -8,8 +8,10 @@ export interface DrainOptions {
   readonly notice: number;
   /** Milliseconds for what is under way, after the notice. */
   readonly grace: number;
-  /** Takes the service out of discovery. */
+  /** Takes the service out of discovery. Resolves within a bounded time. */
   readonly withdraw: () => Promise<void>;
+  /** Whether the application beside this sidecar has gone; asked repeatedly. True where there is none. */
+  readonly applicationGone: () => boolean;
   readonly tell: (direction: "inbound" | "outbound", message: string) => void;
 }
 
@@ -22,30 +24,63 @@ const LOOK = 20;
  * that were.
  */
 export async function drain(options: DrainOptions): Promise<number> {
-  const { listeners, clock, notice, grace, withdraw, tell } = options;
-  const withdrawn = withdraw();
+  const { listeners, clock, notice, grace, withdraw, applicationGone, tell } = options;
   const { inbound } = listeners;
+  // Whoever asks for the health hears it from now on; calls are taken as before.
+  inbound?.acceptor.beginDrain();
+  const withdrawn = withdraw();
   if (inbound !== undefined) {
     tell("inbound", `draining: callers have ${notice} ms to hear of it`);
+    // The notice is counted from when it is published; a discovery source that does not answer delays that no further.
+    await within(clock, notice, withdrawn);
     await pause(clock, notice);
     inbound.acceptor.shutdown("draining");
     inbound.listener.stopAccepting();
-    tell("inbound", `no new calls; ${inbound.acceptor.activeStreams} are under way`);
+    tell("inbound", `callers are asked to go; ${inbound.acceptor.pendingCalls} calls are under way`);
   }
   const end = clock.now() + grace;
-  await until(clock, end, () => inbound === undefined || inbound.acceptor.activeStreams === 0);
-  tell("inbound", "every call has ended");
-  tell("outbound", "stays until the application has gone");
-  await until(clock, end, () => listeners.outbound.every(({ acceptor }) => acceptor.connectionCount === 0));
+  if (inbound !== undefined) {
+    const ended = await until(clock, end, () => inbound.acceptor.pendingCalls === 0);
+    tell("inbound", ended ? "every call has ended" : `grace is over: ${inbound.acceptor.pendingCalls} calls are cut`);
+    inbound.acceptor.endWatches();
+  }
+  const unused = (): boolean => listeners.callers.every(({ acceptor }) => acceptor.connectionCount === 0);
+  if (clock.now() < end) {
+    tell("outbound", "stays until the application has gone");
+    const gone = await until(clock, end, () => unused() && applicationGone());
+    tell("outbound", gone ? "the application has gone" : "grace is over: the application is left alone");
+  }
   let cut = 0;
   for (const { acceptor } of listeners.all())
     cut += acceptor.closeAll("the sidecar shut down before the call had ended");
-  await Promise.race([withdrawn, pause(clock, Math.max(0, end - clock.now()))]);
+  await within(clock, end - clock.now(), withdrawn);
   return cut;
 }
 
-async function until(clock: Clock, end: number, done: () => boolean): Promise<void> {
-  while (!done() && clock.now() < end) await pause(clock, Math.min(LOOK, end - clock.now()));
+/** Whether the condition came to hold before `end`, in milliseconds of the clock. */
+async function until(clock: Clock, end: number, condition: () => boolean): Promise<boolean> {
+  while (!condition()) {
+    if (clock.now() >= end) return false;
+    await pause(clock, Math.min(LOOK, end - clock.now()));
+  }
+  return true;
+}
+
+/** Waits for a promise, so many milliseconds at most. */
+async function within(clock: Clock, ms: number, promise: Promise<void>): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = clock.setTimer(Math.max(0, ms), resolve);
+    promise.then(
+      () => {
+        timer.cancel();
+        resolve();
+      },
+      (error: unknown) => {
+        timer.cancel();
+        reject(error);
+      },
+    );
+  });
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

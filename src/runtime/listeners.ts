@@ -23,6 +23,8 @@ export class Listeners {
   private readonly services: ProcessServices;
   inbound: BoundListener<Inbound> | undefined = undefined;
   outbound: BoundListener<Outbound>[] = [];
+  /** No longer bound; their connections are ending. */
+  private retired: BoundListener<Outbound>[] = [];
   private readonly identity: () => string;
 
   /** `identity`: how this sidecar is called, asked whenever it is said. */
@@ -49,33 +51,56 @@ export class Listeners {
   }
 
   /**
-   * Prepares the listeners that upstreams of another configuration have of their own: binds the new ones. What it resolves with
-   * puts that in force: those that are no longer wanted take no more connections and drain. Rejects with a BindError.
+   * Prepares the listeners that upstreams of another configuration have of their own: binds what is not bound yet; an address
+   * that goes from one upstream to another stays bound. What it resolves with puts that in force: listeners that are no longer
+   * wanted take no more connections and drain. Rejects with a BindError.
    */
   async prepare(before: Config, config: Config, rules: () => OutboundRules): Promise<() => void> {
     const old = listensOf(before);
-    const wanted = listensOf(config);
-    const isSame = (name: string): boolean => isDeepStrictEqual(old.get(name), wanted.get(name));
-    const opened = await this.openUpstreams(new Map([...wanted].filter(([name]) => !isSame(name))), rules);
+    const free = new Map(this.outbound.filter(({ name }) => old.has(name)).map((bound) => [bound.name, bound]));
+    const kept: BoundListener<Outbound>[] = [];
+    const missing = new Map<string, Address>();
+    const take = (name: string, from: string): void => {
+      const bound = free.get(from);
+      if (bound === undefined) return;
+      free.delete(from);
+      kept.push({ ...bound, name });
+    };
+    const wanted = [...listensOf(config)];
+    for (const [name, address] of wanted) if (isDeepStrictEqual(old.get(name), address)) take(name, name);
+    for (const [name, address] of wanted) {
+      if (kept.some((bound) => bound.name === name)) continue;
+      const holder = [...free.keys()].find((other) => isDeepStrictEqual(old.get(other), address));
+      if (holder === undefined) missing.set(name, address);
+      else take(name, holder);
+    }
+    const opened = await this.openUpstreams(missing, rules);
     return () => {
-      const gone = this.outbound.filter(({ name }) => old.has(name) && !isSame(name));
-      for (const { listener, acceptor } of gone) {
+      for (const { listener, acceptor } of free.values()) {
         listener.stopAccepting();
         acceptor.shutdown("the listener is no longer configured");
       }
-      this.outbound = [...this.outbound.filter((bound) => !gone.includes(bound)), ...opened];
+      for (const { name, acceptor } of kept) acceptor.fixed = upstreamOf(name);
+      this.retired = [...this.retired, ...free.values()].filter(({ acceptor }) => acceptor.connectionCount > 0);
+      this.outbound = [...this.outbound.filter(({ name }) => !old.has(name)), ...kept, ...opened];
     };
   }
 
-  /** Every listener that is bound. */
+  /** Those that the application calls through: what is bound, and what was and still has a connection. */
+  get callers(): readonly BoundListener<Outbound>[] {
+    return [...this.outbound, ...this.retired];
+  }
+
+  /** Every listener that has or may have connections. */
   *all(): IterableIterator<BoundListener> {
     if (this.inbound !== undefined) yield this.inbound;
-    yield* this.outbound;
+    yield* this.callers;
   }
 
   /** Where this process listens for calls, as discovery has to know it. */
   addresses(): Address[] {
-    return [...this.all()].map(({ listener }) => listener.address);
+    const { inbound, outbound } = this;
+    return [...(inbound === undefined ? [] : [inbound]), ...outbound].map(({ listener }) => listener.address);
   }
 
   async close(): Promise<void> {
@@ -107,8 +132,8 @@ export class Listeners {
     const opened: BoundListener<Outbound>[] = [];
     try {
       for (const [name, address] of listens) {
-        const fixed = name.slice(UPSTREAM.length);
-        opened.push(await this.open(name, address, new Outbound(this.acceptorOptions("outbound"), rules, fixed)));
+        const acceptor = new Outbound(this.acceptorOptions("outbound"), rules, upstreamOf(name));
+        opened.push(await this.open(name, address, acceptor));
       }
     } catch (error) {
       await Promise.all(opened.map(({ listener }) => listener.close()));
@@ -133,6 +158,10 @@ export class Listeners {
 
 /** What the names of listeners that upstreams have of their own begin with. */
 const UPSTREAM = "upstreams.";
+
+function upstreamOf(name: string): string {
+  return name.slice(UPSTREAM.length);
+}
 
 function listensOf(config: Config): ReadonlyMap<string, Address> {
   const listens = new Map<string, Address>();

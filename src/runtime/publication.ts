@@ -27,12 +27,18 @@ export class Publication {
   private readonly options: PublicationOptions;
   private stopListening: (() => void) | undefined = undefined;
   private retry: Timer | undefined = undefined;
-  private withdrawn = false;
+  private over = false;
   private readonly backoff: Backoff;
+  private settle: () => void = () => {};
+  /** The source has taken the service, or never will: the publication is over. */
+  private readonly settled: Promise<void>;
 
   constructor(options: PublicationOptions) {
     this.options = options;
     this.backoff = new Backoff({ base: 500, cap: 10_000, random: options.random });
+    this.settled = new Promise((resolve) => {
+      this.settle = resolve;
+    });
   }
 
   /**
@@ -43,17 +49,19 @@ export class Publication {
     const { service, registrar, health, inbound, source, podIp, version, mtls, log } = this.options;
     try {
       const advertised = await advertise({ configured: service.advertise, inbound, podIp, source });
-      if (this.withdrawn) return;
+      if (this.over) return;
       const tell = (): void => registrar.setHealth(health.state.current.serving, health.state.current.note);
       tell();
       this.stopListening = health.state.onChange(tell);
       const registration = makeRegistration(service, advertised, { version, mtls });
       registrar.register(registration).then(
-        () =>
+        () => {
+          this.settle();
           log.info(
             { id: registration.id, host: registration.host, port: registration.port },
             `published ${registration.id}`,
-          ),
+          );
+        },
         (error: unknown) => log.error({ err: error }, "cannot publish the service"),
       );
     } catch (error) {
@@ -70,19 +78,38 @@ export class Publication {
     return this.options.registrar;
   }
 
-  /** Leaves what was published to a next publication of the same service. */
+  /** Resolves once the source has taken the service, or the publication is over; after `ms` milliseconds at the latest. */
+  async published(ms: number): Promise<void> {
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = this.options.clock.setTimer(ms, resolve);
+    });
+    await Promise.race([this.settled, late]);
+    timer?.cancel();
+  }
+
+  /** Leaves what was published to a next publication of the same service by the same registrar. */
   release(): void {
-    this.withdrawn = true;
-    this.retry?.cancel();
-    this.stopListening?.();
+    this.end();
+  }
+
+  /** Leaves what was published to a next publication by another registrar of the same place. */
+  async abandon(): Promise<void> {
+    if (this.end()) await this.options.registrar.abandon();
   }
 
   /** Withdraws what was published. Resolves within a bounded time, whether or not the source answers. */
   async withdraw(): Promise<void> {
-    if (this.withdrawn) return;
-    this.withdrawn = true;
+    if (this.end()) await this.options.registrar.deregister();
+  }
+
+  /** False where it was over before. */
+  private end(): boolean {
+    if (this.over) return false;
+    this.over = true;
     this.retry?.cancel();
     this.stopListening?.();
-    await this.options.registrar.deregister();
+    this.settle();
+    return true;
   }
 }

@@ -13,12 +13,16 @@ export type ReadyState =
   | { readonly ready: true; readonly detail?: string }
   | { readonly ready: false; readonly waiting: readonly Waiting[] };
 
-/** Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every declared upstream. */
+/**
+ * Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every upstream that it was started
+ * with.
+ */
 export class Readiness {
   private readonly clock: Clock;
   private readonly startedAt: string;
   private bound = false;
   private draining: string | undefined = undefined;
+  private wasReady = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -39,12 +43,17 @@ export class Readiness {
       waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
     if (!this.bound)
       waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
+    const details = detail === undefined ? [] : [detail];
     for (const cluster of required) {
-      if (!cluster.known)
-        waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: cluster.noneReason().detail });
+      if (cluster.known) continue;
+      const why = cluster.noneReason().detail;
+      // An upstream that a reload has added does not keep calls from those that are there.
+      if (this.wasReady) details.push(why);
+      else waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: why });
     }
     if (waiting.length > 0) return { ready: false, waiting };
-    return detail === undefined ? { ready: true } : { ready: true, detail };
+    this.wasReady = true;
+    return details.length === 0 ? { ready: true } : { ready: true, detail: details.join("; ") };
   }
 
   private timestamp(): string {

@@ -12,8 +12,9 @@ import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
-import { Publication } from "./publication.ts";
+import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
+import { sameApplication } from "./service-change.ts";
 import type { ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { type MakeCluster, Upstreams } from "./upstreams.ts";
@@ -47,18 +48,16 @@ export class Runtime {
   /** Why the last configuration that was offered is not in force; undefined while it is. */
   lastRefusal: string | undefined = undefined;
   private inForce: Config;
-  private readonly options: RuntimeOptions;
   private readonly sources: Sources;
   private readonly readiness: Readiness;
+  private readonly publisher: Publisher;
   private app: Application | undefined;
-  private publication: Publication | undefined = undefined;
   private drained: Promise<number> | undefined = undefined;
   private applying: Promise<unknown> = Promise.resolve();
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
     const { clock, log, random, metrics, accessLog } = services;
-    this.options = options;
     this.inForce = config;
     this.services = services;
     this.readiness = new Readiness(clock);
@@ -74,6 +73,13 @@ export class Runtime {
       clock,
     });
     this.app = this.makeApplication(config);
+    this.publisher = new Publisher({
+      inForce: () => ({ config: this.inForce, app: this.app, inbound: this.listeners.inbound?.listener.address }),
+      registrar: () => this.sources.registrar(),
+      services,
+      podIp: options.podIp,
+      version: options.version,
+    });
     metrics.watch(runtimeMetrics(this));
   }
 
@@ -91,7 +97,7 @@ export class Runtime {
   async start(): Promise<void> {
     await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
     this.readiness.listenersBound();
-    await this.publish();
+    await this.publisher.start();
   }
 
   /**
@@ -125,6 +131,7 @@ export class Runtime {
   async whenReady(): Promise<void> {
     const required = [...this.upstreams.required()];
     await Promise.all(required.map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
+    this.ready();
   }
 
   /** Goes without losing a call; returns how many streams had to be cut at the end of grace. Idempotent. */
@@ -136,7 +143,7 @@ export class Runtime {
   /** Frees everything, at once. */
   async stop(): Promise<void> {
     await this.applying;
-    const withdrawn = this.publication?.withdraw();
+    const withdrawn = this.publisher.withdraw();
     for (const { acceptor } of this.listeners.all()) acceptor.closeAll("the sidecar stopped");
     this.upstreams.close();
     this.app?.close();
@@ -169,28 +176,18 @@ export class Runtime {
     accessLog.mode = config.log.access;
     this.version++;
     this.lastRefusal = undefined;
-    await this.applyService(before, config);
+    this.applyService(before, config);
     return { kind: "applied", version: this.version };
   }
 
-  /** What is published, and where inbound calls go. */
-  private async applyService(before: Config, config: Config): Promise<void> {
-    const isSame = isDeepStrictEqual(before.service, config.service);
-    if (isSame && isDeepStrictEqual(before.discovery, config.discovery)) return;
-    if (!isSame) {
-      const old = this.app;
+  /** Where inbound calls go, at once; what is published, as soon as the source takes it. */
+  private applyService(before: Config, config: Config): void {
+    const old = this.app;
+    if (old !== undefined && !sameApplication(before.service, config.service)) {
       this.app = this.makeApplication(config);
-      old?.close();
+      old.close();
     }
-    const withdrawn = this.publication;
-    this.publication = undefined;
-    // A registration that only changes is not taken away first: others would see the service go.
-    const moved = !isDeepStrictEqual(before.discovery, config.discovery);
-    if (moved) await withdrawn?.withdraw();
-    else withdrawn?.release();
-    await this.publish(moved ? undefined : withdrawn).catch((error: unknown) =>
-      this.services.log.logger.error({ err: error }, "cannot publish the service as it is configured now"),
-    );
+    this.publisher.update();
   }
 
   private beginDrain(): Promise<number> {
@@ -203,33 +200,10 @@ export class Runtime {
       clock,
       notice,
       grace,
-      withdraw: async () => this.publication?.withdraw(),
+      withdraw: () => this.publisher.withdraw(),
+      applicationGone: () => this.app?.gone ?? true,
       tell: (direction, message) => log.logger.info({ direction }, message),
     });
-  }
-
-  private async publish(previous?: Publication): Promise<void> {
-    const { services, options, listeners, app, inForce } = this;
-    const registrar = previous?.registrar ?? this.sources.registrar();
-    const { service, discovery, mtls } = inForce;
-    const inbound = listeners.inbound?.listener.address;
-    if (service === undefined || app === undefined || registrar === undefined || inbound === undefined) return;
-    const { consul } = discovery;
-    const isConsul = discovery.default === "consul" && consul !== undefined;
-    this.publication = new Publication({
-      service,
-      registrar,
-      health: app.health,
-      inbound,
-      source: isConsul ? { kind: "consul", address: consul.address } : { kind: "directory" },
-      podIp: options.podIp,
-      version: options.version,
-      mtls: mtls.mode,
-      clock: services.clock,
-      random: services.random,
-      log: services.log.logger,
-    });
-    await this.publication.begin();
   }
 
   private target(): Application["target"] {

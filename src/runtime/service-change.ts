@@ -1,0 +1,34 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Config, ServiceConfig } from "../config/types.ts";
+
+/**
+ * Where the service is published, before and after a change: in the same place by the same means, in the same place with other
+ * credentials, or elsewhere.
+ */
+export type Place = "same" | "credentials" | "elsewhere";
+
+export function samePlace({ discovery: before }: Config, { discovery: after }: Config): Place {
+  if (before.default !== after.default) return "elsewhere";
+  switch (after.default) {
+    case "consul": {
+      if (isDeepStrictEqual(before.consul, after.consul)) return "same";
+      const isMoved = (["address", "namespace", "partition"] as const).some(
+        (key) => before.consul?.[key] !== after.consul?.[key],
+      );
+      return isMoved ? "elsewhere" : "credentials";
+    }
+    case "directory":
+      return isDeepStrictEqual(before.directory, after.directory) ? "same" : "elsewhere";
+    default:
+      return "same";
+  }
+}
+
+/** Whether inbound calls go where they went, over the connections that stand; the rest of a service is what is published. */
+export function sameApplication(before: ServiceConfig | undefined, after: ServiceConfig | undefined): boolean {
+  return (
+    isDeepStrictEqual(before?.address, after?.address) &&
+    before?.protocol === after?.protocol &&
+    before?.health === after?.health
+  );
+}
