@@ -15,12 +15,17 @@ export interface SidecarProcess {
 }
 
 /** Starts `outrigger run` with a configuration; what it leaves out of `listeners` is 127.0.0.1:0. Resolves once it is ready. */
-export async function startSidecarProcess(config: Readonly<Record<string, unknown>>): Promise<SidecarProcess> {
+export async function startSidecarProcess(
+  config: Readonly<Record<string, unknown>>,
+  nodeOptions: readonly string[] = [],
+): Promise<SidecarProcess> {
   const loopback = "127.0.0.1:0";
   const listeners = { outbound: loopback, admin: loopback, probe: loopback };
   const all = config.service === undefined ? listeners : { ...listeners, inbound: loopback };
   const whole = { listeners: all, drain: { notice: "10ms", grace: "1s" }, ...config };
-  const started = await startProcess(process.execPath, [main, "run", "-c", "-"], { input: JSON.stringify(whole) });
+  const started = await startProcess(process.execPath, [...nodeOptions, main, "run", "-c", "-"], {
+    input: JSON.stringify(whole),
+  });
   const [line] = await started.line(/^outrigger ready .*$/, 20_000);
   const fields = new Map([...line.matchAll(/(\S+?)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]));
   const address = (name: string): string => {
@@ -49,6 +54,36 @@ export async function residentMemory(pid: number): Promise<number> {
   const found = /^VmRSS:\s+(\d+) kB$/m.exec(text);
   if (found === null) throw new Error(`process ${pid} shows no resident memory`);
   return Number(found[1]) * 1024;
+}
+
+/** Node options that let `retainedMemory` look into a process. */
+export const inspectable = ["--inspect=127.0.0.1:0"];
+
+/** Octets that are still held after a full collection, in the heap and in buffers. Only of a process that is `inspectable`. */
+export async function retainedMemory(sidecar: SidecarProcess): Promise<number> {
+  const [, url = ""] = await sidecar.process.line(/^Debugger listening on (ws:\/\/\S+)$/);
+  const socket = new WebSocket(url);
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", () => reject(new Error(`nobody answers at ${url}`)));
+  });
+  const ask = (id: number, method: string): Promise<unknown> =>
+    new Promise((resolve) => {
+      const onMessage = ({ data }: MessageEvent): void => {
+        const answer: unknown = JSON.parse(String(data));
+        if (typeof answer !== "object" || answer === null || Reflect.get(answer, "id") !== id) return;
+        socket.removeEventListener("message", onMessage);
+        resolve(Reflect.get(answer, "result"));
+      };
+      socket.addEventListener("message", onMessage);
+      socket.send(JSON.stringify({ id, method }));
+    });
+  await ask(1, "HeapProfiler.collectGarbage");
+  const usage = await ask(2, "Runtime.getHeapUsage");
+  socket.close();
+  if (typeof usage !== "object" || usage === null) throw new Error("the process does not tell its heap");
+  const field = (name: string): number => Number(Reflect.get(usage, name) ?? 0);
+  return field("usedSize") + field("backingStorageSize");
 }
 
 /** Watches the resident memory of processes; tells the largest growth of each since `begin`. */
