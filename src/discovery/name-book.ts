@@ -20,16 +20,16 @@ export class NameBook {
   }
 
   /** The last good answer that was written down, where it is not too old. */
-  recall(name: string): { readonly endpoints: readonly EndpointSpec[]; readonly updatedAt: number } | undefined {
-    return this.cache?.recall(this.key(name));
+  recall(key: string): { readonly endpoints: readonly EndpointSpec[]; readonly updatedAt: number } | undefined {
+    return this.cache?.recall(this.whole(key));
   }
 
   /** Writes a good answer down. `updatedAt`: wall-clock milliseconds. */
-  remember(name: string, endpoints: readonly EndpointSpec[], updatedAt: number): void {
-    this.cache?.remember(this.key(name), endpoints, updatedAt);
+  remember(key: string, endpoints: readonly EndpointSpec[], updatedAt: number): void {
+    this.cache?.remember(this.whole(key), endpoints, updatedAt);
   }
 
-  private key(name: string): string {
-    return JSON.stringify([this.kind, this.scope, name]);
+  private whole(key: string): string {
+    return JSON.stringify([this.kind, this.scope, key]);
   }
 }

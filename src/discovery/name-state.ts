@@ -32,6 +32,7 @@ export class NameState implements Claimant {
   readonly remembered: readonly EndpointSpec[];
   private readonly rememberedAt: number;
   private readonly book: NameBook;
+  private readonly key: string;
   private readonly screen: EndpointScreen;
   private known: Known | undefined = undefined;
   /** The clock's milliseconds of the last good answer. */
@@ -40,11 +41,13 @@ export class NameState implements Claimant {
   /** Endpoints that are another name's now, as they were told of. */
   private lost: ReadonlySet<string> = new Set();
 
-  constructor(name: string, book: NameBook) {
+  /** `key`: what is remembered is remembered by; two names of one sidecar may stand for the same. */
+  constructor(name: string, book: NameBook, key: string = name) {
     this.name = name;
     this.book = book;
+    this.key = key;
     this.screen = new EndpointScreen(name, book.services);
-    const { endpoints, updatedAt } = book.recall(name) ?? { endpoints: [], updatedAt: 0 };
+    const { endpoints, updatedAt } = book.recall(key) ?? { endpoints: [], updatedAt: 0 };
     this.remembered = endpoints;
     this.rememberedAt = updatedAt;
   }
@@ -57,7 +60,7 @@ export class NameState implements Claimant {
     this.goodAt = clock.now();
     this.known = { specs: passed, updatedAt, staleSince: undefined, error: undefined };
     this.book.claims.take(this, passed, this.goodAt, tenures, this.remembered);
-    this.book.remember(this.name, passed, updatedAt);
+    this.book.remember(this.key, passed, updatedAt);
     if (this.troubled) {
       this.troubled = false;
       const text = `${this.book.kind} answers for ${this.name} again`;

@@ -3,6 +3,8 @@ import type { ConsulOptions } from "./consul-client.ts";
 import { ConsulRegistrar } from "./consul-registrar.ts";
 import { type DirectoryOptions, DirectorySource } from "./directory.ts";
 import { DirectoryRegistrar } from "./directory-registrar.ts";
+import { DnsSource } from "./dns.ts";
+import type { DnsOptions } from "./dns-options.ts";
 import type { DiscoveryServices } from "./services.ts";
 import type { DiscoverySource, Registrar } from "./source.ts";
 import { type StaticOptions, StaticSource } from "./static.ts";
@@ -11,6 +13,7 @@ import { type StaticOptions, StaticSource } from "./static.ts";
 export interface SourceOptions {
   readonly consul: ConsulOptions;
   readonly directory: DirectoryOptions;
+  readonly dns: DnsOptions;
   readonly static: StaticOptions;
 }
 
@@ -31,6 +34,10 @@ export const sources: { readonly [Kind in SourceKind]: SourceDefinition<SourceOp
   directory: {
     create: (options, services) => new DirectorySource(options, services),
     registrar: (options, services) => new DirectoryRegistrar(options, services),
+  },
+  dns: {
+    create: (options, services) => new DnsSource(options, services),
+    registrar: undefined,
   },
   static: {
     create: (options, services) => new StaticSource(options, services),
