@@ -1,51 +1,88 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { formatIssues } from "./config/format-issues.ts";
+import type { Issue } from "./config/issue.ts";
 import { loadConfig } from "./config/load.ts";
 import { watchFile } from "./config/watch-file.ts";
-import { systemClock } from "./core/clock.ts";
-import type { Runtime } from "./runtime/runtime.ts";
+import type { Clock } from "./core/clock.ts";
+import type { ApplyResult, Runtime } from "./runtime/runtime.ts";
 
 export interface ReloadOptions {
   readonly file: string;
   /** The text that is in force. */
   readonly text: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, "apply" | "refuse">;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 /**
- * Offers the configuration file to the runtime whenever it has changed, and on SIGHUP. A file that is wrong changes nothing and
- * is told of once. Returns what ends it.
+ * Offers the configuration file to the runtime whenever it has changed, and whenever somebody asks for it. A file that is wrong
+ * changes nothing and is told of once.
  */
-export function reloadOnChange({ file, text, env, runtime, log }: ReloadOptions): () => void {
-  let seen = text;
-  const offer = async (because: string): Promise<void> => {
-    let current: string;
+export class Reload {
+  private readonly options: ReloadOptions;
+  private readonly stopWatching: () => void;
+  private seen: string;
+
+  constructor(options: ReloadOptions) {
+    this.options = options;
+    this.seen = options.text;
+    const { file, clock } = options;
+    this.stopWatching = watchFile(file, clock, () => void this.look("the file changed"));
+    // It may have changed since it was read for the first time.
+    void this.look("the file changed");
+  }
+
+  /** SIGHUP: reads the file again, changed or not. */
+  async request(): Promise<void> {
+    await this.look("SIGHUP");
+  }
+
+  close(): void {
+    this.stopWatching();
+  }
+
+  private async look(because: "SIGHUP" | "the file changed"): Promise<void> {
+    const { file, log, runtime } = this.options;
+    let text: string;
     try {
-      current = readFileSync(file, "utf8");
+      text = readFileSync(file, "utf8");
     } catch (error) {
       // While a file is replaced it may be missing for a moment; the watch tells when it is back.
-      log.debug({ err: error }, `cannot read ${file}`);
+      if (because !== "SIGHUP") log.debug({ err: error }, `cannot read ${file}`);
+      else this.tell(because, runtime.refuse(`cannot read ${file}: ${String(error)}`));
       return;
     }
-    if (current === seen && because !== "SIGHUP") return;
-    seen = current;
-    const loaded = loadConfig(current, { file, env });
-    const result = loaded.ok
-      ? await runtime.apply(loaded.config)
-      : runtime.refuse(formatIssues(loaded.issues, file, current).trimEnd());
+    if (text === this.seen && because !== "SIGHUP") return;
+    this.seen = text;
+    const { env } = this.options;
+    const loaded = loadConfig(text, { file, env });
+    if (loaded.ok) {
+      for (const { line, column, message } of loaded.warnings) log.warn({ file, line, column }, message);
+      this.tell(because, await runtime.apply(loaded.config));
+    } else {
+      const refused = runtime.refuse(summary(loaded.issues, file));
+      this.tell(because, refused, formatIssues(loaded.issues, file, text).trimEnd());
+    }
+  }
+
+  /** `details`: all of what is wrong, where `result` has a line of it. */
+  private tell(because: string, result: ApplyResult, details?: string): void {
+    const { file, log } = this.options;
+    const facts = { file, because };
     if (result.kind === "refused")
-      log.error({ file, because }, `the configuration was refused, nothing of it is in force: ${result.why}`);
-    else if (result.kind === "unchanged") log.info({ file, because }, "the configuration says the same as before");
-    else log.info({ file, because, config_version: result.version }, "the configuration was applied");
-  };
-  const onHangup = (): void => void offer("SIGHUP");
-  process.on("SIGHUP", onHangup);
-  const stop = watchFile(file, systemClock, () => void offer("the file changed"));
-  return () => {
-    process.off("SIGHUP", onHangup);
-    stop();
-  };
+      log.error(facts, `the configuration was refused, nothing of it is in force: ${details ?? result.why}`);
+    else if (result.kind === "unchanged") log.info(facts, "the configuration says the same as before");
+    else log.info({ ...facts, config_version: result.version }, "the configuration was applied");
+  }
+}
+
+/** One line, which also strangers may read who ask whether the sidecar is ready: nothing of the file itself. */
+function summary(issues: readonly Issue[], file: string): string {
+  const [first] = issues;
+  if (first === undefined) return `${file} is broken`;
+  const more = issues.length > 1 ? `, and ${issues.length - 1} more` : "";
+  return `${file}:${first.line}:${first.column}: ${first.message}${more}`;
 }

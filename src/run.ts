@@ -7,7 +7,7 @@ import { systemClock } from "./core/clock.ts";
 import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink, nonBlocking } from "./observability/log-sink.ts";
-import { reloadOnChange } from "./reload.ts";
+import { Reload } from "./reload.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { makeServices } from "./runtime/services.ts";
 
@@ -56,16 +56,21 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
   process.on("SIGTERM", () => shutdown.signal());
   process.on("SIGINT", () => shutdown.signal());
   let code: number;
-  let stopReloading = (): void => {};
+  let reload: Reload | undefined;
+  // Before there is anything to reload, too: the default of this signal is to end the process.
+  process.on("SIGHUP", () => {
+    if (file === STDIN) log.logger.warn("the configuration came from standard input and cannot be read again");
+    else void reload?.request();
+  });
   try {
     // People and probes can ask from the first moment on, while the rest is still waited for.
     control = await startControl(runtime, shutdown, config);
-    await runtime.start();
-    if (file !== STDIN) stopReloading = reloadOnChange({ file, text, env, runtime, log: log.logger });
-    else
-      process.on("SIGHUP", () =>
-        log.logger.warn("the configuration came from standard input and cannot be read again"),
-      );
+    const started = runtime.start();
+    // Whoever is asked to go while it starts goes; what becomes of the start is of no interest then.
+    started.catch(() => {});
+    await Promise.race([started, shutdown.code]);
+    if (file !== STDIN && !runtime.draining)
+      reload = new Reload({ file, text, env, runtime, clock: systemClock, log: log.logger });
     const { admin, probe } = control;
     void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
     code = await shutdown.code;
@@ -73,7 +78,7 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     log.logger.fatal({ err: error }, error instanceof Error ? error.message : String(error));
     code = 1;
   }
-  stopReloading();
+  reload?.close();
   await runtime.stop();
   await control?.close();
   sink.flushSync(FLUSH);

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Watch } from "../core/watch.ts";
+import { Watch } from "../core/watch.ts";
 import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "../discovery/source.ts";
 import type { Reason } from "../http/reason.ts";
 import type { BalancerDefinition, PickContext, Picker } from "./balancer.ts";
@@ -45,13 +45,15 @@ const NO_SPECS: readonly EndpointSpec[] = [];
 export class Cluster implements EndpointHost {
   // --- immutable ---
   readonly name: string;
-  readonly source: DiscoverySource["kind"];
-  /** What discovery knows of the name. */
+  /** What discovery knows of the name; what it knew, as stale, until a source that has taken another's place answers. */
   readonly state: Watch<Discovered>;
-  private readonly subscription: Subscription;
   private readonly services: PoolServices;
   private readonly options: EndpointOptions;
-  private readonly stopWatching: () => void;
+
+  // --- where endpoints come from ---
+  private kind: DiscoverySource["kind"];
+  private subscription: Subscription;
+  private stopWatching: () => void = () => {};
 
   // --- endpoints ---
   private readonly byId = new Map<string, Endpoint>();
@@ -64,15 +66,18 @@ export class Cluster implements EndpointHost {
 
   constructor(options: ClusterOptions, subscription: Subscription, services: PoolServices) {
     this.name = options.name;
-    this.source = options.source;
+    this.kind = options.source;
     this.balancer = options.balancer;
     this.subscription = subscription;
-    this.state = subscription.state;
+    this.state = new Watch(subscription.state.current);
     this.services = { ...services, log: services.log.child({ upstream: options.name }) };
     this.options = { pool: { ...defaultPoolOptions, ...options.pool }, probeCap: options.probeCap ?? 10_000 };
     this.picker = this.balancer.picker([], services.random, undefined);
-    this.stopWatching = this.state.onChange((discovered) => this.take(discovered));
-    this.take(this.state.current);
+    this.follow();
+  }
+
+  get source(): DiscoverySource["kind"] {
+    return this.kind;
   }
 
   /** The endpoints of the service, whether or not they can be reached. */
@@ -149,6 +154,15 @@ export class Cluster implements EndpointHost {
     return () => this.waiting.delete(place);
   }
 
+  /** Asks another source from now on. Endpoints stay until it has answered, and those that it knows as well stay after that. */
+  useSource(kind: DiscoverySource["kind"], subscription: Subscription): void {
+    this.stopWatching();
+    this.subscription.close();
+    this.kind = kind;
+    this.subscription = subscription;
+    this.follow();
+  }
+
   /** Balances by another algorithm from now on; endpoints and their connections stay. */
   useBalancer(balancer: BalancerDefinition): void {
     if (balancer === this.balancer) return;
@@ -195,6 +209,22 @@ export class Cluster implements EndpointHost {
 
   left(endpoint: Endpoint): void {
     this.leaving.delete(endpoint);
+  }
+
+  private follow(): void {
+    const { state, kind, subscription, services } = this;
+    const hear = (discovered: Discovered): void => {
+      const { current } = state;
+      if (discovered.kind === "known" || current.kind === "pending") {
+        state.set(discovered);
+      } else {
+        const staleSince = current.staleSince ?? services.clock.wall();
+        state.set({ ...current, staleSince, error: discovered.error ?? `${kind} has not answered yet` });
+      }
+      this.take(state.current);
+    };
+    this.stopWatching = subscription.state.onChange(hear);
+    hear(subscription.state.current);
   }
 
   private take(discovered: Discovered): void {

@@ -5,8 +5,8 @@ import type { Watch } from "../core/watch.ts";
 import type { HealthStatus } from "./view.ts";
 
 export interface ApplicationHealthOptions {
-  /** Undefined where this sidecar has no application. */
-  readonly application: Pick<AppHealth, "ask" | "state"> | undefined;
+  /** The application now in force; undefined where this sidecar has none. */
+  readonly application: () => Pick<AppHealth, "ask" | "state"> | undefined;
   /** Whether this sidecar is ready: what is said where there is no application to ask. */
   readonly ready: () => boolean;
   /** While true nothing is serving, whatever the application says. */
@@ -27,8 +27,9 @@ export class ApplicationHealth {
 
   /** Never rejects. */
   async ask(service: string): Promise<HealthStatus> {
-    const { application, draining, ready } = this.options;
+    const { draining, ready } = this.options;
     if (draining.current) return "NOT_SERVING";
+    const application = this.options.application();
     if (application === undefined) {
       if (service !== "") return "SERVICE_UNKNOWN";
       return ready() ? "SERVING" : "NOT_SERVING";
@@ -40,7 +41,7 @@ export class ApplicationHealth {
 
   /** Tells a service's health now and at each change, until the function that it returns is called. */
   watch(service: string, tell: (status: HealthStatus) => void): () => void {
-    const { application, draining, clock } = this.options;
+    const { draining, clock } = this.options;
     let over = false;
     let timer: Timer | undefined;
     const ask = async (): Promise<void> => {
@@ -53,7 +54,7 @@ export class ApplicationHealth {
     };
     const stopDraining = draining.onChange(() => void ask());
     // Of the whole the sidecar knows a change before it would ask again.
-    const stopState = service === "" ? application?.state.onChange(() => void ask()) : undefined;
+    const stopState = service === "" ? this.options.application()?.state.onChange(() => void ask()) : undefined;
     void ask();
     return () => {
       over = true;

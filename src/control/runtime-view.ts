@@ -16,7 +16,6 @@ export interface ShutdownRequests {
 
 /** A running sidecar as admin and probe see it. */
 export class RuntimeView implements ControlView {
-  readonly name: string;
   readonly version: string;
   private readonly runtime: Runtime;
   private readonly shutdown: ShutdownRequests;
@@ -26,14 +25,17 @@ export class RuntimeView implements ControlView {
   constructor(runtime: Runtime, shutdown: ShutdownRequests, version: string) {
     this.runtime = runtime;
     this.shutdown = shutdown;
-    this.name = runtime.config.identity.name;
     this.version = version;
     this.health = new ApplicationHealth({
-      application: runtime.application?.health,
+      application: () => runtime.application?.health,
       ready: () => runtime.ready().ready,
       draining: runtime.drainBegan,
       clock: runtime.services.clock,
     });
+  }
+
+  get name(): string {
+    return this.runtime.config.identity.name;
   }
 
   readiness(): ReadyAnswer {

@@ -81,13 +81,22 @@ export class OnDemand {
     return this.resolve(name, entry);
   }
 
-  /** The name is declared from now on. */
-  forget(name: string): void {
-    this.drop(name);
+  /** The name is declared from now on: gives its cluster away, with the connections and the health of its endpoints. */
+  release(name: string): Cluster | undefined {
+    const entry = this.entries.get(name);
+    this.entries.delete(name);
+    return entry?.cluster;
   }
 
-  close(): void {
+  /** Every cluster that is held, known to exist or not. */
+  *held(): IterableIterator<Cluster> {
+    for (const { cluster } of this.entries.values()) yield cluster;
+  }
+
+  /** Forgets every name. */
+  clear(): void {
     this.timer?.cancel();
+    this.timer = undefined;
     for (const name of [...this.entries.keys()]) this.drop(name);
   }
 

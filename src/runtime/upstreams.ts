@@ -39,7 +39,7 @@ export class Upstreams implements OutboundRules {
   private readonly options: UpstreamsOptions;
   private table: RouteTable;
   private declared = new Map<string, Declared>();
-  private onDemand: OnDemand;
+  private readonly onDemand: OnDemand;
   private lookupSource: DiscoverySource;
 
   constructor(config: Config, options: UpstreamsOptions) {
@@ -64,13 +64,13 @@ export class Upstreams implements OutboundRules {
 
   /** Goes over to another configuration; the sources have done so before. */
   apply(config: Config): void {
+    const { onDemand } = this;
+    onDemand.limits = config.names.onDemand;
     const source = this.options.sources.of(config.discovery.default);
-    if (source === this.lookupSource) {
-      this.onDemand.limits = config.names.onDemand;
-    } else {
+    if (source !== this.lookupSource) {
       this.lookupSource = source;
-      this.onDemand.close();
-      this.onDemand = this.makeOnDemand(config);
+      if (source.kind === "static") onDemand.clear();
+      for (const cluster of onDemand.held()) cluster.useSource(source.kind, source.subscribe(cluster.name));
     }
     this.adopt(config);
     this.table = this.makeTable(config);
@@ -88,7 +88,7 @@ export class Upstreams implements OutboundRules {
   }
 
   close(): void {
-    this.onDemand.close();
+    this.onDemand.clear();
     for (const cluster of this.required()) cluster.close();
   }
 
@@ -108,13 +108,14 @@ export class Upstreams implements OutboundRules {
   }
 
   private targetOf(name: string, config: UpstreamConfig, source: DiscoverySource, old: Declared | undefined): Target {
-    if (old === undefined) this.onDemand.forget(name);
-    if (old === undefined || old.source !== source) {
-      old?.target.cluster.close();
+    // A name that callers used before it was declared keeps what they have found out of it.
+    const cluster = old?.target.cluster ?? this.onDemand.release(name);
+    if (cluster === undefined)
       return this.makeTarget(this.options.makeCluster(name, source, config.balancer), config.timeout);
-    }
-    old.target.cluster.useBalancer(balancers[config.balancer]);
-    return old.config.timeout === config.timeout ? old.target : this.makeTarget(old.target.cluster, config.timeout);
+    if ((old?.source ?? this.lookupSource) !== source) cluster.useSource(source.kind, source.subscribe(name));
+    cluster.useBalancer(balancers[config.balancer]);
+    const isSame = old !== undefined && old.config.timeout === config.timeout;
+    return isSame ? old.target : this.makeTarget(cluster, config.timeout);
   }
 
   private makeTable(config: Config): RouteTable {

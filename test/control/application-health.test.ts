@@ -24,7 +24,7 @@ function health(withApplication = true) {
   const clock = new FakeClock();
   const sidecar = { ready: true };
   const asked = new ApplicationHealth({
-    application: withApplication ? application : undefined,
+    application: () => (withApplication ? application : undefined),
     ready: () => sidecar.ready,
     draining,
     clock,

@@ -77,12 +77,21 @@ test("a name waits for its first answer, and is a target or has no instance then
 
 test("calls that wait when their name is given up are told once, and find no instance", () => {
   const names = new Names();
-  const declared = settled(names.names.lookup("orders"));
-  const closed = settled(names.names.lookup("users"));
-  names.names.forget("orders");
-  assert.deepEqual([declared, closed], [["NO_ENDPOINTS"], []]);
-  names.names.close();
-  assert.deepEqual([declared, closed], [["NO_ENDPOINTS"], ["NO_ENDPOINTS"]]);
+  const told = settled(names.names.lookup("users"));
+  names.names.clear();
+  assert.deepEqual(told, ["NO_ENDPOINTS"]);
+  assert.equal(names.clock.pending, 0);
+  assert.equal(names.ask("users"), "wait", "it can be looked up anew");
+});
+
+test("calls that wait when their name is declared go with its cluster", () => {
+  const names = new Names();
+  const told = settled(names.names.lookup("orders"));
+  assert.equal(names.names.release("orders"), names.of("orders").cluster);
+  assert.deepEqual([told, names.names.size, names.of("orders").subscriptions], [[], 0, 1]);
+  names.of("orders").discover(spec(1));
+  assert.deepEqual(told, ["target"]);
+  assert.equal(names.names.release("orders"), undefined);
 });
 
 test("a name without an instance goes after `negative`, also where nobody stayed for the answer", () => {
