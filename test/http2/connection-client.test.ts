@@ -217,11 +217,14 @@ test("streams that wait for the connection's window share it", async () => {
   await engine.frames();
   engine.send(windowFrame(1, 65_535), windowFrame(0, 16_384 * 3));
   const frames = await engine.framesOf(FrameType.DATA);
-  assert.deepEqual(frames.map(({ stream, payload }) => [stream, payload.length]).sort(), [
-    [1, 16_384],
-    [3, 16_384],
-    [5, 16_384],
-  ]);
+  assert.deepEqual(
+    frames.map(({ stream, payload }) => [stream, payload.length]),
+    [
+      [1, 16_384],
+      [3, 16_384],
+      [5, 16_384],
+    ],
+  );
 });
 
 test("octets are credited once half of a window is owed, to the stream and to the connection", async () => {
