@@ -39,15 +39,14 @@ export class Deadlines {
 
   /** Arms a deadline at `due` milliseconds of the clock. */
   arm(due: number, expire: () => void): Deadline {
-    const slot = Math.ceil(due / TICK) % SLOTS;
+    if (this.count === 0) this.turned = Math.floor(this.clock.now() / TICK) - 1;
+    // What is due already, or was before the wheel got here, is found by its next turn.
+    const slot = Math.max(Math.ceil(due / TICK), this.turned + 1) % SLOTS;
     const head = this.slots[slot];
     const deadline: Deadline = { due, slot, previous: undefined, next: head, expire };
     if (head !== undefined) head.previous = deadline;
     this.slots[slot] = deadline;
-    if (this.count++ === 0) {
-      this.turned = Math.floor(this.clock.now() / TICK) - 1;
-      this.timer = this.clock.setTimer(TICK, () => this.turn());
-    }
+    if (this.count++ === 0) this.timer = this.clock.setTimer(TICK, () => this.turn());
     return deadline;
   }
 
