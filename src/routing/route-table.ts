@@ -69,13 +69,13 @@ export class RouteTable {
     const exact = (port === "" ? undefined : this.hosts.get(`${host}:${port}`)) ?? this.hosts.get(host);
     if (exact !== undefined) return exact;
     if (authority.kind === "ip") return { kind: "none", authority: host };
-    const named = this.names.get(host);
-    if (named !== undefined) return named;
-    const suffix = this.suffixes.find((candidate) => host.endsWith(candidate));
-    const bare = suffix === undefined ? host : host.slice(0, -suffix.length);
-    const suffixed = this.names.get(bare);
-    if (suffixed !== undefined) return suffixed;
-    if (LABEL.test(bare) && this.allow.some((glob) => glob.test(bare))) return { kind: "lookup", name: bare };
+    const bare = [host, ...this.suffixes.filter((end) => host.endsWith(end)).map((end) => host.slice(0, -end.length))];
+    for (const name of bare) {
+      const known = this.names.get(name);
+      if (known !== undefined) return known;
+    }
+    for (const name of bare)
+      if (LABEL.test(name) && this.allow.some((glob) => glob.test(name))) return { kind: "lookup", name };
     return { kind: "none", authority: host };
   }
 }
