@@ -4,12 +4,14 @@ import type { Head, HeaderTable } from "../http/headers.ts";
 import { Cancels, type CancelsHost } from "./cancels.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
-import { DEFAULT_WINDOW, MAX_STREAM_ID } from "./frame.ts";
+import { MAX_STREAM_ID } from "./frame.ts";
+import { greet } from "./greeting.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { BufferReuse } from "./output.ts";
 import { Receiver, type ReceiverHost, type Role } from "./receiver.ts";
+import { ResetMemory } from "./reset-memory.ts";
 import { Sender } from "./sender.ts";
-import { type PeerSettings, SettingId } from "./settings.ts";
+import type { PeerSettings } from "./settings.ts";
 import { Stream, type StreamAbort, type StreamHandler, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 import { RecvWindow } from "./window.ts";
@@ -57,11 +59,6 @@ export interface ConnectionOptions {
   readonly fedByOwner?: boolean;
 }
 
-/**
- * Streams that we reset lately and remember: some times as many as can be open at once, as what is on its way of each of them
- * may not be taken for a fault of the peer.
- */
-const RESET_MEMORY = 4096;
 /** Milliseconds for a peer to read our last frames before its socket is destroyed. */
 const LINGER = 1000;
 
@@ -87,7 +84,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   readonly streams = new StreamTable<Stream>();
   private nextStreamId: number;
   private lastPeerStreamId = 0;
-  private readonly recentResets = new Set<number>();
+  private readonly recentResets = new ResetMemory();
   private readonly cancels: Cancels;
 
   // --- beginning and end ---
@@ -121,24 +118,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
       transport.on("error", () => {});
     });
     this.timer = services.clock.setTimer(this.limits.handshakeTimeout, () => this.handshakeOver());
-    this.greet(options.announce);
-  }
-
-  /** Our preface, RFC 9113 §3.4. */
-  private greet(announce: boolean): void {
-    if (this.role === "client") this.sender.preface();
-    const settings: [id: number, value: number][] = [
-      [SettingId.HEADER_TABLE_SIZE, this.limits.headerTableSize],
-      [SettingId.INITIAL_WINDOW_SIZE, this.limits.streamWindow],
-      [SettingId.MAX_HEADER_LIST_SIZE, this.limits.maxHeaderListSize],
-      this.role === "client"
-        ? [SettingId.ENABLE_PUSH, 0]
-        : [SettingId.MAX_CONCURRENT_STREAMS, this.limits.maxConcurrentStreams],
-    ];
-    if (announce) settings.push([SettingId.OUTRIGGER, 1]);
-    this.sender.settings(settings);
-    if (this.limits.connectionWindow > DEFAULT_WINDOW)
-      this.sender.windowUpdate(0, this.limits.connectionWindow - DEFAULT_WINDOW);
+    greet(this.sender, options.role, options.limits, options.announce);
   }
 
   // --- what the owner may ask ---
@@ -305,7 +285,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   }
 
   refuseClosed(id: number, code: ErrorCode): void {
-    this.remember(id);
+    this.recentResets.add(id);
     this.sender.reset(id, code);
   }
 
@@ -345,7 +325,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     for (const stream of this.streams.values()) {
       if (stream.id <= lastStreamId || !this.isOurs(stream.id)) continue;
       // The peer may refuse it as well.
-      this.remember(stream.id);
+      this.recentResets.add(stream.id);
       this.abort(stream, { kind: "unprocessed" });
     }
     this.handler.onGoaway(code, debug);
@@ -374,7 +354,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
 
   writeReset(stream: Stream, code: ErrorCode): void {
     if (this.role === "client") this.cancels.count(stream, this.services.loop.now());
-    this.remember(stream.id);
+    this.recentResets.add(stream.id);
     this.sender.reset(stream.id, code);
   }
 
@@ -415,13 +395,6 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
 
   private isOurs(id: number): boolean {
     return (id % 2 === 1) === (this.role === "client");
-  }
-
-  private remember(id: number): void {
-    this.recentResets.add(id);
-    if (this.recentResets.size <= RESET_MEMORY) return;
-    const [oldest] = this.recentResets;
-    if (oldest !== undefined) this.recentResets.delete(oldest);
   }
 
   private newStream(id: number, handler: StreamHandler): Stream {
