@@ -10,7 +10,8 @@ export function callMetrics(series: UpstreamSeries): Filter {
       return undefined;
     },
     onFinish(call, outcome, now) {
-      series.finished(call.path, outcome.status, outcome.reason, outcome.origin, now - call.startedAt);
+      const { status, reason, origin, detail } = outcome;
+      series.finished(call.path, status, reason, origin, now - call.startedAt, call.grpc && detail === undefined);
     },
   };
 }

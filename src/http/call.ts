@@ -32,7 +32,7 @@ export interface Outcome {
   readonly status: number;
   readonly reason: Reason | undefined;
   readonly origin: Origin;
-  /** Of a failure of our own, for the log. */
+  /** Of a call that ended without an answer of the application: what befell it, for the log. */
   readonly detail: string | undefined;
 }
 

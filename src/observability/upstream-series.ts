@@ -18,7 +18,7 @@ const longestPath = 256;
  * Counts of one upstream in one direction.
  *
  * Invariants:
- * - a method is in `methods` only after the application answered it with something else than UNIMPLEMENTED;
+ * - a method is in `methods` only after the application answered a gRPC call of it with something else than UNIMPLEMENTED;
  * - the `budget` holds one place for each of `methods`, given back by `release`; after that no method is added.
  */
 export class UpstreamSeries {
@@ -47,13 +47,23 @@ export class UpstreamSeries {
     this.callsStarted++;
   }
 
-  /** A call is over. `path` is its `:path`, `status` its grpc-status. */
-  finished(path: string, status: number, reason: Reason | undefined, origin: Origin, durationMs: number): void {
+  /**
+   * A call is over. `path` is its `:path`, `status` its grpc-status. `answered`: false where it ended without a gRPC answer,
+   * which says nothing of whether there is such a method.
+   */
+  finished(
+    path: string,
+    status: number,
+    reason: Reason | undefined,
+    origin: Origin,
+    durationMs: number,
+    answered = true,
+  ): void {
     this.callsFinished++;
     let method = this.lastMethod;
     if (method === undefined || path !== this.lastPath) {
       method = this.methods.get(path);
-      if (method === undefined && origin === "app" && status !== UNIMPLEMENTED) method = this.label(path);
+      if (method === undefined && answered && origin === "app" && status !== UNIMPLEMENTED) method = this.label(path);
       if (method === undefined) {
         this.other ??= this.series("other");
         this.other.add(status, reason, origin, durationMs);

@@ -3,6 +3,9 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Registry } from "prom-client";
+import { callMetrics } from "../../src/filters/call-metrics.ts";
+import { Call } from "../../src/http/call.ts";
+import { HeaderTable } from "../../src/http/headers.ts";
 import { CallMetrics } from "../../src/observability/call-metrics.ts";
 import { type Family, parseMetrics, sampleValue } from "../support/prometheus.ts";
 
@@ -103,6 +106,26 @@ test("a method has no label until the application has answered it with something
   assert.deepEqual([...methods(families)], ["a.B/C", "other"]);
   assert.equal(sampleValue(families, `${DURATION}_count`, { method: "a.B/C" }), 2);
   assert.equal(sampleValue(families, `${DURATION}_count`, { method: "other" }), 3);
+});
+
+test("neither a call that nobody answered nor one that is not gRPC gives its method a label", async () => {
+  const { calls, read } = metrics();
+  const series = calls.upstream("outbound", "user");
+  const filter = callMetrics(series);
+  const head = new HeaderTable().head([]);
+  const finish = (grpc: boolean, status: number, detail: string | undefined): void => {
+    const call = new Call("outbound", "peer", head, "/a.B/C", grpc, 0);
+    void filter.onRequest?.(call);
+    filter.onFinish?.(call, { status, reason: undefined, origin: "app", detail }, 1);
+  };
+  finish(true, 1, "reset"); // the caller gave up
+  finish(false, 0, undefined); // HTTP 415, say
+  assert.deepEqual([...methods(await read())], ["other"]);
+  finish(true, 1, undefined); // the application's own CANCELLED
+  finish(true, 1, "reset");
+  const families = await read();
+  assert.deepEqual([...methods(families)], ["a.B/C", "other"]);
+  assert.equal(sampleValue(families, `${DURATION}_count`, { method: "a.B/C" }), 2);
 });
 
 test("a path that is no method has no label, whatever the application says", async () => {
