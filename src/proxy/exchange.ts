@@ -102,6 +102,11 @@ export class Exchange implements StreamHandler, AttemptOwner {
       this.refuse(verdict);
       return;
     }
+    const at = this.call.deadline?.at;
+    if (at !== undefined && at <= this.services.loop.now()) {
+      this.deadlinePassed();
+      return;
+    }
     this.armDeadline();
     this.start();
   }

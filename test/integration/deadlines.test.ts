@@ -130,6 +130,18 @@ test("a deadline that has passed already ends the call at once", async () => {
   });
 });
 
+test("a call whose deadline had passed when it came is not made at all", async () => {
+  await inScope(async (scope) => {
+    const { caller, server } = await outboundHop(scope);
+    const late = await caller.answer(caller.request(callHead("up", ["grpc-timeout", "0n"]), true));
+    assert.equal(fieldOf(late.head, "outrigger-reason"), "DEADLINE_CLIENT");
+    caller.request(callHead("up", ["grpc-timeout", "5S"]), true);
+    const upstream = await server.peer();
+    const first = await upstream.nextRequest();
+    assert.ok(timeoutOf(first.fields) > 1000, "the upstream hears of the second call only");
+  });
+});
+
 test("a deadline holds for the whole of a stream: it ends in trailers after messages that were passed on", async () => {
   await inScope(async (scope) => {
     const { caller, server } = await outboundHop(scope);
