@@ -53,11 +53,13 @@ default is an error at its position. Inside \`{ }\` and \`[ ]\` a \`\${...}\` st
 Each of these is an error at the place of the value that is wrong or has no effect:
 
 - two listeners on one address, or a \`service.address\` that is a listener of this sidecar;
-- an upstream with static discovery and no endpoints, or with endpoints and another discovery; a source that an upstream
-  or \`discovery.default\` names and that is not configured; several sources without \`discovery.default\`;
+- an upstream with static discovery and no endpoints, or with endpoints and another discovery; one with dns discovery and no
+  \`dns\`, or with \`dns\` and another discovery; a \`dns\` with a name and an srv, or with a name and no port;
+- a source that an upstream or \`discovery.default\` names and that is not configured; several sources without
+  \`discovery.default\`; a \`discovery.cache\` with static discovery alone;
 - a host of two upstreams, or one that is the name of another upstream;
-- \`service.advertise\`, \`tags\`, \`meta\` and \`id\` where the default source is static, which registers nothing;
-  \`names.onDemand\` where it is static, which looks nothing up; \`listeners.inbound\` without a service. The defaults
+- \`service.advertise\`, \`tags\`, \`meta\` and \`id\` where the default source is static or dns, which register
+  nothing; \`names.onDemand\` where it is one of them, which look nothing up; \`listeners.inbound\` without a service. The defaults
   themselves may be spelled out, so that what \`outrigger print\` writes can be read again;
 - an advertised loopback address, or an inbound one that would be advertised, with a Consul agent that is elsewhere; a unix
   socket as inbound listener where nothing else is advertised;

@@ -14,12 +14,8 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "discovery.dns" },
-  { key: "discovery.cache" },
-  { key: "discovery.default", words: ["dns"] },
   { key: "mtls.mode", words: ["permissive", "strict"] },
   { key: "mtls.source" },
-  { key: "upstreams.*.discovery", words: ["dns"] },
   { key: "upstreams.*.balancer", words: ["peakEwma", "random", "ringHash", "maglev"] },
   { key: "upstreams.*.retry" },
   { key: "upstreams.*.circuitBreaker" },

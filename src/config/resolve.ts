@@ -19,7 +19,13 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     listeners: file.listeners,
     admin: file.admin,
     names: { suffixes: names.suffixes ?? defaultSuffixes(env), onDemand: names.onDemand },
-    discovery: { default: source, consul: discovery.consul, directory: discovery.directory },
+    discovery: {
+      default: source,
+      consul: discovery.consul,
+      directory: discovery.directory,
+      dns: discovery.dns,
+      cache: discovery.cache,
+    },
     mtls: file.mtls,
     upstreams: new Map(
       [...file.upstreams].map(([name, upstream]) => [name, withSource(name, upstream, source, reading)]),
@@ -31,9 +37,8 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
 }
 
 /** The only source that is configured. Static is always there and does not count; with several, none is the default. */
-export function defaultSource(discovery: { readonly consul?: unknown; readonly directory?: unknown }): SourceKind {
-  if (discovery.consul !== undefined) return "consul";
-  return discovery.directory !== undefined ? "directory" : "static";
+export function defaultSource(discovery: { readonly [kind in SourceKind]?: unknown }): SourceKind {
+  return (["consul", "directory", "dns"] as const).find((kind) => discovery[kind] !== undefined) ?? "static";
 }
 
 /** Consul's, and those of the pod's own namespace where it is known. */

@@ -5,10 +5,12 @@ import {
   advertisedAddress,
   authority,
   dialAddress,
+  dnsName,
   domain,
   glob,
   httpUrl,
   listenAddress,
+  nameServer,
   parseServiceName,
   serviceName,
 } from "./schema/names.ts";
@@ -20,7 +22,7 @@ import { duration, rate } from "./schema/units.ts";
 import { words, wordsOf } from "./schema/words.ts";
 
 const none: readonly never[] = [];
-const sources = words(["consul", "directory", "static"]);
+const sources = words(["consul", "directory", "dns", "static"]);
 
 const metaKey: KeyRule = {
   placeholder: "KEY",
@@ -88,6 +90,25 @@ const consul = object({
   ),
 });
 
+const dns = object({
+  refresh: preset(
+    duration({ min: 1000 }),
+    5_000,
+    "When it is asked again after an answer without a time to live, such as that there is nothing. One that has it is used for as long.",
+  ),
+  family: preset(
+    words(["auto", "ipv4", "ipv6", "both"]),
+    "auto",
+    "Which addresses of a host are its instances; auto: those of IPv4, or where it has none those of IPv6.",
+  ),
+  servers: preset(list(nameServer()), none, "The name servers that are asked; [] for those of the system."),
+  maxStale: optional(
+    duration(),
+    "A name that had addresses and has none any more keeps them; after so long it is believed to have none.",
+    "it keeps them for ever",
+  ),
+});
+
 const names = object({
   suffixes: optional(
     list(domain()),
@@ -109,6 +130,20 @@ const names = object({
 const upstream = object({
   discovery: optional(sources, "The source of its endpoints.", "discovery.default"),
   endpoints: preset(list(dialAddress()), none, "Its endpoints, with static discovery only."),
+  dns: optional(
+    object({
+      name: optional(
+        dnsName(),
+        "A host, every address of which is an endpoint. It is asked for as it stands: no search domains.",
+      ),
+      port: optional(integer({ min: 1, max: 65_535 }), "The port at each of its addresses."),
+      srv: optional(
+        dnsName("_grpc._tcp.orders.internal"),
+        "Instead of name and port: SRV records, which have a port each. Of several priorities the first with an address is used.",
+      ),
+    }),
+    "Where its endpoints are in DNS, with dns discovery only.",
+  ),
   hosts: preset(
     list(authority()),
     none,
@@ -169,6 +204,11 @@ export const schema = object({
         }),
         "The embedded registry of one machine: a file a sidecar, written atomically, stale ones swept.",
         "not used",
+      ),
+      dns: optional(dns, "Host names and SRV records; each upstream says its own. Registers nothing.", "not used"),
+      cache: optional(
+        string("a path", " of a file such as /var/lib/outrigger/cache.json"),
+        "Keeps the last good answers for a start while nobody answers, with mode 0600, for a day. Its folder must be there.",
       ),
       static: optional(
         object({}),

@@ -20,6 +20,8 @@ interface UpstreamSummary {
   readonly balancer: string;
   readonly timeout: string | null;
   readonly endpoints: readonly string[];
+  /** HOST:PORT, or the name of SRV records; null where it is not found by DNS. */
+  readonly dns: string | null;
   readonly hosts: readonly string[];
   readonly listen: string | null;
 }
@@ -53,9 +55,15 @@ function summarizeUpstream(name: string, upstream: UpstreamConfig): UpstreamSumm
     balancer: upstream.balancer,
     timeout: upstream.timeout === undefined ? null : formatDuration(upstream.timeout),
     endpoints: upstream.endpoints.map(formatAddress),
+    dns: summarizeDns(upstream),
     hosts: upstream.hosts,
     listen: upstream.listen === undefined ? null : formatAddress(upstream.listen),
   };
+}
+
+function summarizeDns({ dns, discovery }: UpstreamConfig): string | null {
+  if (dns === undefined || discovery !== "dns") return null;
+  return dns.srv ?? `${dns.name}:${dns.port}`;
 }
 
 /** The same for people, a line for each thing. */
@@ -79,8 +87,8 @@ function serviceLine({ name, address, advertise }: NonNullable<Summary["service"
   return `${name} at ${address}${advertise === null ? "" : `, advertised as ${advertise}`}`;
 }
 
-function upstreamLine({ name, discovery, balancer, timeout, endpoints, hosts, listen }: UpstreamSummary): string {
-  const parts = [`${discovery}${endpoints.length > 0 ? ` ${endpoints.join(" ")}` : ""}`, balancer];
+function upstreamLine({ name, discovery, balancer, timeout, endpoints, dns, hosts, listen }: UpstreamSummary): string {
+  const parts = [[discovery, ...(dns === null ? endpoints : [dns])].join(" "), balancer];
   if (timeout !== null) parts.push(`timeout ${timeout}`);
   if (hosts.length > 0) parts.push(`also ${hosts.join(", ")}`);
   if (listen !== null) parts.push(`listens on ${listen}`);

@@ -1,5 +1,6 @@
 import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
+import type { DnsFamily } from "../discovery/dns-options.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
 export interface Config {
@@ -22,7 +23,7 @@ export interface Config {
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
-export type SourceKind = "consul" | "directory" | "static";
+export type SourceKind = "consul" | "directory" | "dns" | "static";
 
 export interface ServiceConfig {
   readonly name: string;
@@ -72,12 +73,27 @@ export interface DiscoveryConfig {
   readonly default: SourceKind;
   readonly consul: ConsulConfig | undefined;
   readonly directory: { readonly path: string } | undefined;
+  readonly dns: DnsConfig | undefined;
+  /** The file of the last good answers. */
+  readonly cache: string | undefined;
+}
+
+export interface DnsConfig {
+  readonly refresh: number;
+  readonly family: DnsFamily;
+  /** HOST:PORT each. */
+  readonly servers: readonly string[];
+  readonly maxStale: number | undefined;
 }
 
 export interface UpstreamConfig {
   readonly discovery: SourceKind;
   /** For the static source only. */
   readonly endpoints: readonly Address[];
+  /** For the dns source only: a name and a port, or an srv. */
+  readonly dns:
+    | { readonly name: string | undefined; readonly port: number | undefined; readonly srv: string | undefined }
+    | undefined;
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;

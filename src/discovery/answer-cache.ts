@@ -3,8 +3,8 @@ import { open, rename, rm } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type CacheContent, type CachedAnswer, readCache, writeCache } from "./cache-record.ts";
-import type { EndpointSpec } from "./source.ts";
+import { type CacheContent, readCache, writeCache } from "./cache-record.ts";
+import type { CachedAnswer, EndpointSpec } from "./source.ts";
 
 /** Older answers are no answers, in milliseconds. */
 const MAX_AGE = 24 * 3600 * 1000;

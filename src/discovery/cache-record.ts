@@ -1,12 +1,5 @@
 import type { Address } from "../core/address.ts";
-import type { EndpointSpec } from "./source.ts";
-
-/** A good answer as it is written down. */
-export interface CachedAnswer {
-  readonly endpoints: readonly EndpointSpec[];
-  /** Wall-clock milliseconds. */
-  readonly updatedAt: number;
-}
+import type { CachedAnswer, EndpointSpec } from "./source.ts";
 
 /** What a file at the path of the cache is. */
 export type CacheContent =

@@ -11,7 +11,7 @@ import type { NameBook } from "./name-book.ts";
 import { NameState } from "./name-state.ts";
 import type { Applicant, QuerySlots } from "./query-slots.ts";
 import type { Demand, NameWatch } from "./shared-watches.ts";
-import type { Discovered } from "./source.ts";
+import type { CachedAnswer, Discovered } from "./source.ts";
 import { WakeLimit } from "./wake-limit.ts";
 
 /** How a watch spends its time, in milliseconds. */
@@ -93,7 +93,12 @@ export class ConsulWatch implements NameWatch {
   private rate = 0;
   private counted = { calls: 0, at: 0 };
 
-  constructor(name: string, demand: Demand, { client, slots, book, timings }: ConsulSurroundings) {
+  constructor(
+    name: string,
+    demand: Demand,
+    before: CachedAnswer | undefined,
+    { client, slots, book, timings }: ConsulSurroundings,
+  ) {
     const { clock, random } = book.services;
     this.name = name;
     this.demand = demand;
@@ -102,7 +107,7 @@ export class ConsulWatch implements NameWatch {
     this.timings = timings;
     this.clock = clock;
     this.random = random;
-    this.list = new NameState(name, book);
+    this.list = new NameState(name, book, before);
     this.alarm = new Alarm(clock);
     this.backoff = new Backoff({ base: timings.backoffBase, cap: timings.backoffCap, random });
     this.wakes = new WakeLimit(timings.wakeInterval, timings.wakeBurst);

@@ -5,7 +5,7 @@ import { QuerySlots } from "./query-slots.ts";
 import type { DiscoveryServices } from "./services.ts";
 import { SharedWatches } from "./shared-watches.ts";
 import { SlotNotice } from "./slot-notice.ts";
-import type { DiscoverySource, Subscription } from "./source.ts";
+import type { CachedAnswer, DiscoverySource, Subscription } from "./source.ts";
 
 /** The passing instances of services in Consul's catalog, by blocking queries to an agent. */
 export class ConsulSource implements DiscoverySource {
@@ -23,11 +23,11 @@ export class ConsulSource implements DiscoverySource {
     });
     const surroundings = { client, slots, book: new NameBook(this.kind, scopeOf(options), services), timings };
     this.client = client;
-    this.names = new SharedWatches((name, demand) => new ConsulWatch(name, demand, surroundings));
+    this.names = new SharedWatches((name, demand, before) => new ConsulWatch(name, demand, before, surroundings));
   }
 
-  subscribe(name: string): Subscription {
-    return this.names.subscribe(name);
+  subscribe(name: string, before?: CachedAnswer): Subscription {
+    return this.names.subscribe(name, before);
   }
 
   async close(): Promise<void> {

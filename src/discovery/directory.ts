@@ -5,7 +5,7 @@ import { NameBook } from "./name-book.ts";
 import { NameState } from "./name-state.ts";
 import type { DiscoveryServices } from "./services.ts";
 import { type NameWatch, SharedWatches } from "./shared-watches.ts";
-import type { DiscoverySource, EndpointSpec, Subscription } from "./source.ts";
+import type { CachedAnswer, DiscoverySource, EndpointSpec, Subscription } from "./source.ts";
 
 export interface DirectoryOptions {
   /** The folder; made with mode 0700 where it is not there. */
@@ -28,19 +28,20 @@ export class DirectorySource implements DiscoverySource {
     this.options = options;
     this.services = services;
     this.book = new NameBook(this.kind, options.path, services);
-    this.names = new SharedWatches((name) => this.open(name));
+    this.names = new SharedWatches((name, _demand, before) => this.open(name, before));
   }
 
-  subscribe(name: string): Subscription {
-    return this.names.subscribe(name);
+  subscribe(name: string, before?: CachedAnswer): Subscription {
+    return this.names.subscribe(name, before);
   }
 
   async close(): Promise<void> {
     await this.names.close();
   }
 
-  private open(name: string): DirectoryWatch {
-    const watch = new DirectoryWatch(name, this.book, () => this.release());
+  private open(name: string, before: CachedAnswer | undefined): DirectoryWatch {
+    const list = new NameState(name, this.book, before);
+    const watch = new DirectoryWatch(name, list, () => this.release());
     this.held += 1;
     this.reader ??= new DirectoryReader(this.options.path, this.services, (view) => this.show(view));
     if (this.view !== undefined) watch.show(this.view);
@@ -67,9 +68,9 @@ class DirectoryWatch implements NameWatch {
   private readonly list: NameState;
   private readonly release: () => Promise<void>;
 
-  constructor(name: string, book: NameBook, release: () => Promise<void>) {
+  constructor(name: string, list: NameState, release: () => Promise<void>) {
     this.name = name;
-    this.list = new NameState(name, book);
+    this.list = list;
     this.release = release;
   }
 

@@ -7,10 +7,12 @@ import type { DnsLookup, OpenLookup } from "./dns-lookup.ts";
 import type { DnsName, DnsOptions } from "./dns-options.ts";
 import type { DnsSurroundings } from "./dns-question.ts";
 import { DnsSrv } from "./dns-srv.ts";
-import type { NameBook } from "./name-book.ts";
-import { NameState } from "./name-state.ts";
+import type { NameState } from "./name-state.ts";
+import type { DiscoveryServices } from "./services.ts";
 import type { NameWatch } from "./shared-watches.ts";
 import type { EndpointSpec } from "./source.ts";
+
+type DnsServices = Pick<DiscoveryServices, "clock" | "random">;
 
 /** Milliseconds that the name servers have for all that is asked at once. */
 const PATIENCE = 5000;
@@ -32,14 +34,13 @@ export class DnsWatch implements NameWatch {
   private stopped = false;
   private readonly running: Promise<void>;
 
-  constructor(upstream: string, name: DnsName, options: DnsOptions, book: NameBook, open: OpenLookup) {
-    const { clock, random } = book.services;
+  constructor(list: NameState, name: DnsName, options: DnsOptions, { clock, random }: DnsServices, open: OpenLookup) {
     this.name = name;
     this.options = options;
     this.open = open;
     this.clock = clock;
     this.surroundings = { clock, random, refresh: options.refresh, maxStale: options.maxStale };
-    this.list = new NameState(upstream, book, JSON.stringify(name));
+    this.list = list;
     this.alarm = new Alarm(clock);
     const expected = this.list.remembered.length > 0;
     this.srv = name.kind === "srv" ? new DnsSrv(name.name, expected, this.surroundings) : undefined;

@@ -4,7 +4,7 @@ import { Watch } from "../core/watch.ts";
 import type { Claimant, Tenures } from "./address-claims.ts";
 import { EndpointScreen } from "./endpoint-screen.ts";
 import type { NameBook } from "./name-book.ts";
-import type { Discovered, EndpointSpec } from "./source.ts";
+import type { CachedAnswer, Discovered, EndpointSpec } from "./source.ts";
 
 /** Everything that was known of a name, before what others have now is left out. */
 interface Known {
@@ -28,7 +28,7 @@ interface Known {
 export class NameState implements Claimant {
   readonly name: string;
   readonly watch = new Watch<Discovered>({ kind: "pending", error: undefined });
-  /** The answer of an earlier day; empty where there is none. */
+  /** What was known before this source's first answer; empty where nothing was. */
   readonly remembered: readonly EndpointSpec[];
   private readonly rememberedAt: number;
   private readonly book: NameBook;
@@ -41,13 +41,16 @@ export class NameState implements Claimant {
   /** Endpoints that are another name's now, as they were told of. */
   private lost: ReadonlySet<string> = new Set();
 
-  /** `key`: what is remembered is remembered by; two names of one sidecar may stand for the same. */
-  constructor(name: string, book: NameBook, key: string = name) {
+  /**
+   * `before`: see DiscoverySource.subscribe; without it an answer of an earlier day is taken, where one was written down.
+   * `key`: what it is written down by; two names of one sidecar may stand for the same.
+   */
+  constructor(name: string, book: NameBook, before?: CachedAnswer, key: string = name) {
     this.name = name;
     this.book = book;
     this.key = key;
     this.screen = new EndpointScreen(name, book.services);
-    const { endpoints, updatedAt } = book.recall(key) ?? { endpoints: [], updatedAt: 0 };
+    const { endpoints, updatedAt } = before ?? book.recall(key) ?? { endpoints: [], updatedAt: 0 };
     this.remembered = endpoints;
     this.rememberedAt = updatedAt;
   }

@@ -1,5 +1,5 @@
 import { Watch } from "../core/watch.ts";
-import type { Discovered, DiscoverySource, Subscription } from "./source.ts";
+import type { CachedAnswer, Discovered, DiscoverySource, Subscription } from "./source.ts";
 
 interface Held {
   readonly name: string;
@@ -22,8 +22,8 @@ export class ReplaceableSource implements DiscoverySource {
     this.current = source;
   }
 
-  subscribe(name: string): Subscription {
-    const inner = this.current.subscribe(name);
+  subscribe(name: string, before?: CachedAnswer): Subscription {
+    const inner = this.current.subscribe(name, before);
     const held: Held = { name, state: new Watch(inner.state.current), inner, stop: () => {} };
     this.held.add(held);
     this.follow(held);
@@ -50,7 +50,8 @@ export class ReplaceableSource implements DiscoverySource {
     for (const held of this.held) {
       held.stop();
       held.inner.close();
-      held.inner = source.subscribe(held.name);
+      const { current: known } = held.state;
+      held.inner = source.subscribe(held.name, known.kind === "known" ? known : undefined);
       this.follow(held);
     }
     await old.close();

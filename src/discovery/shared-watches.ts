@@ -1,5 +1,5 @@
 import type { Watch } from "../core/watch.ts";
-import type { Discovered, Subscription } from "./source.ts";
+import type { CachedAnswer, Discovered, Subscription } from "./source.ts";
 
 /** The watch of one name, as a source runs it. */
 export interface NameWatch {
@@ -11,6 +11,8 @@ export interface NameWatch {
 /** How many calls there were for a name so far, counted by all who hold it. It may fall when one of them goes. */
 export type Demand = () => number;
 
+type Open<W> = (name: string, demand: Demand, before: CachedAnswer | undefined) => W;
+
 interface Shared<W> {
   readonly watch: W;
   readonly holders: Set<Subscription>;
@@ -18,19 +20,20 @@ interface Shared<W> {
 
 /** One watch a name, shared by all who subscribe to it: opened for the first holder, stopped with the last. */
 export class SharedWatches<W extends NameWatch> {
-  private readonly open: (name: string, demand: Demand) => W;
+  private readonly open: Open<W>;
   private readonly byName = new Map<string, Shared<W>>();
   /** Stops under way of watches that nobody holds any more. */
   private readonly stopping = new Set<Promise<void>>();
   private closed = false;
 
-  constructor(open: (name: string, demand: Demand) => W) {
+  constructor(open: Open<W>) {
     this.open = open;
   }
 
-  subscribe(name: string): Subscription {
+  /** `before` is of use to the first one only. */
+  subscribe(name: string, before?: CachedAnswer): Subscription {
     if (this.closed) throw new Error(`subscription to ${name} in a discovery source that is closed`);
-    const shared = this.byName.get(name) ?? this.begin(name);
+    const shared = this.byName.get(name) ?? this.begin(name, before);
     const subscription: Subscription = {
       state: shared.watch.state,
       uses: 0,
@@ -54,14 +57,14 @@ export class SharedWatches<W extends NameWatch> {
     await Promise.all(this.stopping);
   }
 
-  private begin(name: string): Shared<W> {
+  private begin(name: string, before: CachedAnswer | undefined): Shared<W> {
     const holders = new Set<Subscription>();
     const demand: Demand = () => {
       let uses = 0;
       for (const holder of holders) uses += holder.uses;
       return uses;
     };
-    const shared = { watch: this.open(name, demand), holders };
+    const shared = { watch: this.open(name, demand, before), holders };
     this.byName.set(name, shared);
     return shared;
   }

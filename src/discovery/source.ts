@@ -12,6 +12,13 @@ export interface EndpointSpec {
   readonly meta: Readonly<Record<string, string>>;
 }
 
+/** A good answer of earlier. */
+export interface CachedAnswer {
+  readonly endpoints: readonly EndpointSpec[];
+  /** Wall-clock milliseconds. */
+  readonly updatedAt: number;
+}
+
 /** What is known of a name. `pending`: no answer yet. `known` lists keep the last good answer while `staleSince` is set. */
 export type Discovered =
   | { readonly kind: "pending"; readonly error: string | undefined }
@@ -38,10 +45,18 @@ export interface Subscription {
 /** Where endpoints come from. Never throws for an unreachable source: the state says so. */
 export interface DiscoverySource {
   readonly kind: "consul" | "directory" | "static" | "dns";
-  /** Starts (or joins) the watch of a service name. */
-  subscribe(name: string): Subscription;
+  /**
+   * Starts (or joins) the watch of a service name. `before`: what is known of it otherwise, which stands in, as stale, where
+   * this source cannot answer at first, and is not given up for an empty answer without a cause.
+   */
+  subscribe(name: string, before?: CachedAnswer): Subscription;
   /** Frees every watch, timer and socket. */
   close(): Promise<void>;
+}
+
+/** Whether names that nobody has declared can be looked up in a source, and the service beside this sidecar published. */
+export function isRegistry(kind: DiscoverySource["kind"]): boolean {
+  return kind === "consul" || kind === "directory";
 }
 
 /** What is published of the service beside this sidecar. */

@@ -19,7 +19,8 @@ export function samePlace({ discovery: before }: Config, { discovery: after }: C
     }
     case "directory":
       return isDeepStrictEqual(before.directory, after.directory) ? "same" : "elsewhere";
-    default:
+    case "dns":
+    case "static":
       return "same";
   }
 }

@@ -2,7 +2,7 @@ import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
-import type { DiscoverySource } from "../discovery/source.ts";
+import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
@@ -69,7 +69,7 @@ export class Upstreams implements OutboundRules {
     const source = this.options.sources.of(config.discovery.default);
     if (source !== this.lookupSource) {
       this.lookupSource = source;
-      if (source.kind === "static") onDemand.clear();
+      if (!isRegistry(source.kind)) onDemand.clear();
       for (const cluster of onDemand.held()) cluster.useSource(source.kind, source.subscribe(cluster.name));
     }
     this.adopt(config);
@@ -123,7 +123,7 @@ export class Upstreams implements OutboundRules {
       upstreams: [...config.upstreams].map(([name, { hosts }]) => ({ name, hosts })),
       suffixes: config.names.suffixes,
       // Only a source that knows names by itself can be asked for one that nobody declared.
-      allow: this.lookupSource.kind === "static" ? [] : config.names.onDemand.allow,
+      allow: isRegistry(this.lookupSource.kind) ? config.names.onDemand.allow : [],
     });
   }
 

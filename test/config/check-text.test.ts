@@ -42,6 +42,7 @@ test("as JSON a good file is an object with ok: true", () => {
         balancer: "leastRequest",
         timeout: "2s",
         endpoints: [],
+        dns: null,
         hosts: ["orders.internal"],
         listen: "127.0.0.1:15101",
       },
@@ -51,6 +52,7 @@ test("as JSON a good file is an object with ok: true", () => {
         balancer: "leastRequest",
         timeout: null,
         endpoints: ["127.0.0.1:7001", "127.0.0.1:7002"],
+        dns: null,
         hosts: [],
         listen: null,
       },
@@ -84,4 +86,19 @@ test("a broken file is told as an array of issues in JSON", () => {
       column: 1,
     },
   ]);
+});
+
+test("where an upstream is in DNS is said as it will be asked for", () => {
+  const text = `
+discovery: { dns: {} }
+upstreams:
+  orders: { dns: { name: orders.internal, port: 50051 } }
+  billing: { dns: { srv: _grpc._tcp.billing.internal } }
+  static: { discovery: static, endpoints: [127.0.0.1:7001] }
+`;
+  const { ok, output } = checkText(text, { file: "dns.yaml", env: {}, json: false });
+  assert.ok(ok);
+  assert.match(output, /^ {2}upstream +orders: dns orders\.internal:50051, leastRequest$/m);
+  assert.match(output, /^ {2}upstream +billing: dns _grpc\._tcp\.billing\.internal, leastRequest$/m);
+  assert.match(output, /^ {2}upstream +static: static 127\.0\.0\.1:7001, leastRequest$/m);
 });

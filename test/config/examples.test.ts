@@ -67,7 +67,17 @@ test("config/full.yaml has every key that there is, in use or in a comment besid
       "discovery.consul.tls.serverName",
       "discovery.directory",
       "discovery.directory.path",
+      "discovery.dns",
+      "discovery.dns.refresh",
+      "discovery.dns.family",
+      "discovery.dns.servers",
+      "discovery.dns.maxStale",
+      "discovery.cache",
       "discovery.static",
+      "upstreams.*.dns",
+      "upstreams.*.dns.name",
+      "upstreams.*.dns.port",
+      "upstreams.*.dns.srv",
     ],
   );
   const comments = text.replaceAll(/^.*?#/gm, "");

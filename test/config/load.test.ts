@@ -21,7 +21,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
       suffixes: ["service.consul"],
       onDemand: { allow: ["*"], max: 200, idle: 600_000, negative: 5_000, rate: 10 },
     },
-    discovery: { default: "static", consul: undefined, directory: undefined },
+    discovery: { default: "static", consul: undefined, directory: undefined, dns: undefined, cache: undefined },
     mtls: { mode: "disabled" },
     upstreams: new Map(),
     log: { level: "info", access: "errors" },
@@ -107,6 +107,8 @@ workers: 1
         tls: { ca: "/ca.pem", cert: "/cert.pem", key: "/key.pem", serverName: "consul.internal" },
       },
       directory: { path: "/run/mesh" },
+      dns: undefined,
+      cache: undefined,
     },
     mtls: { mode: "disabled" },
     upstreams: new Map(
@@ -114,6 +116,7 @@ workers: 1
         orders: {
           discovery: "consul",
           endpoints: [],
+          dns: undefined,
           hosts: ["orders.internal", "10.0.0.1", "[::1]:80"],
           listen: { kind: "tcp", host: "", port: 0 },
           balancer: "roundRobin",
@@ -126,6 +129,7 @@ workers: 1
             { kind: "tcp", host: "2001:db8::1", port: 7002 },
             { kind: "unix", path: "/run/b.sock", mode: 0o600 },
           ],
+          dns: undefined,
           hosts: [],
           listen: undefined,
           balancer: "leastRequest",
@@ -134,6 +138,7 @@ workers: 1
         tax: {
           discovery: "directory",
           endpoints: [],
+          dns: undefined,
           hosts: [],
           listen: undefined,
           balancer: "leastRequest",
@@ -159,6 +164,7 @@ test("the only configured source is the default, and static never counts", () =>
   assert.equal(good(consul).discovery.default, "consul");
   assert.equal(good("discovery: { consul: {}, static: {} }\n").discovery.default, "consul");
   assert.equal(good("discovery: { directory: { path: /m } }\n").discovery.default, "directory");
+  assert.equal(good("discovery: { dns: {} }\n").discovery.default, "dns");
   assert.equal(good("discovery: { default: static, consul: {} }\n").discovery.default, "static");
 });
 
@@ -273,4 +279,16 @@ test("a thousand aliases of aliases are refused in a moment", () => {
   const start = process.cpuUsage();
   assert.ok(complaints(lines.join("\n")).some((message) => message.includes("more than 100000 values")));
   assert.ok(process.cpuUsage(start).user < 5_000_000);
+});
+
+test("name servers have port 53 unless they say otherwise", () => {
+  const { discovery } = good(`
+discovery: { dns: { servers: [10.0.0.2, "127.0.0.1:8600", "fd00::2", "[fd00::3]:5353"], family: both, maxStale: 1h } }
+`);
+  assert.deepEqual(discovery.dns, {
+    refresh: 5000,
+    family: "both",
+    servers: ["10.0.0.2:53", "127.0.0.1:8600", "[fd00::2]:53", "[fd00::3]:5353"],
+    maxStale: 3_600_000,
+  });
 });

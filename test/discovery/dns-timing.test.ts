@@ -132,7 +132,9 @@ test("nobody asks for a name that nobody holds, and close ends what is asked", (
     assert.equal(clock.pending, 0);
   }));
 
-test("a name that is not configured is an error of the caller", () =>
-  withScript(async ({ source }) => {
-    assert.throws(() => source.subscribe("nobody"), /no DNS name is configured for nobody/);
+test("a name that is not configured waits, with the reason", () =>
+  withScript(async ({ source, resolver }) => {
+    const error = "no name in DNS is configured for nobody";
+    assert.deepEqual(source.subscribe("nobody").state.current, { kind: "pending", error });
+    assert.deepEqual(resolver.asked, []);
   }));

@@ -1,3 +1,4 @@
+import { isRegistry } from "../../discovery/source.ts";
 import type { Draft } from "../draft.ts";
 import type { Reading } from "../reading.ts";
 import { defaultSource } from "../resolve.ts";
@@ -27,6 +28,7 @@ export function checkDiscovery(draft: Draft<FileConfig>, reading: Reading): void
     });
   }
   checkConsul(discovery.consul, reading);
+  checkCache(configured, reading);
   checkOnDemand(draft, reading);
 }
 
@@ -43,12 +45,23 @@ export function effectiveSource(draft: Draft<FileConfig>, reading: Reading): Sou
   return defaultSource({
     consul: reading.has(["discovery", "consul"]) || undefined,
     directory: reading.has(["discovery", "directory"]) || undefined,
+    dns: reading.has(["discovery", "dns"]) || undefined,
   });
 }
 
 /** What the file configures, though its content may be wrong. */
 function configuredSources(reading: Reading): readonly SourceKind[] {
-  return (["consul", "directory"] as const).filter((source) => reading.has(["discovery", source]));
+  return (["consul", "directory", "dns"] as const).filter((source) => reading.has(["discovery", source]));
+}
+
+function checkCache(configured: readonly SourceKind[], reading: Reading): void {
+  const path = ["discovery", "cache"];
+  if (!reading.has(path) || configured.length > 0) return;
+  reading.reportKey(path, {
+    code: "no-effect",
+    message: "discovery.cache has no effect: static discovery always has its answers",
+    expected: "a cache beside consul, directory or dns, or no such key",
+  });
 }
 
 function checkConsul(consul: Consul | undefined, reading: Reading): void {
@@ -86,7 +99,8 @@ function checkConsul(consul: Consul | undefined, reading: Reading): void {
 
 function checkOnDemand(draft: Draft<FileConfig>, reading: Reading): void {
   const path = ["names", "onDemand"];
-  if (!reading.has(path) || effectiveSource(draft, reading) !== "static") return;
+  const source = effectiveSource(draft, reading);
+  if (!reading.has(path) || source === undefined || isRegistry(source)) return;
   const onDemand = draft.names?.onDemand ?? {};
   if (onDemand.allow?.length === 0) return;
   const spelledOut = Object.entries(onDemand).every(
@@ -95,7 +109,7 @@ function checkOnDemand(draft: Draft<FileConfig>, reading: Reading): void {
   if (spelledOut) return;
   reading.reportKey(path, {
     code: "no-effect",
-    message: "names.onDemand has no effect: static discovery cannot look up names",
+    message: `names.onDemand has no effect: ${source} discovery cannot look up names`,
     expected: "discovery with consul or directory, or no such key",
   });
 }

@@ -1,4 +1,5 @@
 import { isLoopback, isWildcard } from "../../discovery/bad-endpoint.ts";
+import { isRegistry } from "../../discovery/source.ts";
 import type { Draft } from "../draft.ts";
 import { formatPath, type Path } from "../issue.ts";
 import type { Reading } from "../reading.ts";
@@ -10,14 +11,14 @@ import { isDefault } from "./is-default.ts";
 export function checkService(draft: Draft<FileConfig>, reading: Reading): void {
   const source = effectiveSource(draft, reading);
   if (draft.service === undefined || source === undefined) return;
-  if (source === "static") {
+  if (!isRegistry(source)) {
     for (const key of ["id", "advertise", "tags", "meta"] as const) {
       const path = ["service", key];
       const value = draft.service[key];
       if (value === undefined || !reading.has(path) || isDefault(`service.${key}`, value)) continue;
       reading.reportKey(path, {
         code: "no-effect",
-        message: `service.${key} has no effect: static discovery registers nothing`,
+        message: `service.${key} has no effect: ${source} discovery registers nothing`,
         expected: "discovery with consul or directory, or no such key",
       });
     }

@@ -6,6 +6,7 @@ import type { Reading } from "../reading.ts";
 import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
+import { checkDns } from "./dns.ts";
 import { type Listener, listenersOf, reaches } from "./listeners.ts";
 
 type Upstream = Draft<FileConfig["upstreams"]> extends ReadonlyMap<string, infer U> ? U : never;
@@ -40,6 +41,7 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
   if (reading.has([...path, "discovery"]) && said === undefined) return;
   const source = said ?? effectiveSource(draft, reading);
   const given = reading.has([...path, "endpoints"]);
+  if (source !== undefined) checkDns(name, upstream.dns, source, reading);
   if (source === "static" && !given) {
     reading.reportKey(path, {
       code: "missing-key",

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type Address, formatAddress, parseAddress } from "../../core/address.ts";
 import { isWildcard } from "../../discovery/bad-endpoint.ts";
 import { type Parsed, parsed, quote, refused } from "./parsed.ts";
@@ -193,4 +194,41 @@ function parseHttpUrl(written: string): Parsed<string> {
     return refused(`${quote(written)} has more than a host and a port`, url.origin);
   }
   return parsed(written.replace(/\/$/, ""));
+}
+
+/** A name as name servers know it, in lower case and without the dot at its end. */
+export function dnsName(example = "orders.internal"): Type<string> {
+  return text({
+    noun: "a DNS name",
+    label: `a DNS name such as ${example}`,
+    pattern: "^[a-z0-9_.-]+$",
+    parse(written) {
+      if (isIP(written) !== 0)
+        return refused(`${quote(written)} is an address, which needs no name server: that is static discovery`);
+      const result = parseServiceName(written);
+      if (result.kind === "value") return result;
+      const likely = written.toLowerCase().replace(/\.+$/, "");
+      return refused(`${quote(written)} is not a DNS name`, serviceForm.test(likely) ? likely : undefined);
+    },
+    write: (value) => value,
+  });
+}
+
+/** An address of a name server; port 53 may be left out. It is kept as HOST:PORT. */
+export function nameServer(): Type<string> {
+  return text({
+    noun: "a name server",
+    label: "the IP address of a name server such as 10.0.0.2, 127.0.0.1:8600 or [fd00::2]:53",
+    parse(written) {
+      const family = isIP(written);
+      if (family !== 0) return parsed(family === 6 ? `[${written}]:53` : `${written}:53`);
+      const result = parseDial(written);
+      if (result.kind === "problem") return result;
+      const { value } = result;
+      if (value.kind === "unix" || isIP(value.host) === 0)
+        return refused(`${quote(written)} is no IP address: nobody could look up the name server itself`);
+      return parsed(formatAddress(value));
+    },
+    write: (value) => value,
+  });
 }
