@@ -7,6 +7,7 @@ import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect } from "./connect.ts";
+import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
 import { PoolMember, type PoolMemberHost } from "./pool-member.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
@@ -18,6 +19,7 @@ export interface PoolServices {
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
   readonly connect: Connect;
+  readonly keepalive: KeepaliveSettings;
 }
 
 export interface PoolOptions {
@@ -87,7 +89,7 @@ const IDLE_LOOKS = 4;
  * - calls that wait are served in their order and before newer ones;
  * - after `drain` nothing is dialled, and every connection ends with its last stream.
  */
-export class ConnectionPool implements PoolMemberHost {
+export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember> {
   // --- immutable ---
   private readonly address: Address;
   private readonly label: string;
@@ -103,6 +105,7 @@ export class ConnectionPool implements PoolMemberHost {
   private doubtful = false;
   private allowedLast = EXPECTED_STREAMS;
   private usedAt = Number.NEGATIVE_INFINITY;
+  private readonly keepalive: Keepalive<PoolMember>;
 
   // --- waiting ---
   private readonly line = new WaitingLine();
@@ -117,6 +120,7 @@ export class ConnectionPool implements PoolMemberHost {
     this.services = services;
     this.options = options;
     this.watcher = watcher;
+    this.keepalive = new Keepalive(services.keepalive, services.clock, this);
     this.backoff = new Backoff({ base: 200, cap: 10_000, random: services.random });
   }
 
@@ -134,6 +138,7 @@ export class ConnectionPool implements PoolMemberHost {
   ready(): Connection | undefined {
     this.usedAt = this.services.loop.now();
     const open = this.open;
+    if (open.length > 0) this.keepalive.touch();
     for (let at = 0; at < open.length; at++) {
       const connection = open[at];
       if (connection !== undefined && connection.available > 0) {
@@ -222,7 +227,9 @@ export class ConnectionPool implements PoolMemberHost {
   }
 
   retired(member: PoolMember, connection: Connection, code: ErrorCode, debug: string): void {
-    if (code !== ErrorCode.NO_ERROR) this.complain(`ended a connection with ${errorCodeName(code)} ${debug}`.trimEnd());
+    if (code === ErrorCode.ENHANCE_YOUR_CALM && debug.includes("too_many_pings")) this.slowDown();
+    else if (code !== ErrorCode.NO_ERROR)
+      this.complain(`ended a connection with ${errorCodeName(code)} ${debug}`.trimEnd());
     this.withdraw(connection);
     this.replace(member);
   }
@@ -243,10 +250,32 @@ export class ConnectionPool implements PoolMemberHost {
     } else if (this.open.length > 0) {
       this.pauseDialling();
     } else if (this.making() === 0) {
-      this.doubtful = true;
-      this.watcher.onUnreachable(failure);
-      this.line.fail(failure.reason, failure.message);
+      this.unreachable(failure.reason, failure.message);
     }
+  }
+
+  // --- what keepalive asks ---
+
+  watched(): Iterable<PoolMember> {
+    return [...this.members];
+  }
+
+  silent(member: PoolMember): void {
+    const { clock, keepalive } = this.services;
+    const ms = Math.round(clock.now() - (member.connection?.heardAt ?? 0));
+    const message = `${this.label} did not answer a PING within ${keepalive.timeout} ms and has said nothing for ${ms} ms`;
+    // Nobody picks the endpoint any more by the time that its streams are told.
+    if (member.connection !== undefined) this.withdraw(member.connection);
+    if (this.phase === "serving" && this.open.length === 0) this.unreachable("CONNECT_TIMEOUT", message);
+    else this.services.log.warn({ endpoint: this.label }, message);
+    member.end(message);
+  }
+
+  private slowDown(): void {
+    if (!this.keepalive.slowDown()) return;
+    this.complain(
+      "finds that it is asked too often whether it is still there (too_many_pings): from now on half as often",
+    );
   }
 
   fault(error: unknown): void {
@@ -257,6 +286,12 @@ export class ConnectionPool implements PoolMemberHost {
   }
 
   // --- the rest ---
+
+  private unreachable(reason: ConnectFailure["reason"], message: string): void {
+    this.doubtful = true;
+    this.watcher.onUnreachable({ kind: "failed", reason, message });
+    this.line.fail(reason, message);
+  }
 
   private complain(what: string): void {
     this.services.log.warn({ endpoint: this.label }, `${this.label} ${what}`);
@@ -366,6 +401,7 @@ export class ConnectionPool implements PoolMemberHost {
   private settleDrain(): void {
     if (this.phase !== "draining" || this.members.size > 0) return;
     this.phase = "drained";
+    this.keepalive.stop();
     this.watcher.onDrained();
   }
 

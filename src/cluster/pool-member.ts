@@ -4,6 +4,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream } from "../http2/stream.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect, Connecting } from "./connect.ts";
+import type { Watched } from "./keepalive.ts";
 
 /** How far a connection of a pool has come. */
 export type MemberState =
@@ -34,12 +35,13 @@ export interface PoolMemberHost {
 }
 
 /** One connection of a pool, from the dial to its end. `state` changes here only. */
-export class PoolMember implements ConnectionHandler, Connecting {
+export class PoolMember implements ConnectionHandler, Connecting, Watched {
   private readonly address: Address;
   private readonly pool: PoolMemberHost;
   state: MemberState = { kind: "gone" };
   /** Milliseconds of the clock when the dial began. */
   readonly since: number;
+  askedAt: number | undefined = undefined;
   /** Looks in a row that found no stream on it: see the pool's sweep. */
   idleLooks = 0;
 

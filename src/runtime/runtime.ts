@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { plainConnect } from "../cluster/connect.ts";
+import { defaultKeepalive } from "../cluster/keepalive.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
@@ -219,7 +220,7 @@ export class Runtime {
   private clusterMaker(announce: boolean): MakeCluster {
     const { http2, clock, log, random } = this.services;
     const connect = plainConnect(http2, { limits: defaultLimits, announce });
-    const services = { clock, loop: http2.loop, log: log.logger, random, connect };
+    const services = { clock, loop: http2.loop, log: log.logger, random, connect, keepalive: defaultKeepalive };
     return (name: string, source: DiscoverySource, balancer: BalancerName) =>
       new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), services);
   }

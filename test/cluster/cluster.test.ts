@@ -179,7 +179,7 @@ test("of an id that stands twice the first one counts", async () => {
 test("a peer that ends a connection with an error, or breaks the protocol, is named in the log", async () => {
   const harness = new ClusterHarness({}, spec(1));
   await harness.call();
-  harness.on(1).accepted[0]?.connection.close("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM);
+  harness.on(1).accepted[0]?.connection.close("enough", ErrorCode.ENHANCE_YOUR_CALM);
   await settled();
   await harness.call();
   harness.on(1).accepted[1]?.transport.write(Buffer.alloc(9, 0xff));
@@ -187,7 +187,7 @@ test("a peer that ends a connection with an error, or breaks the protocol, is na
   assert.deepEqual(
     harness.lines.map(({ level, upstream, msg }) => [level, upstream, msg.replace(/protocol: .+/, "protocol: …")]),
     [
-      [40, "orders", "127.0.0.1:1 ended a connection with ENHANCE_YOUR_CALM too_many_pings"],
+      [40, "orders", "127.0.0.1:1 ended a connection with ENHANCE_YOUR_CALM enough"],
       [40, "orders", "127.0.0.1:1 broke the protocol: …"],
     ],
   );

@@ -206,9 +206,9 @@ test("a call does not wait for an endpoint that does not answer at all, but has 
 
 test("an endpoint that leaves while it is out is not tried any more", async () => {
   const harness = await halfDown();
-  assert.equal(harness.clock.pending, 1);
+  const armed = harness.clock.pending;
   harness.discover(spec(2));
-  assert.equal(harness.clock.pending, 0);
+  assert.equal(harness.clock.pending, armed - 1);
   const { dials } = harness.on(1);
   await harness.clock.pass(60_000);
   assert.equal(harness.on(1).dials, dials);

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import type { Connect } from "../../src/cluster/connect.ts";
 import { defaultPoolOptions, type PoolServices } from "../../src/cluster/connection-pool.ts";
 import { Endpoint } from "../../src/cluster/endpoint.ts";
+import { defaultKeepalive } from "../../src/cluster/keepalive.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
@@ -17,7 +18,7 @@ export function spec(port: number, more: Partial<EndpointSpec> = {}): EndpointSp
 /** What a pool takes from its surroundings, silent, with a seed. */
 export function poolServices(connect: Connect, clock: Clock = new FakeClock()): PoolServices {
   const log = pino({ enabled: false });
-  return { clock, loop: new FlushLoop(clock), log, random: seededRandom(1), connect };
+  return { clock, loop: new FlushLoop(clock), log, random: seededRandom(1), connect, keepalive: defaultKeepalive };
 }
 
 /** Endpoints that are never dialled, with these weights, for what looks at their load only. */

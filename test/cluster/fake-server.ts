@@ -30,6 +30,8 @@ export class FakeServer {
   readonly muted: MemoryDuplex[] = [];
   /** Streams that a connection allows at once. */
   maxStreams = 100;
+  /** Tells that it is a sidecar. */
+  sidecar = false;
   /** Answers requests at once; where it does not, the test does. */
   answers = true;
   /** Answers instead, where it is given. */
@@ -99,7 +101,7 @@ export class FakeServer {
         throw error;
       },
     };
-    const how = { role: "server", limits, reuse: "callback", announce: false } as const;
+    const how = { role: "server", limits, reuse: "callback", announce: this.sidecar } as const;
     this.accepted.push({ connection: new Connection(transport, this.services, how, handler), transport, streams });
   }
 }

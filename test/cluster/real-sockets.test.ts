@@ -9,6 +9,7 @@ import { balancers } from "../../src/cluster/balancers/index.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { plainConnect } from "../../src/cluster/connect.ts";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
+import { defaultKeepalive } from "../../src/cluster/keepalive.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Watch } from "../../src/core/watch.ts";
 import type { Discovered } from "../../src/discovery/source.ts";
@@ -93,6 +94,7 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
       log: pino({ enabled: false }),
       random: Math.random,
       connect: plainConnect(services, { limits: defaultLimits, announce: false }),
+      keepalive: defaultKeepalive,
     },
   );
   const attempt = (endpoint: Endpoint) =>
