@@ -5,6 +5,9 @@ const REPLICAS = 3;
 /** Rounds of calls of every kind: with --once some 350 calls. */
 const ROUNDS = 60;
 
+// Whoever reads may leave, as `head` does; what was started here still has to be stopped.
+process.stdout.on("error", () => {});
+
 const once = process.argv.includes("--once");
 const registry = await findRegistry();
 say(
