@@ -32,6 +32,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     ),
     log: file.log,
     drain: file.drain,
+    keepalive: file.keepalive,
     workers: 1,
   };
 }

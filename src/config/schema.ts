@@ -245,6 +245,17 @@ export const schema = object({
     }),
     "What happens before the sidecar stops.",
   ),
+  keepalive: section(
+    object({
+      timeout: preset(
+        duration(),
+        10_000,
+        "Within this much a peer has to answer that was asked whether it is still there: sidecars after 10s of silence " +
+          "during a call, others after 310s, since many servers end the connection of whoever asks more often.",
+      ),
+    }),
+    "Connections that lead nowhere.",
+  ),
   workers: preset(integer({ min: 1, max: 1024 }), 1, "Threads that carry calls."),
 });
 

@@ -19,6 +19,7 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
   readonly drain: { readonly notice: number; readonly grace: number };
+  readonly keepalive: { readonly timeout: number };
   readonly workers: 1;
 }
 

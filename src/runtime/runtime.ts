@@ -220,7 +220,14 @@ export class Runtime {
   private clusterMaker(announce: boolean): MakeCluster {
     const { http2, clock, log, random } = this.services;
     const connect = plainConnect(http2, { limits: defaultLimits, announce });
-    const services = { clock, loop: http2.loop, log: log.logger, random, connect, keepalive: defaultKeepalive };
+    const inForce = (): Config => this.inForce;
+    const keepalive = {
+      ...defaultKeepalive,
+      get timeout() {
+        return inForce().keepalive.timeout;
+      },
+    };
+    const services = { clock, loop: http2.loop, log: log.logger, random, connect, keepalive };
     return (name: string, source: DiscoverySource, balancer: BalancerName) =>
       new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), services);
   }

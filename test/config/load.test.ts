@@ -26,6 +26,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
     upstreams: new Map(),
     log: { level: "info", access: "errors" },
     drain: { notice: 2_000, grace: 25_000 },
+    keepalive: { timeout: 10_000 },
     workers: 1,
   };
   for (const text of ["", "\n", "# only a comment\n", "---\n", "\uFEFF", "{}", "upstreams:\nnames:\nlisteners:\n"]) {
@@ -67,6 +68,7 @@ upstreams:
   tax:
 log: { level: trace, access: all }
 drain: { notice: 0s, grace: 10m }
+keepalive: { timeout: 3s }
 workers: 1
 `);
   assert.deepEqual(config, {
@@ -148,6 +150,7 @@ workers: 1
     ),
     log: { level: "trace", access: "all" },
     drain: { notice: 0, grace: 600_000 },
+    keepalive: { timeout: 3_000 },
     workers: 1,
   });
 });

@@ -32,6 +32,8 @@ log:
 drain:
   notice: 2s                  # default
   grace: 25s                  # default
+keepalive:
+  timeout: 10s                # default
 workers: 1                    # default
 `;
 
