@@ -43,7 +43,7 @@ export class GrpcServer {
     this.address = address;
   }
 
-  static async start(implementation: TestImplementation): Promise<GrpcServer> {
+  static async start(implementation: TestImplementation, address = "127.0.0.1:0"): Promise<GrpcServer> {
     const server = new Server({ "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 });
     const unused = (): never => {
       throw new Error("not part of this test");
@@ -51,12 +51,12 @@ export class GrpcServer {
     const all = { unary: unused, clientStream: unused, serverStream: unused, bidi: unused, ...implementation };
     server.addService(testService, all);
     const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
+      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
         if (error) reject(error);
         else resolve(bound);
       });
     });
-    return new GrpcServer(server, `127.0.0.1:${port}`);
+    return new GrpcServer(server, address.replace(/:\d+$/, `:${port}`));
   }
 
   stop(): void {
