@@ -43,10 +43,10 @@ export class RecvWindow {
     this.lastUpdate = now;
   }
 
-  /** False where the peer sent more than it may (RFC 9113 §6.9.1), `slack` included. */
+  /** False where the peer sent more than it may, `slack` included. Nothing may be sent at any time (RFC 9113 §6.9.1). */
   receive(octets: number, slack = 0): boolean {
     this.available -= octets;
-    return this.available + slack >= 0;
+    return octets === 0 || this.available + slack >= 0;
   }
 
   /** The reader has accepted octets; the window may grow by `room`. Returns the increment to announce now, or 0. */

@@ -18,7 +18,9 @@ test("a receive window takes what it has and not an octet more", () => {
   const window = new RecvWindow(100, 100, 0);
   assert.equal(window.receive(60), true);
   assert.equal(window.receive(40), true);
+  assert.equal(window.receive(0), true);
   assert.equal(window.receive(1), false);
+  assert.equal(window.receive(0), true, "nothing may be sent at any time, even where the window is below 0");
 });
 
 test("slack is what a window takes beyond itself, and no more", () => {
