@@ -122,7 +122,7 @@ export class Receiver implements FrameSink {
     const size = Math.min(this.prefaceLeft, chunk.length);
     const from = CLIENT_PREFACE.length - this.prefaceLeft;
     if (chunk.compare(CLIENT_PREFACE, from, from + size, 0, size) !== 0)
-      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "not HTTP/2: the connection preface is missing");
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `not HTTP/2: ${firstWords(chunk)}`);
     this.prefaceLeft -= size;
     if (size < chunk.length) this.decoder.push(chunk.subarray(size));
   }
@@ -389,6 +389,14 @@ export class Receiver implements FrameSink {
   private spend(name: Parameters<Budgets["spend"]>[0]): void {
     this.budgets.spend(name, this.loop.now());
   }
+}
+
+/** What a peer that does not begin with the preface seems to speak, so that whoever set it up knows what to change. */
+function firstWords(chunk: Buffer): string {
+  if (chunk[0] === 0x16 && chunk[1] === 0x03) return "these octets are TLS, and this port speaks plaintext";
+  if (/^[A-Z]{3,10} [/*]/.test(chunk.toString("latin1", 0, 16)))
+    return "this is an HTTP/1 request, and this port speaks HTTP/2 with prior knowledge, as gRPC does";
+  return "the connection preface is missing";
 }
 
 /** Notes what content-length promises; what is wrong with it, or undefined (RFC 9113 §8.1.1). */

@@ -112,9 +112,9 @@ export class Forward implements StreamHandler {
     const { call } = this.exchange;
     const status = call.grpc
       ? parseStatus(head?.get("grpc-status"))
-      : this.httpStatus < "500"
+      : this.httpStatus < "400"
         ? Status.OK
-        : Status.UNKNOWN;
+        : statusOfHttp(Number(this.httpStatus));
     const reason = this.connection.peer.sidecar ? asReason(head?.get("outrigger-reason")) : undefined;
     this.exchange.answered({ status, reason, origin: reason === undefined ? "app" : "peer", detail: undefined });
   }

@@ -35,9 +35,14 @@ const sidecar = await startProcess(process.execPath, [join(ROOT, "src/launcher.j
 });
 const ready = await sidecar.line(/^outrigger ready .*inbound=\S+:(\d+) .*upstreams\.web=\S+:(\d+)/);
 let failed = false;
-for (const [listener, at] of [["inbound", ready[1]], ["an upstream's own listener", ready[2]]] as const) {
+for (const [listener, at] of [
+  ["inbound", ready[1]],
+  ["an upstream's own listener", ready[2]],
+] as const) {
   process.stdout.write(`\nh2spec against ${listener}\n`);
-  const h2spec = spawn(requirePart("h2spec"), ["-h", "127.0.0.1", "-p", String(at), "-o", "5"], { stdio: ["ignore", "pipe", "inherit"] });
+  const h2spec = spawn(requirePart("h2spec"), ["-h", "127.0.0.1", "-p", String(at), "-o", "5"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let output = "";
   h2spec.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;

@@ -42,15 +42,16 @@ test("a preface is read in any pieces, and one that is not is told from its firs
   for (const octet of Buffer.concat([clientGreeting, settingsAckFrame, engine.request(1)]))
     engine.send(Buffer.of(octet));
   assert.equal(engine.accepted.length, 1);
-  for (const wrong of [
-    "GET / HTTP/1.1\r\n",
-    "PRI * HTTP/1.1",
-    "\x16\x03\x01\x02",
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r",
-  ]) {
+  const http1 = "this is an HTTP/1 request, and this port speaks HTTP/2 with prior knowledge, as gRPC does";
+  for (const [wrong, why] of [
+    ["GET / HTTP/1.1\r\n", http1],
+    ["PRI * HTTP/1.1", http1],
+    ["\x16\x03\x01\x02", "these octets are TLS, and this port speaks plaintext"],
+    ["SSH-2.0-OpenSSH", "the connection preface is missing"],
+  ] as const) {
     const other = new Engine("server");
     other.send(Buffer.from(wrong, "latin1"));
-    assert.equal(other.reason, "not HTTP/2: the connection preface is missing");
+    assert.equal(other.reason, `not HTTP/2: ${why}`);
     assert.equal((await other.goaway())?.code, ErrorCode.PROTOCOL_ERROR);
   }
   const silent = new Engine("server");
