@@ -166,14 +166,17 @@ export class Sender implements Flushable {
 
   /** Lets the waiting streams write in turn, a quantum each, until a window or the transport is full. */
   pump(): void {
-    // A round without an octet ends it: every stream that is left waits for something that has yet to come.
+    // A round without an octet ends it: every stream that is left waits for something that has yet to come. Those that have
+    // left the list meanwhile do not count, or the ones behind them would not be asked.
     for (let idle = 0; idle < this.waiting.size && this.window.available > 0 && !this.congested(); ) {
       const stream = this.waiting.shift();
       if (stream === undefined || this.stopped) return;
       const result = stream.drain(QUANTUM);
-      idle = result === "stuck" ? idle + 1 : 0;
+      if (result !== "stuck") idle = 0;
+      else if (stream.send.available > 0) idle++;
       // A stream whose own window is used up is put back by its WINDOW_UPDATE.
-      if (result === "more" || (result === "stuck" && stream.send.available > 0)) this.waiting.add(stream);
+      else continue;
+      if (result !== "done") this.waiting.add(stream);
     }
   }
 

@@ -79,6 +79,22 @@ test("a stream that was reset while it waited sends nothing when there is room",
   );
 });
 
+test("a stream that waits for its own window keeps none behind it from the connection's", async () => {
+  const engine = Engine.ready("client");
+  const [first, second] = [engine.open(false), engine.open(false)];
+  first.stream.sendData(Buffer.alloc(65_535), 0, 65_535, false);
+  for (const { stream } of [first, second]) stream.sendData(Buffer.alloc(1000), 0, 1000, true);
+  await engine.frames();
+  // The first one's window is empty too.
+  engine.send(windowFrame(0, 5000));
+  assert.deepEqual(
+    (await engine.framesOf(FrameType.DATA)).map(({ stream, payload }) => [stream, payload.length]),
+    [[3, 1000]],
+  );
+  engine.send(windowFrame(1, 1000));
+  assert.equal(await octetsOf(engine), 1000);
+});
+
 test("after the end nothing is written, whatever streams still ask for", async () => {
   const engine = wideOpen();
   const { stream } = engine.open(false);
