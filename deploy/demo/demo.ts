@@ -25,7 +25,7 @@ try {
 
 /** A Consul that answers, at CONSUL_HTTP_ADDR or where one is by default. */
 async function findRegistry(): Promise<Registry> {
-  const named = process.env["CONSUL_HTTP_ADDR"] ?? "127.0.0.1:8500";
+  const named = process.env.CONSUL_HTTP_ADDR ?? "127.0.0.1:8500";
   const address = named.includes("://") ? named : `http://${named}`;
   try {
     const answer = await fetch(`${address}/v1/status/leader`, { signal: AbortSignal.timeout(500) });
