@@ -21,8 +21,15 @@ type Random = (below: number) => number;
 
 const NONE = { burst: 0, rate: 0 };
 
-/** A peer that keeps to the rules spends nothing of these. */
-const strict = { ...defaultLimits.budgets, emptyData: NONE, priorities: NONE, streamErrors: NONE, unknownFrames: NONE };
+/** A peer that keeps to the rules spends nothing of these. Settings change more often than they would. */
+const strict = {
+  ...defaultLimits.budgets,
+  settings: { burst: 1_000_000, rate: 1 },
+  emptyData: NONE,
+  priorities: NONE,
+  streamErrors: NONE,
+  unknownFrames: NONE,
+};
 
 function pick<T>(random: Random, ...from: readonly [T, ...T[]]): T {
   return from[random(from.length)] ?? from[0];
