@@ -21,6 +21,7 @@ func handler() http.Handler {
 	mux.HandleFunc("/early", early)
 	mux.HandleFunc("/reset", reset)
 	mux.HandleFunc("/slow", slow)
+	mux.HandleFunc("/deaf", deaf)
 	mux.HandleFunc("/hints", hints)
 	mux.HandleFunc("/none", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/cancelled", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, cancelled.Load()) })
@@ -111,6 +112,12 @@ func slow(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// deaf does not notice that its caller has given up.
+func deaf(w http.ResponseWriter, _ *http.Request) {
+	time.Sleep(300 * time.Millisecond)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func hints(w http.ResponseWriter, _ *http.Request) {

@@ -1,0 +1,116 @@
+import { once } from "node:events";
+import { createServer, type ServerHttp2Stream } from "node:http2";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { systemClock } from "../../src/core/clock.ts";
+import { HeaderTable } from "../../src/http/headers.ts";
+import { Connection } from "../../src/http2/connection.ts";
+import { FlushLoop } from "../../src/http2/flush-loop.ts";
+import { defaultLimits } from "../../src/http2/limits.ts";
+import { startEnvoyWays } from "../interop/envoy.ts";
+import { buildPeers } from "../peers/build.ts";
+import { startProcess } from "../support/process.ts";
+import type { Scope } from "../support/with-proxy.ts";
+
+/** A real server at its defaults, with a path that takes its time and one that does not. */
+export interface SlowServer {
+  readonly address: string;
+  readonly slow: string;
+  readonly fast: string;
+  /** Goes on for as long as its caller wants. */
+  readonly long: string;
+  /** Connections that it has ended for what their clients did. */
+  readonly ended: () => number;
+}
+
+/** Node's own HTTP/2: it ends a session at 1,000 resets and 33 a second. */
+export async function nodeServer(scope: Scope): Promise<SlowServer> {
+  let ended = 0;
+  const server = createServer();
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    stream.on("error", () => {});
+    if (headers[":path"] === "/fast") stream.respond({ ":status": 204 }, { endStream: true });
+  });
+  server.on("sessionError", () => ended++);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  scope.onEnd(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { address: `127.0.0.1:${port}`, slow: "/slow", fast: "/fast", long: "/slow", ended: () => ended };
+}
+
+/** grpc-js: Node's HTTP/2 with what grpc-js makes of it. */
+export async function grpcJsServer(scope: Scope): Promise<SlowServer> {
+  const server = new Server();
+  const pass = (buffer: Buffer): Buffer => buffer;
+  const method = (path: string) => ({
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: pass,
+    requestDeserialize: pass,
+    responseSerialize: pass,
+    responseDeserialize: pass,
+  });
+  server.addService(
+    { slow: method("/test.Test/Slow"), fast: method("/test.Test/Fast") },
+    {
+      slow: () => {},
+      fast: (_call: unknown, done: (error: object | null, answer?: Buffer) => void) =>
+        done({ code: status.NOT_FOUND, details: "" }),
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  scope.onEnd(() => server.forceShutdown());
+  const slow = "/test.Test/Slow";
+  return { address: `127.0.0.1:${port}`, slow, fast: "/test.Test/Fast", long: slow, ended: () => 0 };
+}
+
+/** Go's x/net: it ends a connection when 1,000 handlers wait behind 250 that do not notice that they are not wanted. */
+export async function goServer(scope: Scope): Promise<SlowServer> {
+  const { h2peer } = await buildPeers();
+  const server = await startProcess(h2peer, ["-listen", "127.0.0.1:0"]);
+  scope.onEnd(async () => void (await server.kill()));
+  const [, address = ""] = await server.line(/listening (\S+)/);
+  return { address, slow: "/deaf", fast: "/none", long: "/slow", ended: () => 0 };
+}
+
+/** Envoy: it ends a connection once half of 500 streams and more were reset young and unanswered. */
+export async function envoyServer(scope: Scope): Promise<SlowServer> {
+  // Envoy itself passes on every cancel, over one connection.
+  const envoy = await startEnvoyWays(await tolerantServer(scope));
+  scope.onEnd(() => envoy.stop());
+  return { address: envoy.alone, slow: "/slow", fast: "/fast", long: "/slow", ended: () => 0 };
+}
+
+/** A server of our own that does not count what its clients do. */
+async function tolerantServer(scope: Scope): Promise<string> {
+  const services = { clock: systemClock, loop: new FlushLoop(systemClock), headers: new HeaderTable() };
+  const ok = services.headers.head([[":status", "204"]]);
+  const without = { burst: 1e9, rate: 1e9 };
+  const budgets = { ...defaultLimits.budgets, resets: without, refused: without, streamErrors: without };
+  const options = { role: "server", limits: { ...defaultLimits, budgets }, reuse: "atOnce", announce: false } as const;
+  const server = createTcpServer((socket) => {
+    new Connection(socket, services, options, {
+      onStream: (stream, head) => {
+        if (head.get(":path") === "/fast") stream.sendHead(ok, true);
+      },
+      onCapacity() {},
+      onGoaway() {},
+      onClose() {},
+      onFault(error) {
+        throw error;
+      },
+    });
+    scope.onEnd(() => void socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  scope.onEnd(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return `127.0.0.1:${port}`;
+}
