@@ -1,0 +1,181 @@
+/** A fault that the suite has to notice. */
+export interface Patch {
+  /** What is broken by it. */
+  readonly name: string;
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly from: string;
+  readonly to: string;
+  /** Where it has to be noticed, as globs. */
+  readonly tests: readonly string[];
+}
+
+const ENGINE = ["test/http2/*.test.ts"];
+const CONNECTIONS = ["test/http2/connection-*.test.ts", "test/http2/budgets.test.ts"];
+const TABLES = ["test/http2/hpack/*.test.ts"];
+const FLOW = ["test/integration/flow-control.test.ts"];
+const RETRIES = ["test/integration/retr*.test.ts"];
+
+export const patches: readonly Patch[] = [
+  {
+    name: "a budget is removed: resets cost a caller nothing",
+    file: "src/http2/receiver.ts",
+    from: 'if (stream === undefined || this.host.role === "server") this.spend("resets");',
+    to: "",
+    tests: ENGINE,
+  },
+  {
+    name: "a budget is removed: empty DATA costs nothing",
+    file: "src/http2/receiver.ts",
+    from: 'if (length === 0 && !endStream) this.spend("emptyData");',
+    to: "",
+    tests: ENGINE,
+  },
+  {
+    name: "a budget never runs out",
+    file: "src/http2/budgets.ts",
+    from: "state.tokens -= 1;",
+    to: "",
+    tests: ["test/http2/budgets.test.ts"],
+  },
+  {
+    name: "a stream's window is never credited",
+    file: "src/http2/receiver.ts",
+    from: "if (increment > 0) this.sender.windowUpdate(stream.id, increment);",
+    to: "",
+    tests: [...CONNECTIONS, ...FLOW],
+  },
+  {
+    name: "the connection's window is not credited for what a reset stream held",
+    file: "src/http2/receiver.ts",
+    from: "if (stream.unreleased > 0) this.letGo(stream.unreleased);",
+    to: "",
+    tests: ENGINE,
+  },
+  {
+    name: "the connection's window is not credited for DATA that nobody reads",
+    file: "src/http2/receiver.ts",
+    from: 'if (stream === undefined || stream.state === "closed") {\n      this.credit(octets);',
+    to: 'if (stream === undefined || stream.state === "closed") {',
+    tests: ENGINE,
+  },
+  {
+    name: "padding is not credited",
+    file: "src/http2/receiver.ts",
+    from: "onPadding(octets: number): void {\n    this.credit(octets);",
+    to: "onPadding(octets: number): void {",
+    tests: ENGINE,
+  },
+  {
+    name: "a backpressure pause is dropped: a congested transport is written to",
+    file: "src/http2/sender.ts",
+    from: "return this.output.inFlight >= CONGESTED;",
+    to: "return false;",
+    tests: [...ENGINE, ...FLOW],
+  },
+  {
+    name: "a backpressure pause is dropped: an answer is credited before its caller has taken it",
+    file: "src/proxy/forward.ts",
+    from: "this.stream?.release(this.exchange.passData(buffer, start, end, fin));",
+    to: "this.exchange.passData(buffer, start, end, fin);\n    this.stream?.release(end - start);",
+    tests: FLOW,
+  },
+  {
+    name: "one stream writes until it is done, whoever waits",
+    file: "src/http2/sender.ts",
+    from: "stream.drain(QUANTUM)",
+    to: "stream.drain(Number.POSITIVE_INFINITY)",
+    tests: ["test/http2/sender.test.ts", "test/http2/waiting-streams.test.ts", ...CONNECTIONS],
+  },
+  {
+    name: "a state transition is wrong: the end of the answer leaves the stream half open",
+    file: "src/http2/stream-state.ts",
+    from: 'return state === "halfClosedLocal" ? "closed" : undefined;',
+    to: 'return state === "halfClosedLocal" ? "halfClosedRemote" : undefined;',
+    tests: ["test/http2/stream-state.test.ts"],
+  },
+  {
+    name: "HPACK eviction is off by one",
+    file: "src/http2/hpack/dynamic-table.ts",
+    from: "const room = this.maxSize - size;",
+    to: "const room = this.maxSize - size + 1;",
+    tests: TABLES,
+  },
+  {
+    name: "an HPACK table size update is lost",
+    file: "src/http2/hpack/encoder.ts",
+    from: "const start = this.updates.due ? this.updates.write(out, at) : at;",
+    to: "const start = at;",
+    tests: TABLES,
+  },
+  {
+    name: "trailers behind queued DATA do not end the stream",
+    file: "src/http2/stream.ts",
+    from: "this.host.writeHead(this, this.end.head, true);",
+    to: "this.host.writeHead(this, this.end.head, false);",
+    tests: ENGINE,
+  },
+  {
+    name: "a new initial window is not applied to streams that are open",
+    file: "src/http2/connection.ts",
+    from: "if (!stream.send.increase(windowChange))",
+    to: "if (!stream.send.increase(0))",
+    tests: CONNECTIONS,
+  },
+  {
+    name: "GOAWAY is ignored: the connection takes new streams",
+    file: "src/http2/connection.ts",
+    from: "this.goawayReceived = true;",
+    to: "",
+    tests: ["test/cluster/connection-pool-goaway.test.ts"],
+  },
+  {
+    name: "streams that GOAWAY leaves out are not told",
+    file: "src/http2/connection.ts",
+    from: "if (stream.id <= lastStreamId || !this.isOurs(stream.id)) continue;",
+    to: "continue;",
+    tests: [...CONNECTIONS, ...RETRIES],
+  },
+  {
+    name: "a deadline is not propagated",
+    file: "src/proxy/exchange.ts",
+    from: 'return withField(this.services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));',
+    to: "return head;",
+    tests: ["test/integration/deadlines.test.ts"],
+  },
+  {
+    name: "a call that may have run is made again",
+    file: "src/proxy/forward.ts",
+    from: 'return abort.kind === "reset" && abort.code === ErrorCode.REFUSED_STREAM ? "refused" : undefined;',
+    to: 'return "refused";',
+    tests: RETRIES,
+  },
+  {
+    name: "a call is made again with a body that is not whole",
+    file: "src/proxy/exchange.ts",
+    from: "if (!this.body.complete || this.headSent || ",
+    to: "if (this.headSent || ",
+    tests: RETRIES,
+  },
+  {
+    name: "a caller's cancel is not passed on",
+    file: "src/proxy/exchange.ts",
+    from: "this.forward?.cancel(code);",
+    to: "",
+    tests: ["test/integration/cancellation.test.ts"],
+  },
+  {
+    name: "cancels are reset at any pace",
+    file: "src/http2/cancels.ts",
+    from: "if (this.delay(stream, now) === 0) stream.reset(code);\n    else this.waiting",
+    to: "if (this.delay(stream, now) >= 0) stream.reset(code);\n    else this.waiting",
+    tests: ["test/http2/cancels.test.ts"],
+  },
+  {
+    name: "fields in our name that come from an application are passed on",
+    file: "src/proxy/forward.ts",
+    from: "return this.connection.peer.sidecar ? edits.consumed.apply(head) : edits.foreign.apply(head);",
+    to: "return this.connection.peer.sidecar ? edits.consumed.apply(head) : head;",
+    tests: ["test/integration/own-fields.test.ts"],
+  },
+];
