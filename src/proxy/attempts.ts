@@ -19,8 +19,11 @@ export interface AttemptOwner {
  * because it has too much to do must not be asked by every call from one end to the other.
  */
 const MAX_REPEATS = 3;
-/** Further attempts at a call that never left: against a peer that takes connections and ends them without a word. */
-const MAX_UNSENT = 8;
+/**
+ * Further attempts at a call that came too late for its connection, or never left: each is made on a new connection, so this
+ * bounds what a peer can cause that ends every connection at once.
+ */
+const MAX_TOO_LATE = 5;
 
 /**
  * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be
@@ -41,8 +44,8 @@ export class Attempts {
   private repeats = 0;
   /** One of them at the same endpoint; gRFC A6 allows one. */
   private repeated = false;
-  /** Attempts whose request never left. */
-  private unsent = 0;
+  /** Attempts whose connection ended before the request was looked at. */
+  private tooLate = 0;
 
   constructor(cluster: Cluster, owner: AttemptOwner) {
     this.cluster = cluster;
@@ -65,12 +68,12 @@ export class Attempts {
   }
 
   /**
-   * Whether another attempt may follow one that was not processed: at another endpoint while there is one that was not tried,
-   * and once at the same, on another connection; a few times in all. One whose request never left does not count.
+   * Whether another attempt may follow one that was not processed. After a refusal: at another endpoint while there is one that
+   * was not tried, and once at the same; a few times in all. Where only the connection ended: at any, that one included.
    */
   again(proof: Proof): boolean {
     if (this.last === undefined) return false;
-    if (proof === "unsent") return this.unsent++ < MAX_UNSENT;
+    if (proof === "unsent" || proof === "goaway") return this.tooLate++ < MAX_TOO_LATE;
     if (this.repeats >= MAX_REPEATS) return false;
     this.repeats++;
     if (!this.cluster.hasOther(this.triedSoFar, this.last)) {

@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type CountingApp, Tally } from "./counting.ts";
+import type { CountingAppOptions } from "./counting-app.ts";
+import { type SidecarProcess, startSidecarProcess } from "./sidecar-process.ts";
+import { eventually } from "./with-proxy.ts";
+
+/** An application and the sidecar beside it, in a process each. */
+export interface CountingReplica {
+  readonly name: string;
+  readonly app: CountingApp;
+  readonly sidecar: SidecarProcess;
+}
+
+export interface CountingMeshOptions {
+  /** Default: the embedded registry in a folder of its own. */
+  readonly discovery?: Readonly<Record<string, unknown>>;
+  readonly drain?: Readonly<Record<string, unknown>>;
+}
+
+/** Counting applications called `counter`, each with its sidecar, and a caller's sidecar, all real processes on loopback. */
+export class CountingMesh {
+  readonly tally: Tally;
+  readonly replicas: CountingReplica[] = [];
+  readonly caller: SidecarProcess;
+  private readonly folder: string;
+  private readonly discovery: Readonly<Record<string, unknown>>;
+  private readonly drain: Readonly<Record<string, unknown>>;
+  private readonly started: { kill(): Promise<unknown> }[];
+
+  private constructor(
+    folder: string,
+    caller: SidecarProcess,
+    discovery: Readonly<Record<string, unknown>>,
+    drain: Readonly<Record<string, unknown>>,
+  ) {
+    this.folder = folder;
+    this.tally = new Tally(folder);
+    this.caller = caller;
+    this.discovery = discovery;
+    this.drain = drain;
+    this.started = [caller.process];
+  }
+
+  static async start(options: CountingMeshOptions = {}): Promise<CountingMesh> {
+    const folder = await mkdtemp(join(tmpdir(), "outrigger-counting-"));
+    const discovery = options.discovery ?? { directory: { path: join(folder, "mesh") } };
+    const caller = await startSidecarProcess({
+      identity: { name: "caller" },
+      discovery,
+      upstreams: { counter: {} },
+      log: { level: "info", access: "errors" },
+    });
+    return new CountingMesh(folder, caller, discovery, options.drain ?? { notice: "300ms", grace: "5s" });
+  }
+
+  /** Starts another replica. */
+  async add(name: string, app: Partial<CountingAppOptions> = {}): Promise<CountingReplica> {
+    const application = await this.tally.start(name, app);
+    this.started.push(application.process);
+    const sidecar = await startSidecarProcess({
+      service: { name: "counter", address: application.address, id: name },
+      discovery: this.discovery,
+      drain: this.drain,
+      log: { level: "info", access: "errors" },
+    });
+    this.started.push(sidecar.process);
+    const replica = { name, app: application, sidecar };
+    this.replicas.push(replica);
+    return replica;
+  }
+
+  /** Waits until the caller's sidecar has so many replicas to choose from. */
+  async reaches(count: number, patience = 20_000): Promise<void> {
+    let seen: unknown;
+    await eventually(
+      async () => {
+        seen = await this.caller.admin("/clusters");
+        const { clusters } = Object(seen);
+        const [counter] = clusters.filter(({ name }: { name: string }) => name === "counter");
+        return counter?.endpoints.filter(({ state }: { state: string }) => state === "up").length === count;
+      },
+      () => `${count} endpoints: ${JSON.stringify(seen)}`,
+      patience,
+    );
+  }
+
+  /** Ends every process, whatever it is doing. */
+  async stop(): Promise<void> {
+    await Promise.all(this.started.map((process) => process.kill()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
