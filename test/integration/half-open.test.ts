@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CountingCaller } from "../support/caller.ts";
+import { Tally } from "../support/counting.ts";
+import { startSidecarProcess } from "../support/sidecar-process.ts";
+import { eventually, inScope, type Sidecar } from "../support/with-proxy.ts";
+
+/** Whether an endpoint is in a state. */
+function anyIs(sidecar: Sidecar, state: string): boolean {
+  for (const cluster of sidecar.runtime.upstreams.clusters())
+    for (const endpoint of cluster.endpoints) if (endpoint.state.kind === state) return true;
+  return false;
+}
+
+test("a replica that stands still in the middle of calls is found by PING, is out, and comes back", async () => {
+  await inScope(async (scope) => {
+    const folder = await mkdtemp(join(tmpdir(), "outrigger-half-open-"));
+    scope.onEnd(() => rm(folder, { recursive: true, force: true }));
+    const tally = new Tally(folder);
+    const app = await tally.start("app", { mute: true });
+    scope.onEnd(async () => void (await app.process.kill()));
+    const replica = await startSidecarProcess({ service: { name: "up", address: app.address, health: "none" } });
+    scope.onEnd(async () => void (await replica.process.kill()));
+    const sidecar = await scope.sidecar({
+      log: { access: "errors" },
+      upstreams: { up: { discovery: "static", endpoints: [replica.address("inbound")] } },
+    });
+    const caller = new CountingCaller("call", sidecar.outbound, "up");
+    scope.onEnd(() => caller.close());
+    const calls = Promise.all([caller.call(600_000), caller.call(600_000)]);
+    await eventually(
+      async () => (await tally.executions()).size === 2,
+      () => "two calls at the application",
+    );
+    const answered = (): number => {
+      let octets = 0;
+      for (const connection of sidecar.connections())
+        if (connection.role === "client") octets += connection.bytesReceived;
+      return octets;
+    };
+    // Alive: it is asked and answers, however long its application takes.
+    const before = answered();
+    sidecar.clock.jump(10_000);
+    await eventually(
+      () => answered() > before,
+      () => "an answer to a PING",
+    );
+    replica.process.signal("SIGSTOP");
+    sidecar.clock.jump(10_000);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(caller.failed.length, 0);
+    sidecar.clock.jump(10_000);
+    await calls;
+    for (const { status, reason, message } of caller.failed) {
+      assert.deepEqual([status, reason], ["UNAVAILABLE", "UPSTREAM_LOST"]);
+      assert.match(message, /was lost during the call: .* did not answer a PING within 10000 ms/);
+    }
+    assert.equal(caller.failed.length, 2);
+    assert.ok(anyIs(sidecar, "unreachable"), "nobody picks it any more");
+    replica.process.signal("SIGCONT");
+    sidecar.clock.jump(20_000);
+    await eventually(
+      () => anyIs(sidecar, "up"),
+      () => "it is back",
+    );
+  });
+});
