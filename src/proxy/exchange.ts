@@ -102,9 +102,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
       this.refuse(verdict);
       return;
     }
-    const at = this.call.deadline?.at;
-    if (at !== undefined && at <= this.services.loop.now()) {
-      this.deadlinePassed();
+    const late = this.expired();
+    if (late !== undefined) {
+      this.refuse(late);
       return;
     }
     this.armDeadline();
@@ -157,13 +157,23 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   private deadlinePassed(): void {
+    this.refuse(this.expiry());
+  }
+
+  /** What the call comes to where its deadline has passed, whoever noticed it first; undefined while it has not. */
+  expired(): Failure | undefined {
+    const at = this.call.deadline?.at;
+    return at !== undefined && at <= this.services.loop.now() ? this.expiry() : undefined;
+  }
+
+  private expiry(): Failure {
     const by = this.call.deadline?.by ?? "caller";
     const ms = Math.round((this.call.deadline?.at ?? 0) - this.call.startedAt);
     const detail =
       by === "caller"
         ? `the caller's deadline of ${ms}ms has passed`
         : `the timeout of ${ms}ms configured for ${this.call.upstream} has passed`;
-    this.refuse(failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail));
+    return failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail);
   }
 
   // --- forwarding ---

@@ -154,7 +154,13 @@ export class Forward implements StreamHandler {
         return failure("PROTOCOL", `${this.endpoint.label} broke the protocol: ${abort.reason}`);
       case "reset":
         if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });
-        return { ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }), log: errorCodeName(abort.code) };
+        return (
+          // A server that looks at the deadline itself may notice before we do. gRPC's own clients read its reset so, too.
+          (abort.code === ErrorCode.CANCEL ? this.exchange.expired() : undefined) ?? {
+            ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }),
+            log: errorCodeName(abort.code),
+          }
+        );
     }
   }
 }

@@ -165,6 +165,21 @@ test("a deadline holds for the whole of a stream: it ends in trailers after mess
   });
 });
 
+test("a server that notices the deadline first, and resets the stream, does not make the call a cancelled one", async () => {
+  await inScope(async (scope) => {
+    const { caller, server, sidecar } = await outboundHop(scope);
+    const stream = caller.request(callHead("up", ["grpc-timeout", "10S"]), true);
+    const upstream = await server.peer();
+    const request = await upstream.nextRequest();
+    // Past the deadline, and the sidecar's timer has not run yet: it looks at deadlines every 8 ms.
+    sidecar.clock.slip(10_001);
+    upstream.reset(request.stream, ErrorCode.CANCEL);
+    const answer = await caller.answer(stream);
+    assert.equal(fieldOf(answer.head, "grpc-status"), "4");
+    assert.equal(fieldOf(answer.head, "outrigger-reason"), "DEADLINE_CLIENT");
+  });
+});
+
 test("through two sidecars what is left gets less and less", async () => {
   await inScope(async (scope) => {
     const server = await RawServer.listen();
