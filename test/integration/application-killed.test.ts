@@ -58,7 +58,10 @@ test("the application of one of three replicas is killed while its sidecar stays
     const proofs = retriesOf(mesh);
     assert.ok(proofs.length > 0, "calls were made again");
     for (const proof of proofs)
-      assert.match(proof, /^the called sidecar says that its application has not seen the call: CONNECT_(REFUSED|FAILED)$/);
+      assert.match(
+        proof,
+        /^the called sidecar says that its application has not seen the call: CONNECT_(REFUSED|FAILED)$/,
+      );
   });
 });
 
