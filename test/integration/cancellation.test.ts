@@ -82,7 +82,10 @@ for (const [direction, make] of hops) {
         () => sidecar.calls.length === 3,
         () => "three lines",
       );
-      for (const line of sidecar.calls) assert.equal(line.grpc_status, "CANCELLED");
+      // Outbound the caller is the application beside it; whoever calls in is a peer.
+      const origin = direction === "outbound" ? "app" : "peer";
+      for (const line of sidecar.calls) assert.deepEqual([line.grpc_status, line.origin], ["CANCELLED", origin]);
+      assert.equal(await sidecar.handled({ direction, grpc_status: "CANCELLED", reason: "", origin }), 3);
     });
   });
 

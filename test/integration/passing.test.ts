@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PlainField } from "../support/hpack-peer.ts";
+import { sampleValue } from "../support/prometheus.ts";
 import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
 import { pairsOf, type RawPeer, RawServer } from "../support/raw-peer.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
@@ -166,6 +167,51 @@ for (const hops of [1, 2] as const) {
     });
   });
 }
+
+test("octets are counted both ways, in the log and in the metrics", async () => {
+  await inScope(async (scope) => {
+    const made = await path(scope, 2);
+    const { stream, upstream, at } = await begin(made);
+    made.caller.data(stream, Buffer.alloc(300));
+    made.caller.data(stream, Buffer.alloc(4000), true);
+    await eventually(
+      () => upstream.octets(at) === 4300,
+      () => "the request",
+    );
+    upstream.headers(at, answerHead);
+    upstream.data(at, Buffer.alloc(10_000));
+    upstream.headers(at, [["grpc-status", "0"]], true);
+    await made.caller.answer(stream);
+    for (const [at, sidecar] of made.sidecars.entries()) {
+      const line = await sidecar.call();
+      assert.deepEqual([line.bytes_received, line.bytes_sent], [4300, 10_000]);
+      const labels = { direction: at === 0 ? "outbound" : "inbound", upstream: "up" };
+      const families = await sidecar.metrics();
+      assert.equal(sampleValue(families, "outrigger_bytes_total", { ...labels, way: "received" }), 4300);
+      assert.equal(sampleValue(families, "outrigger_bytes_total", { ...labels, way: "sent" }), 10_000);
+    }
+  });
+});
+
+test("what is kept of a request for another attempt is let go once the answer has begun", async () => {
+  await inScope(async (scope) => {
+    const made = await path(scope, 1);
+    const [sidecar] = made.sidecars;
+    assert.ok(sidecar !== undefined);
+    const { stream, upstream, at } = await begin(made);
+    made.caller.data(stream, Buffer.alloc(5000));
+    await upstream.next("data", at);
+    assert.equal(sidecar.shared.room.octets, 5000, "kept while the call may be made again");
+    upstream.headers(at, answerHead);
+    await made.caller.next("headers", stream);
+    assert.equal(sidecar.shared.room.octets, 0);
+    made.caller.data(stream, Buffer.alloc(5000), true);
+    await upstream.next("data", at);
+    assert.equal(sidecar.shared.room.octets, 0, "and nothing more is");
+    upstream.headers(at, [["grpc-status", "0"]], true);
+    assert.ok((await made.caller.next("headers", stream)).end);
+  });
+});
 
 test("an answer that is not gRPC passes for a call that is not", async () => {
   await inScope(async (scope) => {
