@@ -53,6 +53,24 @@ test("the filter is right about more lists than it remembers, and about lists th
   }
 });
 
+test("no more lists are remembered than the bound says", () => {
+  const table = new HeaderTable();
+  const filter = new HeadFilter(table, (name) => name === "drop");
+  let most = 0;
+  for (let at = 0; at < 5000; at++) {
+    filter.apply(
+      table.head([
+        [":path", `/${at % 500}`],
+        [`x-${at % 400}`, "1"],
+      ]),
+    );
+    const remembered: unknown = Reflect.get(filter, "clean");
+    assert.ok(remembered instanceof Set);
+    most = Math.max(most, remembered.size);
+  }
+  assert.equal(most, 1024);
+});
+
 test("a field is set where it stands, or at the end, once", () => {
   const table = new HeaderTable();
   const set = (...before: Pair[]): Pair[] => pairs(withField(table, table.head(before), "grpc-timeout", "5m"));

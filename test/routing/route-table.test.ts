@@ -134,6 +134,7 @@ test("what is remembered is right, for lists that come again, that have their au
       assert.deepEqual(table.match(hidden), { kind: "upstream", name });
     }
   }
+  let most = 0;
   for (let at = 0; at < 10_000; at++) {
     const authority = at % 2 === 0 ? "orders" : `made-up-${at}`;
     const route = table.match(
@@ -143,5 +144,9 @@ test("what is remembered is right, for lists that come again, that have their au
       ]),
     );
     assert.deepEqual(route, at % 2 === 0 ? { kind: "upstream", name: "orders" } : { kind: "lookup", name: authority });
+    const remembered: unknown = Reflect.get(table, "known");
+    assert.ok(remembered instanceof Map);
+    most = Math.max(most, remembered.size);
   }
+  assert.ok(most > 100 && most <= 2048, `${most} lists are remembered`);
 });
