@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
@@ -128,7 +128,7 @@ export const grpcioServer: InteropServer = {
   lacks: lacks(REPORTS, "grpcio sends no report"),
   start: async () =>
     started(
-      await startProcess(requirePart("python-grpcio"), [PYTHON_PEER, "serve", await descriptor()]),
+      await startProcess(requirePart("python-grpcio"), [PYTHON_PEER, "serve", descriptor()]),
       /^interop ready address=(\S+)/,
     ),
 };
@@ -138,17 +138,17 @@ export const grpcioClient: InteropClient = {
   parts: ["python-grpcio"],
   cases: [...BASIC, ...CLIENT_COMPRESSED, ...SERVER_COMPRESSED],
   run: async (address, cases) =>
-    runJsonLines(
-      requirePart("python-grpcio"),
-      [PYTHON_PEER, "call", await descriptor(), address, ...cases],
-      cases,
-      faults,
-    ),
+    runJsonLines(requirePart("python-grpcio"), [PYTHON_PEER, "call", descriptor(), address, ...cases], cases, faults),
 };
 
-/** A file that tells Python of the messages. */
-async function descriptor(): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), "outrigger-interop-")), "messages");
-  await writeFile(path, toBinary(FileDescriptorProtoSchema, file_grpc_testing_messages.proto));
-  return path;
+let described: string | undefined;
+
+/** A file that tells Python of the messages; it is gone when this process is. */
+function descriptor(): string {
+  if (described !== undefined) return described;
+  const folder = mkdtempSync(join(tmpdir(), "outrigger-interop-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  described = join(folder, "messages");
+  writeFileSync(described, toBinary(FileDescriptorProtoSchema, file_grpc_testing_messages.proto));
+  return described;
 }
