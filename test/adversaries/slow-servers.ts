@@ -1,16 +1,12 @@
 import { once } from "node:events";
 import { createServer, type ServerHttp2Stream } from "node:http2";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
-import { systemClock } from "../../src/core/clock.ts";
-import { HeaderTable } from "../../src/http/headers.ts";
-import { Connection } from "../../src/http2/connection.ts";
-import { FlushLoop } from "../../src/http2/flush-loop.ts";
-import { defaultLimits } from "../../src/http2/limits.ts";
 import { startEnvoyWays } from "../interop/envoy.ts";
 import { buildPeers } from "../peers/build.ts";
 import { startProcess } from "../support/process.ts";
 import type { Scope } from "../support/with-proxy.ts";
+import { startApp } from "./app.ts";
 
 /** A real server at its defaults, with a path that takes its time and one that does not. */
 export interface SlowServer {
@@ -82,35 +78,7 @@ export async function goServer(scope: Scope): Promise<SlowServer> {
 /** Envoy: it ends a connection once half of 500 streams and more were reset young and unanswered. */
 export async function envoyServer(scope: Scope): Promise<SlowServer> {
   // Envoy itself passes on every cancel, over one connection.
-  const envoy = await startEnvoyWays(await tolerantServer(scope));
+  const envoy = await startEnvoyWays((await startApp(scope)).address);
   scope.onEnd(() => envoy.stop());
   return { address: envoy.alone, slow: "/slow", fast: "/fast", long: "/slow", ended: () => 0 };
-}
-
-/** A server of our own that does not count what its clients do. */
-async function tolerantServer(scope: Scope): Promise<string> {
-  const services = { clock: systemClock, loop: new FlushLoop(systemClock), headers: new HeaderTable() };
-  const ok = services.headers.head([[":status", "204"]]);
-  const without = { burst: 1e9, rate: 1e9 };
-  const budgets = { ...defaultLimits.budgets, resets: without, refused: without, streamErrors: without };
-  const options = { role: "server", limits: { ...defaultLimits, budgets }, reuse: "atOnce", announce: false } as const;
-  const server = createTcpServer((socket) => {
-    new Connection(socket, services, options, {
-      onStream: (stream, head) => {
-        if (head.get(":path") === "/fast") stream.sendHead(ok, true);
-      },
-      onCapacity() {},
-      onGoaway() {},
-      onClose() {},
-      onFault(error) {
-        throw error;
-      },
-    });
-    scope.onEnd(() => void socket.destroy());
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  scope.onEnd(() => void server.close());
-  const { port } = server.address() as AddressInfo;
-  return `127.0.0.1:${port}`;
 }

@@ -1,0 +1,360 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ErrorCode, errorCodeName } from "../../src/http2/errors.ts";
+import { CLIENT_PREFACE, Flag, FrameType } from "../../src/http2/frame.ts";
+import {
+  continuationFrame,
+  dataFrame,
+  goawayFrame,
+  headersFrame,
+  pingFrame,
+  priorityFrame,
+  resetFrame,
+  settingsFrame,
+  windowFrame,
+} from "../support/frames.ts";
+import { integer, PeerEncoder, type PlainField, plain } from "../support/hpack-peer.ts";
+import { connectPeer } from "../support/raw-call.ts";
+import { frame } from "../support/raw-frames.ts";
+import { fieldOf, type RawPeer, RawServer } from "../support/raw-peer.ts";
+import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
+import { type App, BIG, startApp } from "./app.ts";
+
+/** Callers that mean harm, each beside one that does not, on an inbound listener: both share the connection to the application. */
+
+interface Scene {
+  readonly sidecar: Sidecar;
+  readonly app: App;
+  readonly bad: RawPeer;
+  readonly good: RawPeer;
+}
+
+function head(path: string, ...more: PlainField[]): PlainField[] {
+  return [[":method", "POST"], [":scheme", "http"], [":path", path], [":authority", "up"], ...more];
+}
+
+async function makeScene(scope: Scope, limits: Parameters<typeof startApp>[1] = {}): Promise<Scene> {
+  const app = await startApp(scope, limits);
+  const sidecar = await scope.sidecar({
+    service: { name: "up", address: app.address, protocol: "http2" },
+    log: { access: "none" },
+  });
+  const good = await connectPeer(scope, sidecar.inbound);
+  const bad = await connectPeer(scope, sidecar.inbound);
+  await succeed(good);
+  return { sidecar, app, bad, good };
+}
+
+/** A call that has to be answered. */
+async function succeed(peer: RawPeer, path = "/fast"): Promise<number> {
+  const answer = await peer.answer(peer.request(head(path), true));
+  assert.equal(fieldOf(answer.head, ":status"), "200");
+  assert.equal(answer.reset, undefined);
+  peer.received.length = 0;
+  return answer.data.length;
+}
+
+/** The caller with no ill intent goes on while `attack` lasts, over the connection that stood before. */
+async function unharmed(scene: Scene, attack: () => Promise<unknown>): Promise<void> {
+  let over = false;
+  const running = attack().finally(() => {
+    over = true;
+  });
+  let calls = 0;
+  while (!over || calls < 3) {
+    await succeed(scene.good);
+    calls++;
+    await sleep(1);
+  }
+  await running;
+  await succeed(scene.good);
+}
+
+async function ended(peer: RawPeer): Promise<string> {
+  const goaway = await peer.next("goaway");
+  return `${errorCodeName(goaway.code)}: ${goaway.debug}`;
+}
+
+const many = (count: number, make: (at: number) => Uint8Array): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
+
+/** Blocks without the dynamic table, so that they can be sent in any order. */
+const stateless = new PeerEncoder(4096, () => "none");
+const request = (stream: number, end = true, path = "/slow"): Buffer =>
+  headersFrame(stream, stateless.encode(head(path)), { end });
+
+const floods: readonly (readonly [string, Buffer, RegExp])[] = [
+  ["rapid reset", many(5100, (at) => Buffer.concat([request(2 * at + 1), resetFrame(2 * at + 1, 8)])), /more resets/],
+  ["SETTINGS", many(100, () => settingsFrame()), /more settings/],
+  ["PING", many(300, () => pingFrame()), /more pings/],
+  ["PRIORITY", many(2500, (at) => priorityFrame(2 * at + 1, 0)), /more priorities/],
+  ["empty DATA", Buffer.concat([request(1, false), many(600, () => dataFrame(1, ""))]), /more emptyData/],
+  ["WINDOW_UPDATE", many(12_500, () => windowFrame(0, 1)), /more windowUpdates/],
+  ["GOAWAY", Buffer.concat([request(1, false), many(20, () => goawayFrame(0, 0))]), /more goaways/],
+  ["unknown frames", many(300, () => frame(0x42, 0, 0)), /more unknownFrames/],
+  ["streams over the limit", many(2200, (at) => request(2 * at + 1, false)), /more refused/],
+  [
+    "malformed requests",
+    many(300, (at) => headersFrame(2 * at + 1, stateless.encode([["x", "no pseudo-header"]]), { end: true })),
+    /more streamErrors/,
+  ],
+  [
+    "CONTINUATION",
+    Buffer.concat([
+      headersFrame(1, Buffer.alloc(0), { whole: false }),
+      many(1000, () => continuationFrame(1, Buffer.alloc(0), false)),
+    ]),
+    /CONTINUATION/,
+  ],
+  [
+    "an endless header block",
+    Buffer.concat([
+      headersFrame(1, Buffer.alloc(16_384, 0x82), { whole: false }),
+      many(8, () => continuationFrame(1, Buffer.alloc(16_384, 0x82), false)),
+    ]),
+    /header block of more than/,
+  ],
+];
+
+for (const [name, octets, reason] of floods) {
+  test(`a flood of ${name} ends the connection that it came on, and harms no other caller`, async () => {
+    await inScope(async (scope) => {
+      const scene = await makeScene(scope);
+      await unharmed(scene, async () => {
+        for (let at = 0; at < octets.length; at += 20_000) {
+          scene.bad.write(octets.subarray(at, at + 20_000));
+          if (at % 200_000 === 0) await sleep(1);
+        }
+        assert.match(await ended(scene.bad), new RegExp(`^ENHANCE_YOUR_CALM: .*${reason.source}`));
+      });
+    });
+  });
+}
+
+const malformed: readonly (readonly [string, Buffer, string])[] = [
+  ["DATA on stream 0", dataFrame(0, "x"), "PROTOCOL_ERROR"],
+  ["DATA whose padding is too long", frame(FrameType.DATA, Flag.PADDED, 1, Buffer.of(9)), "PROTOCOL_ERROR"],
+  ["DATA over the frame size", dataFrame(1, Buffer.alloc(16_385)), "FRAME_SIZE_ERROR"],
+  ["HEADERS on stream 0", headersFrame(0, Buffer.alloc(0)), "PROTOCOL_ERROR"],
+  ["HEADERS that cannot be decoded", headersFrame(1, Buffer.of(0x80)), "COMPRESSION_ERROR"],
+  ["HEADERS on an even stream", request(2), "PROTOCOL_ERROR"],
+  ["PRIORITY on stream 0", priorityFrame(0, 1), "PROTOCOL_ERROR"],
+  ["RST_STREAM of 3 octets", frame(FrameType.RST_STREAM, 0, 1, Buffer.alloc(3)), "FRAME_SIZE_ERROR"],
+  ["RST_STREAM on an idle stream", resetFrame(99, 8), "PROTOCOL_ERROR"],
+  ["SETTINGS of 7 octets", frame(FrameType.SETTINGS, 0, 0, Buffer.alloc(7)), "FRAME_SIZE_ERROR"],
+  ["SETTINGS with a window of 2^31", settingsFrame([[4, 2 ** 31]]), "FLOW_CONTROL_ERROR"],
+  ["PUSH_PROMISE", frame(FrameType.PUSH_PROMISE, 4, 1, Buffer.alloc(4)), "PROTOCOL_ERROR"],
+  ["PING of 9 octets", frame(FrameType.PING, 0, 0, Buffer.alloc(9)), "FRAME_SIZE_ERROR"],
+  ["GOAWAY of 4 octets", frame(FrameType.GOAWAY, 0, 0, Buffer.alloc(4)), "FRAME_SIZE_ERROR"],
+  ["WINDOW_UPDATE of 0", windowFrame(0, 0), "PROTOCOL_ERROR"],
+  ["WINDOW_UPDATE above 2^31-1", windowFrame(0, 0x7fff_ffff), "FLOW_CONTROL_ERROR"],
+  ["CONTINUATION of nothing", continuationFrame(1, Buffer.alloc(0)), "PROTOCOL_ERROR"],
+  ["a second preface", CLIENT_PREFACE, "FRAME_SIZE_ERROR"],
+];
+
+test("malformed frames of every type end the connection that they came on, and harm no other caller", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    await unharmed(scene, async () => {
+      for (const [name, octets, code] of malformed) {
+        const bad = await connectPeer(scope, scene.sidecar.inbound);
+        bad.write(octets);
+        assert.match(await ended(bad), new RegExp(`^${code}`), name);
+      }
+    });
+    assert.deepEqual([scene.app.made(), scene.app.over()], [1, 0]);
+  });
+});
+
+const notPassedOn: readonly (readonly [string, PlainField[]])[] = [
+  ["a control character in a value", head("/fast", ["x-a", "a\x01b"])],
+  ["DEL in a value", head("/fast", ["x-a", "\x7f"])],
+  ["a line break in a value", head("/fast", ["x-a", "a\r\nx-b: c"])],
+  ["a space in the path", head("/fast here")],
+  ["a method that is none", [[":method", "GE T"], ...head("/fast").slice(1)]],
+  ["an authority that is none", [...head("/fast").slice(0, 3), [":authority", "a b"]]],
+  ["two lengths", head("/fast", ["content-length", "0"], ["content-length", "1"])],
+  ["transfer-encoding", head("/fast", ["transfer-encoding", "chunked"])],
+  ["connection", head("/fast", ["connection", "close"])],
+  ["capitals", head("/fast", ["X-A", "1"])],
+  ["te: gzip", head("/fast", ["te", "gzip"])],
+  ["a pseudo-header of its own", head("/fast", [":protocol", "websocket"])],
+  ["an empty path", head("")],
+];
+
+test("what servers end a connection for is not passed on to one", async () => {
+  await inScope(async (scope) => {
+    const { app, bad, good } = await makeScene(scope);
+    app.asked.length = 0;
+    for (const [name, fields] of notPassedOn) {
+      const answer = await bad.answer(bad.request(fields, true));
+      assert.equal(answer.reset, ErrorCode.PROTOCOL_ERROR, name);
+    }
+    assert.deepEqual(app.asked, []);
+    await succeed(bad);
+    await succeed(good);
+    assert.deepEqual([app.made(), app.over()], [1, 0]);
+  });
+});
+
+test("a header list over what the application takes is refused before it gets there", async () => {
+  await inScope(async (scope) => {
+    const { app, bad } = await makeScene(scope, { maxHeaderListSize: 8192 });
+    app.asked.length = 0;
+    const fields = head("/fast");
+    const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+    const fill = (octets: number): PlainField => ["x-fill", "v".repeat(octets - size - 38)];
+    const over = await bad.answer(bad.request([...fields, fill(8193)], true));
+    assert.equal(fieldOf(over.head, "outrigger-reason"), "HEADERS_TOO_LARGE");
+    assert.deepEqual(app.asked, []);
+    const exact = await bad.answer(bad.request([...fields, fill(8192)], true));
+    assert.equal(fieldOf(exact.head, ":status"), "200");
+    assert.deepEqual([app.made(), app.over()], [1, 0]);
+  });
+});
+
+test("an HPACK bomb is refused by its size, stream by stream, and costs no memory", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    const value = "v".repeat(3900);
+    const insert = [0x40, ...plain("x-bomb"), ...plain(value)];
+    const first = Buffer.concat([stateless.encode(head("/fast")), Buffer.from(insert)]);
+    // 62 is the newest entry: each octet stands for 4 KB.
+    const bomb = Buffer.concat([stateless.encode(head("/fast")), Buffer.alloc(16_000, integer(62, 0x80, 7)[0])]);
+    scene.bad.write(headersFrame(1, first, { end: true }));
+    await scene.bad.answer(1);
+    const before = process.memoryUsage().rss;
+    await unharmed(scene, async () => {
+      for (let stream = 3; stream < 203; stream += 2) {
+        scene.bad.write(headersFrame(stream, bomb, { end: true }));
+        const answer = await scene.bad.answer(stream);
+        assert.equal(fieldOf(answer.head, "outrigger-reason"), "HEADERS_TOO_LARGE");
+        scene.bad.received.length = 0;
+      }
+    });
+    // 100 bombs of 64 MB each.
+    assert.ok(process.memoryUsage().rss - before < 200 * 2 ** 20);
+  });
+});
+
+test("table sizes may be played with within the limit, and end the connection beyond it", async () => {
+  await inScope(async (scope) => {
+    const { bad, good } = await makeScene(scope);
+    const updates = (...sizes: number[]): Buffer => Buffer.from(sizes.flatMap((size) => integer(size, 0x20, 5)));
+    const block = stateless.encode(head("/fast"));
+    const games = [updates(0), updates(0, 4096), updates(4096, 0, 1, 4096), updates(31), updates(4096)];
+    for (const [at, game] of games.entries()) {
+      bad.write(headersFrame(2 * at + 1, Buffer.concat([game, block]), { end: true }));
+      assert.equal(fieldOf((await bad.answer(2 * at + 1)).head, ":status"), "200");
+    }
+    bad.write(headersFrame(21, Buffer.concat([updates(4097), block]), { end: true }));
+    assert.match(await ended(bad), /^COMPRESSION_ERROR: hpack: table size update to 4097/);
+    await succeed(good);
+  });
+});
+
+test("a thousand answers that nobody reads, behind zero windows, keep nobody else's waiting", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    scene.bad.settings([[4, 0]]);
+    for (let at = 0; at < 990; at++) scene.bad.request(head("/big"), true);
+    await eventually(
+      () => scene.app.asked.length > 990,
+      () => `all are asked for, ${scene.app.asked.length}`,
+    );
+    await sleep(100);
+    for (let call = 0; call < 5; call++) assert.equal(await succeed(scene.good, "/big"), BIG);
+    assert.equal(scene.app.over(), 0);
+    assert.equal(scene.bad.received.filter(({ kind }) => kind === "data").length, 0);
+    // It may still change its mind, for one of them.
+    for (let at = 1; at < 990; at++) scene.bad.reset(2 * at + 1, ErrorCode.CANCEL);
+    scene.bad.settings([[4, 2_000_000]]);
+    scene.bad.window(0, 2_000_000);
+    assert.equal((await scene.bad.answer(1)).data.length, BIG);
+  });
+});
+
+test("a caller that stops reading keeps nobody else waiting", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    scene.bad.socket.pause();
+    for (let at = 0; at < 500; at++) scene.bad.request(head("/big"), true);
+    await unharmed(scene, () => sleep(300));
+    assert.equal(await succeed(scene.good, "/big"), BIG);
+    scene.bad.destroy();
+  });
+});
+
+test("streams that send nothing keep nobody else waiting", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope, { maxConcurrentStreams: 100 });
+    for (let at = 0; at < 1000; at++) scene.bad.request(head("/echo"), false);
+    await unharmed(scene, () => sleep(300));
+    scene.bad.destroy();
+  });
+});
+
+test("a slow preface has 10 s", async () => {
+  await inScope(async (scope) => {
+    const { sidecar } = await makeScene(scope);
+    const slow = await connectPeer(scope, sidecar.inbound, { polite: false });
+    slow.write(CLIENT_PREFACE.subarray(0, 10));
+    await sleep(20);
+    sidecar.clock.jump(9000);
+    slow.write(CLIENT_PREFACE.subarray(10, 12));
+    await sleep(20);
+    assert.equal(
+      slow.received.some(({ kind }) => kind === "goaway" || kind === "closed"),
+      false,
+    );
+    sidecar.clock.jump(1000);
+    assert.match(await ended(slow), /^SETTINGS_TIMEOUT: no HTTP\/2 preface/);
+    await slow.next("closed");
+  });
+});
+
+test("a caller that half-closes its connection has given up", async () => {
+  await inScope(async (scope) => {
+    const { bad, good, app, sidecar } = await makeScene(scope);
+    bad.request(head("/slow"), true);
+    bad.request(head("/echo"), false);
+    await eventually(
+      () => app.asked.length === 3,
+      () => "both calls have arrived",
+    );
+    bad.socket.end();
+    await bad.next("closed");
+    await sidecar.rest();
+    await succeed(good);
+    assert.deepEqual([app.made(), app.over()], [1, 0]);
+  });
+});
+
+test("empty frames are not passed on, for which Envoy would end the connection", async () => {
+  await inScope(async (scope) => {
+    const server = await RawServer.listen();
+    scope.onEnd(() => server.close());
+    const sidecar = await scope.sidecar({ service: { name: "up", address: server.address, protocol: "http2" } });
+    const bad = await connectPeer(scope, sidecar.inbound);
+    const stream = bad.request(head("/any"));
+    for (let at = 0; at < 300; at++) bad.write(dataFrame(stream, ""));
+    bad.write(dataFrame(stream, "x"));
+    for (let at = 0; at < 100; at++) bad.write(dataFrame(stream, "", false, 255));
+    bad.write(dataFrame(stream, "", true));
+    const upstream = await server.peer();
+    const got = await upstream.nextRequest();
+    await eventually(
+      () => upstream.received.some((message) => message.kind === "data" && message.end),
+      () => "the end of the request",
+    );
+    const data = upstream.received.filter((message) => message.kind === "data");
+    assert.deepEqual(
+      data.filter(({ data: octets, end }) => octets.length === 0 && !end),
+      [],
+    );
+    assert.equal(Buffer.concat(data.map(({ data: octets }) => octets)).toString(), "x");
+    upstream.headers(got.stream, [[":status", "204"]], true);
+    await bad.answer(stream);
+  });
+});
