@@ -208,6 +208,8 @@ export class Receiver implements FrameSink {
   onDataFrame(id: number, length: number, endStream: boolean): void {
     if (!this.window.receive(length))
       throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window allows");
+    // Of a stream that is over as well: such frames are as cheap to send, and no window holds them up.
+    if (length === 0 && !endStream) this.spend("emptyData");
     this.dataEnds = endStream;
     this.dataStream = undefined;
     const stream = this.host.streams.get(id);
@@ -221,7 +223,6 @@ export class Receiver implements FrameSink {
     } else if (!stream.recv.receive(length, this.slack)) {
       this.violation(stream, ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window allows");
     } else {
-      if (length === 0 && !endStream) this.spend("emptyData");
       this.dataStream = stream;
     }
   }

@@ -275,6 +275,25 @@ test("a thousand answers that nobody reads, behind zero windows, keep nobody els
   });
 });
 
+test("a hundred unread answers on the one connection that all share keep nobody else's waiting", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    scene.bad.settings([[4, 0]]);
+    for (let at = 0; at < 100; at++) {
+      scene.bad.request(head("/big"), true);
+      await sleep(1);
+    }
+    await eventually(
+      () => scene.app.asked.length === 101,
+      () => `all are asked for, ${scene.app.asked.length}`,
+    );
+    await sleep(100);
+    for (let call = 0; call < 3; call++) assert.equal(await succeed(scene.good, "/big"), BIG);
+    assert.deepEqual([scene.app.made(), scene.app.over()], [1, 0]);
+    scene.bad.destroy();
+  });
+});
+
 test("a caller that stops reading keeps nobody else waiting", async () => {
   await inScope(async (scope) => {
     const scene = await makeScene(scope);
