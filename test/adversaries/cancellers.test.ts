@@ -109,7 +109,8 @@ for (const [name, start, { skip }] of servers) {
   });
 }
 
-for (const [name, start, { skip }] of servers) {
+// Go's servers end it only where their own queues happen to be behind, so they prove nothing here.
+for (const [name, start, { skip }] of servers.filter(([name]) => !name.startsWith("Go"))) {
   test(`${CANCELS} cancels over one connection, as fast as they come, do cost it with ${name}`, { skip }, async () => {
     await inScope(async (scope) => {
       const server = await start(scope);
