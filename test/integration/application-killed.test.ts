@@ -13,8 +13,11 @@ async function withMesh(
     for (const name of ["a", "b", "c"]) await mesh.add(name, { delay });
     await mesh.reaches(3);
     const caller = new CountingCaller("call", mesh.caller.address("outbound"), "counter");
-    await body(mesh, caller);
-    caller.close();
+    try {
+      await body(mesh, caller);
+    } finally {
+      caller.close();
+    }
   } finally {
     await mesh.stop();
   }

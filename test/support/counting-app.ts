@@ -1,6 +1,7 @@
 import { openSync, writeSync } from "node:fs";
 import {
   type handleUnaryCall,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -27,7 +28,7 @@ export interface CountingAppOptions {
   readonly delay: number;
   /** 0: any. */
   readonly port: number;
-  /** Where its own calls go, for the last one of `slow`; its upstream is called `friend`. */
+  /** Where its own calls go: one at the start, and the last one of `slow`. Their upstream is called `friend`. */
   readonly outbound?: string;
   /** Milliseconds after which it sends its callers to another connection, as grpc-js's `max_connection_age_ms`. */
   readonly maxAge?: number;
@@ -66,15 +67,20 @@ server.addService(healthService, {
   watch: (stream: ServerWritableStream<Buffer, Buffer>) => void stream.write(SERVING),
 });
 
-function farewell(): void {
-  const { outbound } = options;
-  if (outbound === undefined) process.exit(0);
-  const client = grpcClient(outbound, "friend");
-  const last = Buffer.from(`farewell-${process.pid}`);
-  const { add: method } = counterService;
-  client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, last, (error) => {
-    note(error === null ? "farewell answered" : `farewell failed ${status[error.code]} ${error.details}`);
-    process.exit(0);
+const friend = options.outbound === undefined ? undefined : grpcClient(options.outbound, "friend");
+
+/** A call of its own, and what became of it. */
+function say(what: string, then: () => void): void {
+  if (friend === undefined) {
+    then();
+    return;
+  }
+  const metadata = new Metadata({ waitForReady: what === "greeting" });
+  const { path, requestSerialize, responseDeserialize } = counterService.add;
+  const word = Buffer.from(`${what}-${process.pid}`);
+  friend.makeUnaryRequest(path, requestSerialize, responseDeserialize, word, metadata, (error) => {
+    note(error === null ? `${what} answered` : `${what} failed ${status[error.code]} ${error.details}`);
+    then();
   });
 }
 
@@ -85,7 +91,7 @@ process.on("SIGTERM", () => {
       server.tryShutdown(() => process.exit(0));
       return;
     case "slow":
-      server.tryShutdown(() => void setTimeout(farewell, 1000));
+      server.tryShutdown(() => void setTimeout(() => say("farewell", () => process.exit(0)), 1000));
       return;
     case "crashing":
       process.exit(1);
@@ -97,4 +103,5 @@ process.on("SIGTERM", () => {
 server.bindAsync(`127.0.0.1:${options.port}`, ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
   process.stdout.write(`listening 127.0.0.1:${port}\n`);
+  say("greeting", () => {});
 });

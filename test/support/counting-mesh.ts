@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CountingApp, Tally } from "./counting.ts";
 import type { CountingAppOptions } from "./counting-app.ts";
+import { freePort } from "./ports.ts";
 import { type SidecarProcess, startSidecarProcess } from "./sidecar-process.ts";
 import { eventually } from "./with-proxy.ts";
 
@@ -55,20 +56,30 @@ export class CountingMesh {
     return new CountingMesh(folder, caller, discovery, options.drain ?? { notice: "300ms", grace: "5s" });
   }
 
-  /** Starts another replica. */
-  async add(name: string, app: Partial<CountingAppOptions> = {}): Promise<CountingReplica> {
-    const application = await this.tally.start(name, app);
-    this.started.push(application.process);
+  /** Starts another replica. Its application calls `friend`, an application without a sidecar, where there is one. */
+  async add(name: string, options: Partial<CountingAppOptions> = {}, friend?: CountingApp): Promise<CountingReplica> {
+    const outbound = `127.0.0.1:${friend === undefined ? 0 : await freePort()}`;
+    const app = await this.application(name, friend === undefined ? options : { ...options, outbound });
+    const loopback = "127.0.0.1:0";
     const sidecar = await startSidecarProcess({
-      service: { name: "counter", address: application.address, id: name },
+      service: { name: "counter", address: app.address, id: name },
+      listeners: { inbound: loopback, outbound, admin: loopback, probe: loopback },
       discovery: this.discovery,
+      ...(friend === undefined ? {} : { upstreams: { friend: { discovery: "static", endpoints: [friend.address] } } }),
       drain: this.drain,
       log: { level: "info", access: "errors" },
     });
     this.started.push(sidecar.process);
-    const replica = { name, app: application, sidecar };
+    const replica = { name, app, sidecar };
     this.replicas.push(replica);
     return replica;
+  }
+
+  /** Starts an application without a sidecar. */
+  async application(name: string, options: Partial<CountingAppOptions> = {}): Promise<CountingApp> {
+    const app = await this.tally.start(name, options);
+    this.started.push(app.process);
+    return app;
   }
 
   /** Waits until the caller's sidecar has so many replicas to choose from. */
