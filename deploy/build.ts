@@ -1,5 +1,5 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Metafile } from "esbuild";
 
@@ -18,12 +18,22 @@ const BANNER = [
   "const __dirname = bundleDirname(__filename);",
 ].join("\n");
 
-/** Bundles `entry` with everything it imports into the one file `outfile`, for the Node that the package pins. */
+/** Native code, which no bundle can hold: found at run time where it is installed, and done without where it is not. */
+const NATIVE = ["koffi"];
+
+/**
+ * Bundles `entry` with everything it imports into the file `outfile`, for the Node that the package pins. What is imported
+ * only where a configuration asks for it stays in files of its own under `chunks/` beside it: a sidecar that does not trace
+ * does not load a tracing SDK.
+ */
 export async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: [entry],
-    outfile,
+    entryPoints: [{ in: entry, out: basename(outfile, extname(outfile)) }],
+    outdir: dirname(outfile),
+    chunkNames: "chunks/[name]-[hash]",
+    splitting: true,
+    external: NATIVE,
     bundle: true,
     format: "esm",
     platform: "node",
@@ -72,9 +82,15 @@ async function licenseText(folder: string): Promise<string> {
 
 if (import.meta.main) {
   const outfile = join(root, "dist", "outrigger.js");
+  await rm(dirname(outfile), { recursive: true, force: true });
   const metafile = await bundle(join(root, "src", "main.ts"), outfile);
   const packages = bundledPackages(metafile);
   await writeFile(join(root, "dist", "THIRD-PARTY-NOTICES.txt"), await notices(packages));
-  const { size } = await stat(outfile);
-  process.stdout.write(`dist/outrigger.js: ${Math.round(size / 1024)} KiB with ${packages.length} packages\n`);
+  const kib = (bytes: number): number => Math.round(bytes / 1024);
+  const outputs = Object.entries(metafile.outputs);
+  const all = outputs.reduce((sum, [, { bytes }]) => sum + bytes, 0);
+  const main = metafile.outputs["dist/outrigger.js"]?.bytes ?? 0;
+  process.stdout.write(
+    `dist/outrigger.js: ${kib(main)} KiB of ${kib(all)} in ${outputs.length} files, with ${packages.length} packages\n`,
+  );
 }

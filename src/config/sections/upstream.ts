@@ -1,0 +1,47 @@
+import { balancers } from "../../cluster/balancers/index.ts";
+import { type KeyRule, list, record } from "../schema/collections.ts";
+import { integer } from "../schema/integer.ts";
+import { authority, dialAddress, dnsName, listenAddress, parseServiceName, serviceName } from "../schema/names.ts";
+import { object } from "../schema/object.ts";
+import { optional, preset } from "../schema/type.ts";
+import { duration } from "../schema/units.ts";
+import { words, wordsOf } from "../schema/words.ts";
+import { none } from "./defaults.ts";
+import { sources } from "./sources.ts";
+
+const upstreamName: KeyRule = {
+  placeholder: "NAME",
+  label: serviceName().label,
+  pattern: "^[a-z0-9_.-]+$",
+  parse: parseServiceName,
+};
+
+const upstream = object({
+  discovery: optional(sources, "The source of its endpoints.", "discovery.default"),
+  endpoints: preset(list(dialAddress()), none, "Its endpoints, with static discovery only."),
+  dns: optional(
+    object({
+      name: optional(
+        dnsName(),
+        "A host, every address of which is an endpoint. It is asked for as it stands: no search domains.",
+      ),
+      port: optional(integer({ min: 1, max: 65_535 }), "The port at each of its addresses."),
+      srv: optional(
+        dnsName("_grpc._tcp.orders.internal"),
+        "Instead of name and port: SRV records, which have a port each. Of several priorities the first with an address is used.",
+      ),
+    }),
+    "Where its endpoints are in DNS, with dns discovery only.",
+  ),
+  hosts: preset(
+    list(authority()),
+    none,
+    "Further names of it, each exactly as callers write it, with or without a port.",
+  ),
+  listen: optional(listenAddress(), "A listener of its own: any :authority that comes in there is for this upstream."),
+  balancer: preset(words(wordsOf(balancers)), "leastRequest", "How an endpoint is chosen for each call."),
+  timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
+});
+
+/** `upstreams` */
+export const upstreams = record(upstreamName, upstream);
