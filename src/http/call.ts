@@ -12,18 +12,22 @@ export interface Failure {
   readonly unprocessed: boolean;
   /** What only the log says. */
   readonly log?: string;
+  /** Further fields of the answer, such as `grpc-retry-pushback-ms`: lower-case names, no pseudo-header fields. */
+  readonly fields?: readonly (readonly [name: string, value: string])[];
 }
 
 export function failure(
   reason: Reason,
   detail: string,
-  options: { status?: number; unprocessed?: boolean } = {},
+  options: { status?: number; unprocessed?: boolean; log?: string; fields?: Failure["fields"] } = {},
 ): Failure {
   return {
     reason,
     detail,
     status: options.status ?? reasons[reason].status,
     unprocessed: options.unprocessed ?? false,
+    ...(options.log === undefined ? {} : { log: options.log }),
+    ...(options.fields === undefined ? {} : { fields: options.fields }),
   };
 }
 
@@ -49,6 +53,8 @@ export class Call {
   readonly grpc: boolean;
   /** Milliseconds of the clock. */
   readonly startedAt: number;
+  /** The verified identity of who called, a SPIFFE id; undefined where the connection has none, as a plaintext one never has. */
+  identity: string | undefined = undefined;
   /** The name of the upstream, once known; "" until then. */
   upstream = "";
   /** Milliseconds of the clock by which the call has to be over, and who said so. */

@@ -66,6 +66,7 @@ export class LocalReply {
       ["outrigger-source", this.source()],
     ];
     if (failure.unprocessed && this.inbound) marks.push(["outrigger-unprocessed", "1"]);
+    for (const [name, value] of failure.fields ?? []) marks.push([name, value]);
     return marks;
   }
 

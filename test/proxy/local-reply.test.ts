@@ -54,6 +54,12 @@ test("that nothing was processed is said to those who come from outside, and onl
   assert.equal(marked("outbound", true), undefined, "the application beside it has nowhere else to go");
 });
 
+test("what else a failure says, such as when to come back, is said in fields of the answer", () => {
+  const fields = [["grpc-retry-pushback-ms", "250"]] as const;
+  const said = replyOf((stream) => local("inbound").send(stream, failure("LOOKUP_LIMIT", "", { fields }), true, false));
+  assert.equal(said.head?.get("grpc-retry-pushback-ms"), "250");
+});
+
 test("after the head of a gRPC answer the failure is in the trailers", () => {
   const said = replyOf((stream) => local("outbound").send(stream, failure("UPSTREAM_LOST", "gone"), true, true));
   assert.equal(said.head, undefined);
