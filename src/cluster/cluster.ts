@@ -106,6 +106,11 @@ export class Cluster implements EndpointHost {
     return this.closed || this.state.current.kind === "known";
   }
 
+  /** Whether it was given up: its upstream is no longer configured, or is another one. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   /** The endpoint for a call, or undefined: `noneReason` says why. */
   pick(context: PickContext): Endpoint | undefined {
     this.subscription.uses++;

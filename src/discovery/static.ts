@@ -29,10 +29,10 @@ export class StaticSource implements DiscoverySource {
     return this.names.subscribe(name);
   }
 
-  /** Takes the endpoints of a new configuration; every subscription sees its part. */
+  /** Takes the endpoints of a new configuration; every subscription sees its part. One that has none there is about to close. */
   replace(endpoints: StaticOptions): void {
     this.endpoints = endpoints;
-    for (const [name, watch] of this.names.watches()) watch.list.take(this.specs(name));
+    for (const [name, watch] of this.names.watches()) if (endpoints.has(name)) watch.list.take(this.specs(name));
   }
 
   async close(): Promise<void> {

@@ -14,7 +14,7 @@ import { Forward } from "./forward.ts";
 import { type Proof, proofs } from "./proof.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
-import type { Resolution, Target, Unrouted } from "./target.ts";
+import type { Router, Target, Unrouted } from "./target.ts";
 
 /**
  * One call, from its head to its end: the caller's stream on one side, attempts at an upstream on the other.
@@ -37,6 +37,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   protected readonly down: Stream;
   private readonly unrouted: Unrouted;
   private state: "deciding" | "waiting" | "forwarding" | "answered" | "over" = "deciding";
+  private router: Router | undefined = undefined;
   private target: Target | undefined = undefined;
   private attempts: Attempts | undefined = undefined;
   private forward: Forward | undefined = undefined;
@@ -61,25 +62,43 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   // --- deciding ---
 
-  /** Goes on with what routing found. */
-  begin(resolution: Resolution): void {
-    switch (resolution.kind) {
+  /** Goes where the router says. */
+  begin(router: Router): void {
+    this.router = router;
+    this.route(router);
+  }
+
+  private route(router: Router): void {
+    const found = router.resolve(this.call);
+    switch (found.kind) {
       case "target":
-        this.enter(resolution.target);
+        if (this.target === undefined) this.enter(found.target);
+        else this.move(this.target, found.target);
         return;
       case "failed":
-        this.refuse(resolution.failure);
+        this.refuse(found.failure);
         return;
       case "wait":
         // Filters see the call once its upstream is known; its caller does not wait longer for that.
-        void callerDeadline.onRequest?.(this.call);
+        if (this.target === undefined) void callerDeadline.onRequest?.(this.call);
         this.armDeadline();
         if (!this.onWait()) return;
-        this.cancelLookup = resolution.settle((next) => {
+        this.cancelLookup = found.settle(() => {
           this.cancelLookup = undefined;
-          this.begin(next);
+          this.route(router);
         });
     }
+  }
+
+  /** Goes to another cluster under the policies and the counts that it began with. */
+  private move({ filters, series }: Target, to: Target): void {
+    if (to.cluster.isClosed) {
+      const { reason, detail } = to.cluster.noneReason();
+      this.refuse(failure(reason, detail, { unprocessed: true }));
+      return;
+    }
+    this.target = { ...to, filters, series };
+    this.start();
   }
 
   private enter(target: Target): void {
@@ -208,7 +227,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   onNoEndpoint(what: Failure): void {
-    this.refuse(what);
+    // Where its upstream was given up meanwhile, the configuration in force may know another way.
+    if (this.router !== undefined && this.target?.cluster.isClosed === true) this.route(this.router);
+    else this.refuse(what);
   }
 
   /** An attempt ended without an answer. It is made again, elsewhere, where the application provably has not seen the call. */

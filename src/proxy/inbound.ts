@@ -3,10 +3,10 @@ import type { Stream } from "../http2/stream.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
 import { HealthExchange, isHealthCall } from "./health-exchange.ts";
-import type { Target } from "./target.ts";
+import type { Resolution, Router, Target } from "./target.ts";
 
 /** Calls of others to the application beside this sidecar. They never go anywhere else, whatever their `:authority` says. */
-export class Inbound extends Acceptor {
+export class Inbound extends Acceptor implements Router {
   private readonly application: () => Target;
   private isDraining = false;
   private readonly draining = (): boolean => this.isDraining;
@@ -41,6 +41,10 @@ export class Inbound extends Acceptor {
   }
 
   protected override onCall(exchange: Exchange): void {
-    exchange.begin({ kind: "target", target: this.application() });
+    exchange.begin(this);
+  }
+
+  resolve(): Resolution {
+    return { kind: "target", target: this.application() };
   }
 }

@@ -2,7 +2,7 @@ import { type Call, failure } from "../http/call.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Resolution, Target } from "./target.ts";
+import type { Resolution, Router, Target } from "./target.ts";
 
 /** What of the configuration an outbound call needs; asked for each call, so that a change holds from the next one on. */
 export interface OutboundRules {
@@ -17,7 +17,7 @@ export interface OutboundRules {
  * The application's own calls on their way out: accept, route by `:authority`, and let the exchange do the rest.
  * `fixed`: the upstream of a listener of its own, whatever the `:authority` says.
  */
-export class Outbound extends Acceptor {
+export class Outbound extends Acceptor implements Router {
   private readonly rules: () => OutboundRules;
   /** In force from the next call on. */
   fixed: string | undefined;
@@ -29,10 +29,10 @@ export class Outbound extends Acceptor {
   }
 
   protected override onCall(exchange: Exchange): void {
-    exchange.begin(this.resolve(exchange.call));
+    exchange.begin(this);
   }
 
-  private resolve(call: Call): Resolution {
+  resolve(call: Call): Resolution {
     const rules = this.rules();
     if (this.fixed !== undefined) return declared(rules, this.fixed);
     const route = rules.routes.match(call.head);

@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
-import type { Failure } from "../http/call.ts";
+import type { Call, Failure } from "../http/call.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 
 /** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
@@ -15,8 +15,13 @@ export interface Target {
 export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
   | { readonly kind: "failed"; readonly failure: Failure }
-  /** `next` is called once with another answer, unless `cancel` was called before. */
-  | { readonly kind: "wait"; readonly settle: (next: (resolution: Resolution) => void) => () => void };
+  /** `again` is called once when asking again helps, unless what this returns was called before. */
+  | { readonly kind: "wait"; readonly settle: (again: () => void) => () => void };
+
+/** Says where a call goes: when it begins, and again where that came to an end while the call waited. */
+export interface Router {
+  resolve(call: Call): Resolution;
+}
 
 /** Answers to what has no target; their calls are counted under no upstream's name. */
 export interface Unrouted {

@@ -74,8 +74,7 @@ export class OnDemand {
         return refused(`${this.limits.max} undeclared names are in use already`);
       if (!this.take(now)) return refused(`more than ${this.limits.rate} undeclared names a second are not looked up`);
       entry = { cluster: this.host.cluster(name), target: undefined, usedAt: now, emptySince: undefined };
-      this.entries.set(name, entry);
-      this.timer ??= this.clock.setTimer(SWEEP, () => this.sweep());
+      this.put(name, entry);
     }
     entry.usedAt = now;
     return this.resolve(name, entry);
@@ -86,6 +85,13 @@ export class OnDemand {
     const entry = this.entries.get(name);
     this.entries.delete(name);
     return entry?.cluster;
+  }
+
+  /** A name that was declared is not any more: what was found out of it stays. False where there is no room for it. */
+  adopt(name: string, cluster: Cluster): boolean {
+    if (this.entries.size >= this.limits.max) return false;
+    this.put(name, { cluster, target: this.host.target(cluster), usedAt: this.clock.now(), emptySince: undefined });
+    return true;
   }
 
   /** Every cluster that is held, known to exist or not. */
@@ -102,8 +108,7 @@ export class OnDemand {
 
   private resolve(name: string, entry: Entry): Resolution {
     const { cluster } = entry;
-    if (!cluster.known)
-      return { kind: "wait", settle: (next) => cluster.whenKnown(() => next(this.resolve(name, entry))) };
+    if (!cluster.known) return { kind: "wait", settle: (again) => cluster.whenKnown(again) };
     if (cluster.size > 0) {
       entry.emptySince = undefined;
       entry.target ??= this.host.target(cluster);
@@ -112,6 +117,11 @@ export class OnDemand {
     }
     if (entry.target !== undefined) return { kind: "target", target: entry.target };
     return { kind: "failed", failure: failure("NO_ENDPOINTS", `${name} has no instance`, { unprocessed: true }) };
+  }
+
+  private put(name: string, entry: Entry): void {
+    this.entries.set(name, entry);
+    this.timer ??= this.clock.setTimer(SWEEP, () => this.sweep());
   }
 
   private take(now: number): boolean {

@@ -23,17 +23,22 @@ export interface UpstreamsOptions {
   readonly clock: Clock;
 }
 
+/** How calls of a looked-up name are balanced. */
+const LOOKED_UP: BalancerName = "leastRequest";
+
 interface Declared {
   readonly config: UpstreamConfig;
-  readonly source: DiscoverySource;
   readonly target: Target;
 }
 
 /**
  * Every upstream there is: those that the configuration declares, and those that callers have asked for.
  *
- * Invariants: a call asks for its route and its target once, when it begins, and keeps them; an upstream whose name and source
- * stay keeps its cluster over every reload, and with it endpoints, connections, health and counts.
+ * Invariants:
+ * - a call asks for its route and its target when it begins, and keeps them; it asks again only where its cluster was given up
+ *   while it waited, and by then all of the new configuration is in force;
+ * - a name keeps its cluster over every reload, and with it endpoints, connections, health and counts, for as long as calls for
+ *   it may come: declared, looked up, from another source, balanced otherwise.
  */
 export class Upstreams implements OutboundRules {
   private readonly options: UpstreamsOptions;
@@ -64,16 +69,14 @@ export class Upstreams implements OutboundRules {
 
   /** Goes over to another configuration; the sources have done so before. */
   apply(config: Config): void {
-    const { onDemand } = this;
-    onDemand.limits = config.names.onDemand;
-    const source = this.options.sources.of(config.discovery.default);
-    if (source !== this.lookupSource) {
-      this.lookupSource = source;
-      if (!isRegistry(source.kind)) onDemand.clear();
-      for (const cluster of onDemand.held()) cluster.useSource(source.kind, source.subscribe(cluster.name));
-    }
-    this.adopt(config);
+    this.onDemand.limits = config.names.onDemand;
+    this.lookupSource = this.options.sources.of(config.discovery.default);
     this.table = this.makeTable(config);
+    const given = this.adopt(config);
+    // From here on calls that wait may ask again where they go.
+    if (!isRegistry(this.lookupSource.kind)) this.onDemand.clear();
+    for (const cluster of this.onDemand.held()) follow(cluster, this.lookupSource);
+    for (const cluster of given) cluster.close();
   }
 
   /** Clusters that the configuration names. */
@@ -92,30 +95,41 @@ export class Upstreams implements OutboundRules {
     for (const cluster of this.required()) cluster.close();
   }
 
-  private adopt(config: Config): void {
+  /** Takes the upstreams of a configuration; returns the clusters that nobody asks for any more. */
+  private adopt(config: Config): Cluster[] {
     const before = this.declared;
     this.declared = new Map();
     for (const [name, upstream] of config.upstreams) {
-      const source = this.options.sources.of(upstream.discovery);
-      const old = before.get(name);
+      this.declared.set(name, { config: upstream, target: this.targetOf(name, upstream, before.get(name)) });
       before.delete(name);
-      this.declared.set(name, { config: upstream, source, target: this.targetOf(name, upstream, source, old) });
     }
+    for (const [, { config: upstream, target }] of this.declared) {
+      target.cluster.useBalancer(balancers[upstream.balancer]);
+      follow(target.cluster, this.options.sources.of(upstream.discovery));
+    }
+    const given: Cluster[] = [];
     for (const [name, { target }] of before) {
-      target.cluster.close();
+      if (this.lookUpInstead(name, target.cluster)) continue;
       this.options.metrics.free("outbound", name);
+      given.push(target.cluster);
     }
+    return given;
   }
 
-  private targetOf(name: string, config: UpstreamConfig, source: DiscoverySource, old: Declared | undefined): Target {
+  private targetOf(name: string, config: UpstreamConfig, old: Declared | undefined): Target {
     // A name that callers used before it was declared keeps what they have found out of it.
-    const cluster = old?.target.cluster ?? this.onDemand.release(name);
-    if (cluster === undefined)
-      return this.makeTarget(this.options.makeCluster(name, source, config.balancer), config.timeout);
-    if ((old?.source ?? this.lookupSource) !== source) cluster.useSource(source.kind, source.subscribe(name));
-    cluster.useBalancer(balancers[config.balancer]);
-    const isSame = old !== undefined && old.config.timeout === config.timeout;
-    return isSame ? old.target : this.makeTarget(cluster, config.timeout);
+    const known = old?.target.cluster ?? this.onDemand.release(name);
+    if (old !== undefined && old.config.timeout === config.timeout) return old.target;
+    const source = this.options.sources.of(config.discovery);
+    return this.makeTarget(known ?? this.options.makeCluster(name, source, config.balancer), config.timeout);
+  }
+
+  /** A name that is no longer declared may be used all the same. */
+  private lookUpInstead(name: string, cluster: Cluster): boolean {
+    const route = this.table.matchAuthority(name);
+    if (route.kind !== "lookup" || route.name !== name || !this.onDemand.adopt(name, cluster)) return false;
+    cluster.useBalancer(balancers[LOOKED_UP]);
+    return true;
   }
 
   private makeTable(config: Config): RouteTable {
@@ -130,7 +144,7 @@ export class Upstreams implements OutboundRules {
   private makeOnDemand(config: Config): OnDemand {
     const { makeCluster, metrics, clock } = this.options;
     const host = {
-      cluster: (name: string) => makeCluster(name, this.lookupSource, "leastRequest"),
+      cluster: (name: string) => makeCluster(name, this.lookupSource, LOOKED_UP),
       target: (cluster: Cluster) => this.makeTarget(cluster, undefined),
       forget: (target: Target) => metrics.free("outbound", target.name),
     };
@@ -142,4 +156,9 @@ export class Upstreams implements OutboundRules {
     const series = metrics.upstream("outbound", cluster.name);
     return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout }) };
   }
+}
+
+/** Has a cluster ask a source from now on. */
+function follow(cluster: Cluster, source: DiscoverySource): void {
+  if (cluster.source !== source.kind) cluster.useSource(source.kind, source.subscribe(cluster.name));
 }

@@ -57,41 +57,54 @@ function said(resolution: Resolution): string {
   return resolution.kind === "failed" ? resolution.failure.reason : resolution.kind;
 }
 
-/** What those who wait are told, in their order. */
-function settled(resolution: Resolution): string[] {
-  const told: string[] = [];
+/** A call for `name` that waits: what it finds each time that it is told to ask again. */
+function waiting(names: Names, name: string): string[] {
+  const found: string[] = [];
+  const resolution = names.names.lookup(name);
   assert.equal(resolution.kind, "wait");
-  if (resolution.kind === "wait") resolution.settle((next) => void told.push(said(next)));
-  return told;
+  if (resolution.kind === "wait") resolution.settle(() => void found.push(names.ask(name)));
+  return found;
 }
 
 test("a name waits for its first answer, and is a target or has no instance then", () => {
   const names = new Names();
-  const found = settled(names.names.lookup("orders"));
-  const missing = settled(names.names.lookup("nobody"));
+  const found = waiting(names, "orders");
+  const missing = waiting(names, "nobody");
   names.of("orders").discover(spec(1));
   names.of("nobody").discover();
   assert.deepEqual([found, missing], [["target"], ["NO_ENDPOINTS"]]);
   assert.deepEqual([names.ask("orders"), names.ask("nobody")], ["target", "NO_ENDPOINTS"]);
 });
 
-test("calls that wait when their name is given up are told once, and find no instance", () => {
+test("calls that wait when their name is given up are told once, and may look it up anew", () => {
   const names = new Names();
-  const told = settled(names.names.lookup("users"));
+  const found = waiting(names, "users");
   names.names.clear();
-  assert.deepEqual(told, ["NO_ENDPOINTS"]);
-  assert.equal(names.clock.pending, 0);
-  assert.equal(names.ask("users"), "wait", "it can be looked up anew");
+  assert.deepEqual(found, ["wait"]);
 });
 
 test("calls that wait when their name is declared go with its cluster", () => {
   const names = new Names();
-  const told = settled(names.names.lookup("orders"));
+  const resolution = names.names.lookup("orders");
+  let told = 0;
+  if (resolution.kind === "wait") resolution.settle(() => told++);
   assert.equal(names.names.release("orders"), names.of("orders").cluster);
-  assert.deepEqual([told, names.names.size, names.of("orders").subscriptions], [[], 0, 1]);
+  assert.deepEqual([told, names.names.size, names.of("orders").subscriptions], [0, 0, 1]);
   names.of("orders").discover(spec(1));
-  assert.deepEqual(told, ["target"]);
+  assert.equal(told, 1);
   assert.equal(names.names.release("orders"), undefined);
+});
+
+test("a name that is not declared any more keeps its cluster while there is room, and goes as any other", () => {
+  const names = new Names({ max: 1 });
+  const declared = new ClusterHarness({ name: "orders" });
+  declared.discover(spec(1));
+  assert.equal(names.names.adopt("orders", declared.cluster), true);
+  const found = names.names.lookup("orders");
+  assert.ok(found.kind === "target" && found.target.cluster === declared.cluster, "the same cluster");
+  assert.equal(names.names.adopt("users", new ClusterHarness({ name: "users" }).cluster), false, "there is no room");
+  names.clock.advance(601_000);
+  assert.deepEqual([names.names.size, names.forgotten, declared.subscriptions], [0, ["orders"], 0]);
 });
 
 test("a name without an instance goes after `negative`, also where nobody stayed for the answer", () => {

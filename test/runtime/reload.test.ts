@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pino } from "pino";
 import type { Cluster } from "../../src/cluster/cluster.ts";
-import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/types.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Reload } from "../../src/reload.ts";
@@ -13,6 +12,7 @@ import { freePorts } from "../support/ports.ts";
 import { callHead, connectPeer, message } from "../support/raw-call.ts";
 import { fieldOf, RawServer } from "../support/raw-peer.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
+import { offered } from "./offered.ts";
 
 const ok = [
   [":status", "200"],
@@ -21,12 +21,8 @@ const ok = [
 ] as const;
 
 /** What is in force, with other upstreams. */
-function withUpstreams(sidecar: Sidecar, upstreams: object, more: object = {}): Config {
-  const listeners = { outbound: "127.0.0.1:0", admin: "127.0.0.1:0", probe: "127.0.0.1:0" };
-  const text = JSON.stringify({ listeners, log: { level: "debug", access: "all" }, upstreams, ...more });
-  const loaded = loadConfig(text, { file: "test.yaml", env: {} });
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  return { ...loaded.config, listeners: sidecar.runtime.config.listeners };
+function withUpstreams(sidecar: Sidecar, upstreams: Readonly<Record<string, unknown>>): Config {
+  return offered(sidecar, { upstreams });
 }
 
 async function server(scope: Scope): Promise<RawServer> {

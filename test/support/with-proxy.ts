@@ -24,6 +24,18 @@ export interface SidecarConfig {
   readonly drain?: Readonly<Record<string, unknown>>;
 }
 
+/** With what a configuration leaves out: 127.0.0.1:0, `health: none`, and an access log of all calls. */
+export function wholeConfig(config: SidecarConfig): object {
+  const loopback = "127.0.0.1:0";
+  const listeners = { inbound: loopback, outbound: loopback, admin: loopback, probe: loopback, ...config.listeners };
+  return {
+    ...config,
+    listeners: config.service === undefined ? without(listeners, "inbound") : listeners,
+    ...(config.service === undefined ? {} : { service: { health: "none", ...config.service } }),
+    log: { level: "debug", access: "all", ...config.log },
+  };
+}
+
 /** Milliseconds in which a sidecar has to come to rest once its callers are gone. */
 const REST = 2000;
 
@@ -39,17 +51,9 @@ export class Sidecar {
     this.lines = lines;
   }
 
-  /** Starts one; what the configuration leaves out is 127.0.0.1:0, `health: none`, and an access log of all calls. */
+  /** Starts one; see `wholeConfig`. */
   static async start(config: SidecarConfig): Promise<Sidecar> {
-    const loopback = "127.0.0.1:0";
-    const listeners = { inbound: loopback, outbound: loopback, admin: loopback, probe: loopback, ...config.listeners };
-    const whole = {
-      ...config,
-      listeners: config.service === undefined ? without(listeners, "inbound") : listeners,
-      ...(config.service === undefined ? {} : { service: { health: "none", ...config.service } }),
-      log: { level: "debug", access: "all", ...config.log },
-    };
-    const text = JSON.stringify(whole);
+    const text = JSON.stringify(wholeConfig(config));
     const loaded = loadConfig(text, { file: "test.yaml", env: {} });
     assert.ok(loaded.ok, `the configuration is broken: ${JSON.stringify(loaded)} ${text}`);
     const clock = new JumpClock();
