@@ -70,7 +70,7 @@ test("a command line that makes no sense ends with 2 and says why, on standard e
   const cases: [args: string[], why: RegExp][] = [
     [["serve"], /there is no command "serve"/],
     [["toString"], /there is no command "toString"/],
-    [["check", "--colour"], /Unknown option '--colour'/],
+    [["check", "--colour"], /outrigger check takes no --colour/],
     [["run", "--json"], /outrigger run takes no --json/],
     [["check", "-c", "missing.yaml"], /cannot read missing.yaml: ENOENT/],
     [["run", "-c", "."], /cannot read \.: EISDIR/],

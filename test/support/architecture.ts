@@ -29,7 +29,8 @@ const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", ...FACES],
-  cli: ["run", "reload", ...FACES],
+  cli: ["commands", "core"],
+  commands: ["run", "reload", ...FACES],
   run: ["reload", ...FACES],
   reload: FACES,
   control: ["runtime", ...RUNTIME],
