@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { defaultPoolOptions } from "../src/cluster/connection-pool.ts";
 import { defaultHeaderTableLimits } from "../src/http/headers.ts";
 import { defaultLimits } from "../src/http2/limits.ts";
+import { MAX_HOPS } from "../src/proxy/hops.ts";
 import { defaultWaitingLimits } from "../src/proxy/waiting-room.ts";
 
 const page = await readFile(join(import.meta.dirname, "..", "docs", "limits.md"), "utf8");
@@ -48,6 +49,7 @@ const sections: readonly (readonly [heading: string, limits: object])[] = [
   ["Header lists", defaultHeaderTableLimits],
   ["Calls that wait", defaultWaitingLimits],
   ["Connections to one endpoint", defaultPoolOptions],
+  ["Sidecars on the way of a call", { maxHops: MAX_HOPS }],
 ];
 
 for (const [heading, limits] of sections) {

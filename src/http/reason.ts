@@ -59,6 +59,8 @@ export const reasons = {
   PROTOCOL: { status: 13, retry: "unknown", text: "the answer broke the protocol" },
   HEADERS_TOO_LARGE: { status: 8, retry: "never", text: "the header list is too large" },
   DRAINING: { status: 14, retry: "safe", text: "the sidecar is shutting down" },
+  LOOP: { status: 13, retry: "never", text: "the call goes round in a circle" },
+  INTERNAL: { status: 13, retry: "safe", text: "the sidecar has a fault" },
 } as const satisfies Record<string, ReasonFacts>;
 
 export type Reason = keyof typeof reasons;

@@ -11,6 +11,7 @@ import type { Http2Limits } from "../http2/limits.ts";
 import type { Stream } from "../http2/stream.ts";
 import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
+import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
 
@@ -68,13 +69,7 @@ export abstract class Acceptor {
     };
     let connection: Connection | undefined;
     const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
-    const options = {
-      role: "server",
-      limits,
-      reuse: "atOnce",
-      announce: direction === "inbound",
-      fedByOwner: true,
-    } as const;
+    const options = { role: "server", limits, reuse: "atOnce", announce: true, fedByOwner: true } as const;
     connection = new Connection(socket, http2, options, handler);
     const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall(), place: -1 };
     this.accepted.add(entry);
@@ -124,7 +119,10 @@ export abstract class Acceptor {
     const clean = services.edits.foreign.apply(head);
     const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
     const exchange = this.makeExchange(call, stream, end);
-    exchange.fromSidecar = entry.connection.peer.sidecar;
+    if (entry.connection.peer.sidecar) {
+      exchange.fromSidecar = true;
+      exchange.hops = hopsOf(head, clean);
+    }
     if (tooLarge)
       exchange.refuse(
         failure(
@@ -136,6 +134,8 @@ export abstract class Acceptor {
         ),
       );
     else if (entry.connection.isLate(stream)) refuseLate(exchange);
+    else if (exchange.hops > MAX_HOPS)
+      exchange.refuse(failure("LOOP", `the call has come through ${exchange.hops} sidecars, ${MAX_HOPS} are allowed`));
     else this.onCall(exchange);
   }
 

@@ -11,6 +11,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { type AttemptOwner, Attempts } from "./attempts.ts";
 import { Forward } from "./forward.ts";
+import { countedHead } from "./hops.ts";
 import { type Proof, proofs } from "./proof.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
@@ -34,6 +35,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
   readonly services: ExchangeServices;
   /** The caller is one of us, and knows others whom it can ask. */
   fromSidecar = false;
+  /** Sidecars that the call has come through, one after the other; see `hops.ts`. */
+  hops = 0;
   protected readonly down: Stream;
   private readonly unrouted: Unrouted;
   private state: "deciding" | "waiting" | "forwarding" | "answered" | "over" = "deciding";
@@ -104,15 +107,29 @@ export class Exchange implements StreamHandler, AttemptOwner {
   private enter(target: Target): void {
     this.target = target;
     this.call.upstream = target.name;
-    const verdict = target.filters.onRequest(this.call);
+    let verdict: ReturnType<typeof target.filters.onRequest>;
+    try {
+      verdict = target.filters.onRequest(this.call);
+    } catch (error) {
+      this.decided(this.fault(error));
+      return;
+    }
     if (verdict instanceof Promise) {
       void verdict.then(
         (answer) => this.decided(answer),
-        (error: unknown) => this.decided(failure("PROTOCOL", `a filter failed: ${String(error)}`)),
+        (error: unknown) => this.decided(this.fault(error)),
       );
       return;
     }
     this.decided(verdict);
+  }
+
+  /** A filter has thrown: that is our own fault, and costs this call alone. */
+  private fault(error: unknown): Failure {
+    const { log } = this.services;
+    const { direction, upstream, path } = this.call;
+    log.error({ err: error, direction, upstream, path }, "a fault of our own; the call is refused");
+    return failure("INTERNAL", "a filter failed; the sidecar's log has the fault", { unprocessed: true });
   }
 
   private decided(verdict: Failure | undefined): void {
@@ -202,8 +219,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.call.attempts++;
     this.stopWaiting();
     this.state = "forwarding";
-    const head = this.requestHead();
-    const { maxHeaderListSize } = connection.peer;
+    const { maxHeaderListSize, sidecar } = connection.peer;
+    const own = this.requestHead();
+    const head = this.hops > 0 && sidecar ? countedHead(this.services.headers, own, this.hops) : own;
     if (head.size > maxHeaderListSize) {
       // Some servers end the whole connection for it, and with it the calls of others.
       const detail = `the request has ${head.size} octets of header list, ${endpoint.label} takes ${maxHeaderListSize}`;

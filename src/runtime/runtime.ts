@@ -65,7 +65,7 @@ export class Runtime {
     this.listeners = new Listeners(() => this.inForce.identity.name, services);
     const own = (): Address[] => [...this.listeners.addresses(), ...options.otherListeners()];
     this.sources = new Sources(config, { clock, log: log.logger, random, own });
-    const makeCluster = this.clusterMaker(true);
+    const makeCluster = this.clusterMaker();
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
       makeCluster,
@@ -213,13 +213,12 @@ export class Runtime {
   }
 
   private makeApplication(config: Config): Application | undefined {
-    return config.service && new Application(config.service, this.clusterMaker(false), this.services);
+    return config.service && new Application(config.service, this.clusterMaker(), this.services);
   }
 
-  /** `announce`: peers are told that this is a sidecar. */
-  private clusterMaker(announce: boolean): MakeCluster {
+  private clusterMaker(): MakeCluster {
     const { http2, clock, log, random } = this.services;
-    const connect = plainConnect(http2, { limits: defaultLimits, announce });
+    const connect = plainConnect(http2, { limits: defaultLimits, announce: true });
     const inForce = (): Config => this.inForce;
     const keepalive = {
       ...defaultKeepalive,

@@ -59,4 +59,54 @@ export const routing: readonly StatusCase[] = [
     },
     provoke: (scope) => call(scope, {}, "me@up"),
   },
+  {
+    title: "a call that has come through more sidecars than any way has",
+    expected: {
+      ...unrouted,
+      status: 13,
+      reason: "LOOP",
+      message: "the call has come through 17 sidecars, 16 are allowed",
+    },
+    provoke: async (scope) => {
+      const sidecar = await scope.sidecar({ identity: { name: "caller" } });
+      const caller = await connectPeer(scope, sidecar.outbound, { sidecar: true });
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up", ["outrigger-hops", "17"]), true)) };
+    },
+  },
+  ...(["at once", "later"] as const).map(
+    (when): StatusCase => ({
+      title: `a filter that fails ${when}`,
+      expected: {
+        direction: "outbound",
+        upstream: "up",
+        status: 13,
+        reason: "INTERNAL",
+        message: "a filter failed; the sidecar's log has the fault",
+      },
+      provoke: (scope) => callWithFault(scope, when),
+    }),
+  ),
 ];
+
+/** A call to an upstream that has a filter which throws. What the log says of it is taken out again. */
+async function callWithFault(scope: Scope, when: "at once" | "later") {
+  const sidecar = await scope.sidecar({
+    identity: { name: "caller" },
+    upstreams: { up: { discovery: "static", endpoints: ["127.0.0.1:1"] } },
+  });
+  const target = sidecar.runtime.upstreams.target("up");
+  if (target === undefined) throw new Error("up is declared");
+  const filters: unknown = Reflect.get(target.filters, "requests");
+  if (!Array.isArray(filters)) throw new Error("a chain has filters");
+  const fail = (): never => {
+    throw new Error("broken");
+  };
+  filters.push({ name: "broken", onRequest: when === "at once" ? fail : async () => fail() });
+  const caller = await connectPeer(scope, sidecar.outbound);
+  const answer = await caller.answer(caller.request(callHead("up"), true));
+  const faults = sidecar.lines.filter(({ level }) => level === "error");
+  if (faults.length !== 1 || faults[0]?.path !== "/test.v1.Test/Call")
+    throw new Error(`faults: ${JSON.stringify(faults)}`);
+  sidecar.lines.splice(sidecar.lines.indexOf(faults[0]), 1);
+  return { sidecar, answer };
+}
