@@ -1,7 +1,9 @@
+import type { Call } from "../http/call.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** What a picker may know of the call. */
 export interface PickContext {
+  readonly call: Call;
   /** Endpoints that this call has tried already; not picked again while there is another. */
   readonly tried: readonly Endpoint[] | undefined;
 }

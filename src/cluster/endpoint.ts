@@ -3,6 +3,7 @@ import { Backoff } from "../core/backoff.ts";
 import type { Timer } from "../core/clock.ts";
 import type { EndpointSpec } from "../discovery/source.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
+import type { AttemptReport } from "./attempt-report.ts";
 import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
 
 export type EndpointState =
@@ -18,9 +19,6 @@ export type EndpointState =
     }
   /** No longer in the service: its last streams are ending. */
   | { readonly kind: "leaving" };
-
-/** How an attempt at a call went, as far as it says something of the endpoint. A caller's cancel says nothing. */
-export type AttemptOutcome = "ok" | "failure" | "cancelled";
 
 export interface EndpointOptions {
   readonly pool: PoolOptions;
@@ -112,7 +110,7 @@ export class Endpoint implements PoolWatcher {
   }
 
   /** The attempt is over; once for each `started`. */
-  done(outcome: AttemptOutcome): void {
+  done({ outcome }: AttemptReport): void {
     this.inFlight--;
     if (outcome === "failure") this.failures++;
   }

@@ -1,6 +1,8 @@
+import type { AttemptReport } from "../cluster/attempt-report.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
-import { type Failure, failure } from "../http/call.ts";
+import { type Call, type Failure, failure } from "../http/call.ts";
+import type { Head } from "../http/headers.ts";
 import type { Reason } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import type { Proof } from "./proof.ts";
@@ -32,13 +34,18 @@ const MAX_TOO_LATE = 5;
  * Invariants: `endpoint.started` is matched by exactly one `endpoint.done`; after `stop` the owner hears nothing more.
  */
 export class Attempts {
+  /** For the picker. */
+  readonly call: Call;
   private readonly cluster: Cluster;
+  private readonly time: { now(): number };
   private readonly owner: AttemptOwner;
   private triedSoFar: Endpoint[] | undefined = undefined;
   private cancelWait: (() => void) | undefined = undefined;
   private lastFailure: Failure | undefined = undefined;
   /** The endpoint of the attempt that is under way. */
   private current: Endpoint | undefined = undefined;
+  private startedAt = 0;
+  private answeredAt: number | undefined = undefined;
   private last: Endpoint | undefined = undefined;
   /** Refusals before processing that have been answered with another attempt. */
   private repeats = 0;
@@ -47,8 +54,11 @@ export class Attempts {
   /** Attempts whose connection ended before the request was looked at. */
   private tooLate = 0;
 
-  constructor(cluster: Cluster, owner: AttemptOwner) {
+  /** `time`: milliseconds of the clock. */
+  constructor(cluster: Cluster, call: Call, time: { now(): number }, owner: AttemptOwner) {
     this.cluster = cluster;
+    this.call = call;
+    this.time = time;
     this.owner = owner;
   }
 
@@ -61,6 +71,8 @@ export class Attempts {
     }
     this.current = endpoint;
     this.last = endpoint;
+    this.startedAt = this.time.now();
+    this.answeredAt = undefined;
     endpoint.started();
     const connection = endpoint.pool.ready();
     if (connection !== undefined) this.owner.onConnection(endpoint, connection);
@@ -85,17 +97,26 @@ export class Attempts {
     return true;
   }
 
-  /** The attempt under way is over. */
-  done(outcome: "ok" | "failure" | "cancelled"): void {
-    this.current?.done(outcome);
-    this.current = undefined;
+  /** The head of the answer to the attempt under way came. */
+  answering(): void {
+    this.answeredAt ??= this.time.now();
   }
 
-  /** The call is over; whatever it waits for is given up. */
-  stop(): void {
+  /** The attempt under way is over. `trailers`: the last head of its answer. */
+  done(outcome: AttemptReport["outcome"], status?: number, reason?: Reason, trailers?: Head): void {
+    const endpoint = this.current;
+    if (endpoint === undefined) return;
+    this.current = undefined;
+    const { startedAt, answeredAt } = this;
+    endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt: this.time.now(), trailers });
+  }
+
+  /** The call is over; whatever it waits for is given up. `why`: it was not the caller who gave up. */
+  stop(why?: Failure): void {
     this.cancelWait?.();
     this.cancelWait = undefined;
-    this.done("cancelled");
+    const late = why?.reason === "DEADLINE_CLIENT" || why?.reason === "DEADLINE_POLICY";
+    this.done(late ? "failure" : "cancelled", why?.status, why?.reason);
   }
 
   /** For the picker: endpoints that this call has tried. */
@@ -113,12 +134,14 @@ export class Attempts {
     this.cancelWait = endpoint.pool.wait({
       onConnection: (connection) => {
         this.cancelWait = undefined;
+        // Waiting for a connection is no time of the endpoint's answer.
+        this.startedAt = this.time.now();
         this.owner.onConnection(endpoint, connection);
       },
       onFailed: (reason: Reason, message: string) => {
         this.cancelWait = undefined;
         this.lastFailure = failure(reason, message, { unprocessed: true });
-        this.done("failure");
+        this.done("failure", this.lastFailure.status, reason);
         this.exclude(endpoint);
         this.next();
       },

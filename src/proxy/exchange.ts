@@ -5,7 +5,7 @@ import { type Call, type Failure, failure, type Outcome } from "../http/call.ts"
 import { formatTimeout } from "../http/grpc.ts";
 import { withField } from "../http/head-edit.ts";
 import type { Head } from "../http/headers.ts";
-import { Status } from "../http/reason.ts";
+import { type Reason, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
@@ -150,7 +150,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   /** Every filter lets the call go on. */
   protected start(): void {
     if (this.target === undefined) return;
-    this.attempts = new Attempts(this.target.cluster, this);
+    this.attempts = new Attempts(this.target.cluster, this.call, this.services.loop, this);
     this.attempts.next();
   }
 
@@ -252,14 +252,14 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   /** An attempt ended without an answer. It is made again, elsewhere, where the application provably has not seen the call. */
   attemptFailed(what: Failure, proof: Proof | undefined): void {
-    this.attempts?.done("failure");
+    this.attempts?.done("failure", what.status, what.reason);
     if (proof === undefined || !this.retry(what, proof, proofs[proof])) this.refuse(what);
   }
 
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
-  retryUnprocessed(reason: string): boolean {
-    this.attempts?.done("failure");
-    return this.retry(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason}`);
+  retryUnprocessed(reason: Reason | undefined): boolean {
+    this.attempts?.done("failure", Status.UNAVAILABLE, reason);
+    return this.retry(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason ?? ""}`);
   }
 
   private retry(what: Failure, proof: Proof, words: string): boolean {
@@ -295,6 +295,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
+    this.attempts?.answering();
     this.body.forget();
     this.down.sendHead(head, end);
   }
@@ -316,8 +317,9 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   /** The attempt's answer is complete. */
-  answered(outcome: Outcome): void {
-    this.attempts?.done(outcome.reason === undefined ? "ok" : "failure");
+  answered(outcome: Outcome, trailers: Head | undefined): void {
+    const { status, reason } = outcome;
+    this.attempts?.done(reason === undefined ? "ok" : "failure", status, reason, trailers);
     this.finish(outcome);
   }
 
@@ -395,7 +397,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   /** Answers the call with a failure of our own. */
   refuse(what: Failure): void {
     if (this.isOver) return;
-    this.attempts?.stop();
+    this.attempts?.stop(what);
     this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
     this.services.reply.send(this.down, what, this.call.grpc, this.headSent);

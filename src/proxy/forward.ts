@@ -67,7 +67,7 @@ export class Forward implements StreamHandler {
     }
     if (end && this.connection.peer.sidecar && head.get("outrigger-unprocessed") === "1") {
       this.state = "ended";
-      if (this.exchange.retryUnprocessed(head.get("outrigger-reason") ?? "")) return;
+      if (this.exchange.retryUnprocessed(asReason(head.get("outrigger-reason")))) return;
     }
     this.state = "answering";
     this.exchange.passHead(this.filtered(head), end);
@@ -116,7 +116,8 @@ export class Forward implements StreamHandler {
         ? Status.OK
         : statusOfHttp(Number(this.httpStatus));
     const reason = this.connection.peer.sidecar ? asReason(head?.get("outrigger-reason")) : undefined;
-    this.exchange.answered({ status, reason, origin: reason === undefined ? "app" : "peer", detail: undefined });
+    const origin = reason === undefined ? "app" : "peer";
+    this.exchange.answered({ status, reason, origin, detail: undefined }, head);
   }
 
   private fail(what: Failure, proof?: Proof): void {

@@ -96,6 +96,9 @@ export class HealthExchange extends Exchange {
     if (this.isWatch) return;
     this.passTrailers(headers.head([["grpc-status", String(Status.OK)]]));
     if (this.down.canReceive) this.down.resetWhenSent(ErrorCode.NO_ERROR);
-    this.answered({ status: Status.OK, reason: undefined, origin: "proxy", detail: "the sidecar is shutting down" });
+    this.answered(
+      { status: Status.OK, reason: undefined, origin: "proxy", detail: "the sidecar is shutting down" },
+      undefined,
+    );
   }
 }

@@ -9,7 +9,7 @@ import { Watch } from "../../src/core/watch.ts";
 import type { Discovered, EndpointSpec, Subscription } from "../../src/discovery/source.ts";
 import type { Reason } from "../../src/http/reason.ts";
 import { FakeClock } from "../support/clock.ts";
-import { poolServices } from "./endpoints.ts";
+import { after, poolServices } from "./endpoints.ts";
 import { FakeServer, NOTHING, requestHead } from "./fake-server.ts";
 
 /** A cluster over a source and servers that are the test's. */
@@ -62,7 +62,7 @@ export class ClusterHarness {
   }
 
   pick(...tried: Endpoint[]): Endpoint | undefined {
-    return this.cluster.pick({ tried: tried.length === 0 ? undefined : tried });
+    return this.cluster.pick(after(...tried));
   }
 
   /** The ids that so many picks come to. */

@@ -4,7 +4,7 @@ import { leastRequest } from "../../src/cluster/balancers/least-request.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
 import { settled } from "../support/clock.ts";
 import { ClusterHarness, NOTHING_LEFT } from "./cluster-harness.ts";
-import { spec } from "./endpoints.ts";
+import { report, spec } from "./endpoints.ts";
 
 test("a cluster of which nothing is known yet has no endpoint, and says who has not answered and why", async () => {
   const harness = new ClusterHarness();
@@ -228,7 +228,7 @@ test("what people see of a cluster holds every endpoint with its load, health an
   harness.discover(spec(1, { weight: 2, zone: "a", meta: { version: "v1" } }));
   await harness.call();
   harness.endpoint("1").started();
-  harness.endpoint("1").done("failure");
+  harness.endpoint("1").done(report("failure"));
   const [stats] = harness.cluster.stats();
   assert.ok(stats !== undefined);
   const { connections, ...rest } = stats;

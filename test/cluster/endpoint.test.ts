@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settled } from "../support/clock.ts";
 import { ClusterHarness, NOTHING_LEFT } from "./cluster-harness.ts";
-import { idleEndpoints, spec } from "./endpoints.ts";
+import { idleEndpoints, report, spec } from "./endpoints.ts";
 
 /** A cluster of two, the first of which refuses connections; one call has found that out. */
 async function halfDown(): Promise<ClusterHarness> {
@@ -240,9 +240,9 @@ test("what is in flight and what failed is counted; a cancelled attempt is no fa
   const [endpoint] = idleEndpoints(1);
   assert.ok(endpoint !== undefined);
   for (let n = 0; n < 4; n++) endpoint.started();
-  endpoint.done("ok");
-  endpoint.done("failure");
-  endpoint.done("cancelled");
+  endpoint.done(report("ok"));
+  endpoint.done(report("failure"));
+  endpoint.done(report("cancelled"));
   const { inFlight, selected, failures } = endpoint;
   assert.deepEqual({ inFlight, selected, failures }, { inFlight: 1, selected: 4, failures: 1 });
 });

@@ -1,4 +1,6 @@
 import { pino } from "pino";
+import type { AttemptReport } from "../../src/cluster/attempt-report.ts";
+import type { PickContext } from "../../src/cluster/balancer.ts";
 import type { Connect } from "../../src/cluster/connect.ts";
 import { defaultPoolOptions, type PoolServices } from "../../src/cluster/connection-pool.ts";
 import { Endpoint } from "../../src/cluster/endpoint.ts";
@@ -6,6 +8,7 @@ import { defaultKeepalive } from "../../src/cluster/keepalive.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
+import { makeCall } from "../filters/make-call.ts";
 import { FakeClock } from "../support/clock.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -29,4 +32,18 @@ export function idleEndpoints(...weights: number[]): Endpoint[] {
   const host = { reachabilityChanged() {}, left() {} };
   const options = { pool: defaultPoolOptions, probeCap: 10_000 };
   return weights.map((weight, at) => new Endpoint(spec(at + 1, { weight }), services, options, host));
+}
+
+/** A call that has tried nothing and says nothing of itself. */
+export const ANY: PickContext = { call: makeCall(), tried: undefined };
+
+/** The same call, after some tries. */
+export function after(...tried: readonly Endpoint[]): PickContext {
+  return { ...ANY, tried: tried.length === 0 ? undefined : tried };
+}
+
+/** A report on an attempt that took no time. */
+export function report(outcome: AttemptReport["outcome"], more: Partial<AttemptReport> = {}): AttemptReport {
+  const nothing = { status: undefined, reason: undefined, answeredAt: undefined, trailers: undefined };
+  return { ...nothing, startedAt: 0, endedAt: 0, outcome, ...more };
 }

@@ -17,7 +17,7 @@ import { HeaderTable } from "../../src/http/headers.ts";
 import type { Connection } from "../../src/http2/connection.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
-import { spec } from "./endpoints.ts";
+import { after, report, spec } from "./endpoints.ts";
 import { NOTHING, requestHead } from "./fake-server.ts";
 
 /** A server of Node's own HTTP/2, which answers with its port. */
@@ -118,11 +118,11 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
   const call = async (): Promise<string> => {
     const tried: Endpoint[] = [];
     for (;;) {
-      const endpoint = cluster.pick({ tried: tried.length === 0 ? undefined : tried });
+      const endpoint = cluster.pick(after(...tried));
       if (endpoint === undefined || tried.includes(endpoint)) return cluster.noneReason().reason;
       endpoint.started();
       const result = await attempt(endpoint);
-      endpoint.done(/^\d+$/.test(result) ? "ok" : "failure");
+      endpoint.done(report(/^\d+$/.test(result) ? "ok" : "failure"));
       // Refusals to connect, and streams above the last one of a GOAWAY, were not processed.
       if (result !== "unprocessed" && !result.startsWith("CONNECT_")) return result;
       if (result !== "unprocessed") tried.push(endpoint);

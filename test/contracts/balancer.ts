@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BalancerDefinition, Picker } from "../../src/cluster/balancer.ts";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
-import { idleEndpoints } from "../cluster/endpoints.ts";
+import { ANY, after, idleEndpoints } from "../cluster/endpoints.ts";
 import { chiSquare, chiSquareBound, seededRandom } from "../support/random.ts";
-
-const ANY = { tried: undefined };
 
 /** How often each endpoint is picked for calls that end at once. */
 export function share(picker: Picker, endpoints: readonly Endpoint[], picks: number): number[] {
@@ -29,7 +27,7 @@ export function assertShares(counts: readonly number[], weights: readonly number
 
 /** Which endpoints so many picks come to, by id. */
 function picked(picker: Picker, count: number, tried?: readonly Endpoint[]): string[] {
-  return [...new Set(Array.from({ length: count }, () => picker.pick({ tried })?.id ?? "none"))].sort();
+  return [...new Set(Array.from({ length: count }, () => picker.pick({ ...ANY, tried })?.id ?? "none"))].sort();
 }
 
 const idsOf = (endpoints: readonly Endpoint[]) => endpoints.map(({ id }) => id).sort();
@@ -42,7 +40,7 @@ export function balancerContract(balancer: BalancerDefinition): void {
 
   test(`${name} picks nothing where there is nothing`, () => {
     assert.equal(pickerOf([]).pick(ANY), undefined);
-    assert.equal(pickerOf([]).pick({ tried: idleEndpoints(1) }), undefined);
+    assert.equal(pickerOf([]).pick(after(...idleEndpoints(1))), undefined);
   });
 
   test(`${name} picks the only endpoint always, even one that was tried`, () => {
@@ -51,7 +49,7 @@ export function balancerContract(balancer: BalancerDefinition): void {
       assert.ok(only !== undefined);
       const picker = pickerOf([only]);
       for (let n = 0; n < 10; n++) assert.equal(picker.pick(ANY), only);
-      assert.equal(picker.pick({ tried: [only] }), only);
+      assert.equal(picker.pick(after(only)), only);
     }
   });
 
@@ -66,7 +64,7 @@ export function balancerContract(balancer: BalancerDefinition): void {
       for (let mask = 1; mask < 15; mask++) {
         const tried = endpoints.filter((_, at) => (mask & (1 << at)) !== 0);
         for (let n = 0; n < 50; n++) {
-          const endpoint = picker.pick({ tried });
+          const endpoint = picker.pick(after(...tried));
           assert.ok(endpoint !== undefined && !tried.includes(endpoint));
         }
       }

@@ -6,6 +6,7 @@ import type { Failure } from "../../src/http/call.ts";
 import { type AttemptOwner, Attempts } from "../../src/proxy/attempts.ts";
 import { ClusterHarness, NOTHING_LEFT } from "../cluster/cluster-harness.ts";
 import { spec } from "../cluster/endpoints.ts";
+import { makeCall } from "../filters/make-call.ts";
 import { settled } from "../support/clock.ts";
 
 /** A call that notes what its attempts tell it. */
@@ -30,7 +31,7 @@ class Owner implements AttemptOwner {
 function setup(...known: EndpointSpec[]) {
   const harness = new ClusterHarness({}, ...known);
   const owner = new Owner();
-  const attempts = new Attempts(harness.cluster, owner);
+  const attempts = new Attempts(harness.cluster, makeCall(), harness.clock, owner);
   const inFlight = () => [...harness.cluster.endpoints].map((endpoint) => endpoint.inFlight);
   const ended = async (): Promise<void> => {
     attempts.stop();

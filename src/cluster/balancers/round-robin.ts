@@ -50,6 +50,11 @@ class SmoothRotation implements Picker {
     return this.charge(tried) ?? this.charge(undefined);
   }
 
+  /** Goes on by one. */
+  skip(): void {
+    this.charge(undefined);
+  }
+
   /** The tried ones take no part, so their credit is as it was. */
   private charge(tried: readonly Endpoint[] | undefined): Endpoint | undefined {
     const { endpoints, credit } = this;
@@ -103,9 +108,7 @@ export const roundRobin: BalancerDefinition = {
       endpoints,
       endpoints.map(() => 0),
     );
-    for (let ahead = Math.floor(random() * HEAD_START); ahead > 0; ahead--) picker.pick(ANY);
+    for (let ahead = Math.floor(random() * HEAD_START); ahead > 0; ahead--) picker.skip();
     return picker;
   },
 };
-
-const ANY: PickContext = { tried: undefined };

@@ -3,9 +3,7 @@ import { test } from "node:test";
 import { leastRequest } from "../../../src/cluster/balancers/least-request.ts";
 import type { Endpoint } from "../../../src/cluster/endpoint.ts";
 import { seededRandom } from "../../support/random.ts";
-import { idleEndpoints } from "../endpoints.ts";
-
-const ANY = { tried: undefined };
+import { ANY, idleEndpoints, report } from "../endpoints.ts";
 
 /** Calls that come by chance and take a time by chance, in the mean 1; returns each endpoint's share of them. */
 function simulate(endpoints: readonly Endpoint[], load: number, calls: number): number[] {
@@ -15,7 +13,7 @@ function simulate(endpoints: readonly Endpoint[], load: number, calls: number): 
   let now = 0;
   for (let n = 0; n < calls; n++) {
     now -= Math.log(1 - random()) / load;
-    for (const { end, endpoint } of running) if (end <= now) endpoint.done("ok");
+    for (const { end, endpoint } of running) if (end <= now) endpoint.done(report("ok"));
     running = running.filter(({ end }) => end > now);
     const endpoint = picker.pick(ANY) ?? assert.fail();
     endpoint.started();
@@ -30,7 +28,7 @@ test("of two endpoints the one with less in flight is picked", () => {
   busy.started();
   const picker = leastRequest.picker([busy, idle], seededRandom(1), undefined);
   for (let n = 0; n < 100; n++) assert.equal(picker.pick(ANY), idle);
-  busy.done("ok");
+  busy.done(report("ok"));
   const picked = new Set(Array.from({ length: 100 }, () => picker.pick(ANY)));
   assert.equal(picked.size, 2);
 });

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import type { Picker } from "../../../src/cluster/balancer.ts";
 import { roundRobin } from "../../../src/cluster/balancers/round-robin.ts";
 import type { Endpoint } from "../../../src/cluster/endpoint.ts";
-import { idleEndpoints } from "../endpoints.ts";
+import { after, idleEndpoints } from "../endpoints.ts";
 
 const first = () => 0;
 
 function ids(picker: Picker, count: number, tried?: Endpoint[]): string {
-  return Array.from({ length: count }, () => picker.pick({ tried })?.id).join(" ");
+  return Array.from({ length: count }, () => picker.pick(after(...(tried ?? [])))?.id).join(" ");
 }
 
 test("round robin goes through the endpoints in their order", () => {
