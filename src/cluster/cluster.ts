@@ -5,6 +5,7 @@ import type { Reason } from "../http/reason.ts";
 import type { BalancerDefinition, PickContext, Picker } from "./balancer.ts";
 import { type ConnectionStats, defaultPoolOptions, type PoolOptions, type PoolServices } from "./connection-pool.ts";
 import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts";
+import { EndpointSet } from "./endpoint-set.ts";
 
 export interface ClusterOptions {
   readonly name: string;
@@ -60,6 +61,8 @@ export class Cluster implements EndpointHost {
   private readonly leaving = new Set<Endpoint>();
   private specs: readonly EndpointSpec[] = NO_SPECS;
   private picker: Picker;
+  /** As the picker has it, for whoever asks why; made when a call records it. */
+  private set: EndpointSet | undefined = undefined;
   private balancer: BalancerDefinition;
   private readonly waiting = new Set<{ readonly callback: () => void }>();
   private closed = false;
@@ -115,6 +118,12 @@ export class Cluster implements EndpointHost {
   pick(context: PickContext): Endpoint | undefined {
     this.subscription.uses++;
     return this.picker.pick(context) ?? this.lastResort(context);
+  }
+
+  /** What `pick` chooses from now, for whoever asks later why a call went where it did. */
+  get candidates(): EndpointSet {
+    this.set ??= new EndpointSet(this.byId.values(), this.balancer.name);
+    return this.set;
   }
 
   /** Whether there is an endpoint that is up besides one and those that were tried. */
@@ -262,6 +271,7 @@ export class Cluster implements EndpointHost {
   }
 
   private rebuild(previous: Picker | undefined): void {
+    this.set = undefined;
     const up = [...this.byId.values()].filter(({ state }) => state.kind === "up");
     this.picker = this.balancer.picker(up, this.services.random, previous);
   }

@@ -24,9 +24,16 @@ export class FilterChain {
     for (let at = start; at < this.requests.length; at++) {
       const verdict = this.requests[at]?.onRequest?.(call);
       if (verdict === undefined) continue;
-      if (!(verdict instanceof Promise)) return verdict;
-      return verdict.then((answer) => answer ?? this.from(at + 1, call));
+      if (!(verdict instanceof Promise)) return this.refused(at, call, verdict);
+      return verdict.then((answer) =>
+        answer === undefined ? this.from(at + 1, call) : this.refused(at, call, answer),
+      );
     }
     return undefined;
+  }
+
+  private refused(at: number, call: Call, verdict: Verdict): Verdict {
+    call.note("refused", this.requests[at]?.name ?? "");
+    return verdict;
   }
 }

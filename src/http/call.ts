@@ -1,3 +1,4 @@
+import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { Head } from "./headers.ts";
 import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
 
@@ -64,6 +65,14 @@ export class Call {
   attempts = 0;
   bytesReceived = 0;
   bytesSent = 0;
+  /** Milliseconds of the clock at which the last attempt left, and at which its answer began; 0 until then. */
+  sentAt = 0;
+  answeredAt = 0;
+  /** Its number in this process, from 1 on; 0 where nobody records. */
+  id = 0;
+  recorder: Recorder | undefined = undefined;
+  /** What was decided about it, where that is wanted at its end; the recorder forgets. */
+  facts: Fact[] | undefined = undefined;
 
   constructor(direction: Direction, peer: string, head: Head, path: string, grpc: boolean, startedAt: number) {
     this.direction = direction;
@@ -72,5 +81,10 @@ export class Call {
     this.path = path;
     this.grpc = grpc;
     this.startedAt = startedAt;
+  }
+
+  /** Records a decision about this call: see `Decision` for what to say. */
+  note(decision: Decision, subject: string | Explainer, value = 0, bound = 0): void {
+    this.recorder?.note(this, decision, subject, value, bound);
   }
 }

@@ -118,6 +118,7 @@ export abstract class Acceptor {
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
     const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
+    services.decisions.begin(call);
     const exchange = this.makeExchange(call, stream, end);
     if (entry.connection.peer.sidecar) {
       exchange.fromSidecar = true;

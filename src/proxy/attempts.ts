@@ -3,7 +3,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
-import type { Reason } from "../http/reason.ts";
+import { type Reason, statusName } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import type { Proof } from "./proof.ts";
 
@@ -65,6 +65,7 @@ export class Attempts {
   /** Begins an attempt at an endpoint that has not been tried yet. */
   next(): void {
     const endpoint = this.cluster.pick(this);
+    this.call.note("candidates", this.cluster.candidates);
     if (endpoint === undefined || this.triedSoFar?.includes(endpoint) === true) {
       this.none();
       return;
@@ -73,6 +74,7 @@ export class Attempts {
     this.last = endpoint;
     this.startedAt = this.time.now();
     this.answeredAt = undefined;
+    this.call.note("picked", endpoint.label, endpoint.inFlight);
     endpoint.started();
     const connection = endpoint.pool.ready();
     if (connection !== undefined) this.owner.onConnection(endpoint, connection);
@@ -99,7 +101,10 @@ export class Attempts {
 
   /** The head of the answer to the attempt under way came. */
   answering(): void {
-    this.answeredAt ??= this.time.now();
+    if (this.answeredAt !== undefined) return;
+    this.answeredAt = this.time.now();
+    this.call.answeredAt = this.answeredAt;
+    this.call.note("answered", this.call.endpoint ?? "", this.call.attempts);
   }
 
   /** The attempt under way is over. `trailers`: the last head of its answer. */
@@ -107,7 +112,9 @@ export class Attempts {
     const endpoint = this.current;
     if (endpoint === undefined) return;
     this.current = undefined;
-    const { startedAt, answeredAt } = this;
+    const { startedAt, answeredAt, call } = this;
+    const word = reason ?? (status === undefined ? outcome : statusName(status));
+    call.note("attemptEnded", word, call.endpoint === endpoint.label ? call.attempts : 0);
     endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt: this.time.now(), trailers });
   }
 

@@ -107,6 +107,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
   private enter(target: Target): void {
     this.target = target;
     this.call.upstream = target.name;
+    this.call.note("routed", target.name);
     let verdict: ReturnType<typeof target.filters.onRequest>;
     try {
       verdict = target.filters.onRequest(this.call);
@@ -176,10 +177,17 @@ export class Exchange implements StreamHandler, AttemptOwner {
     }
     this.waiting = true;
     this.state = "waiting";
+    this.call.note("waits", this.waitsFor());
     this.patience = this.services.deadlines.arm(this.services.loop.now() + room.limits.time, () =>
       this.patienceEnded(),
     );
     return true;
+  }
+
+  private waitsFor(): string {
+    const { target } = this;
+    if (target === undefined) return "its name to be looked up";
+    return target.cluster.known ? "a connection" : "the first answer of discovery";
   }
 
   private patienceEnded(): void {
@@ -217,6 +225,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
   onConnection(endpoint: Endpoint, connection: Connection): void {
     this.call.endpoint = endpoint.label;
     this.call.attempts++;
+    this.call.sentAt = this.services.loop.now();
+    this.call.note("attempt", endpoint.label, this.call.attempts);
     this.stopWaiting();
     this.state = "forwarding";
     const { maxHeaderListSize, sidecar } = connection.peer;
@@ -263,11 +273,14 @@ export class Exchange implements StreamHandler, AttemptOwner {
   }
 
   private retry(what: Failure, proof: Proof, words: string): boolean {
-    if (!this.body.complete || this.headSent || this.state !== "forwarding") return false;
-    if (proof === "refused" && this.fromSidecar) return false;
-    if (this.attempts?.again(proof) !== true) return false;
-    const { log } = this.services;
     const { call } = this;
+    const obstacle = this.obstacleTo(proof);
+    if (obstacle !== undefined) {
+      call.note("notRetried", obstacle, call.attempts);
+      return false;
+    }
+    call.note("retry", words, call.attempts + 1);
+    const { log } = this.services;
     log.info(
       {
         direction: call.direction,
@@ -283,8 +296,16 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
     this.state = "deciding";
-    this.attempts.next();
+    this.attempts?.next();
     return true;
+  }
+
+  /** Why a call that was provably not processed is not made again all the same. */
+  private obstacleTo(proof: Proof): string | undefined {
+    if (this.headSent || this.state !== "forwarding") return "the caller has a part of the answer already";
+    if (!this.body.complete) return `the request is over the ${this.services.replay} octets that are kept for it`;
+    if (proof === "refused" && this.fromSidecar) return "the calling sidecar knows others whom it can ask";
+    return this.attempts?.again(proof) === true ? undefined : "as many attempts as may be were made";
   }
 
   // --- the answer, as the attempt brings it ---
@@ -420,6 +441,7 @@ export class Exchange implements StreamHandler, AttemptOwner {
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
     const { filters } = this.target ?? this.unrouted;
     if (this.target === undefined) void filters.onRequest(this.call);
+    this.call.note("ended", outcome.reason ?? "", outcome.status);
     filters.onFinish(this.call, outcome, this.services.loop.now());
   }
 

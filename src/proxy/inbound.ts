@@ -44,7 +44,8 @@ export class Inbound extends Acceptor implements Router {
     exchange.begin(this);
   }
 
-  resolve(): Resolution {
+  resolve(call: Call): Resolution {
+    call.note("routes", "inbound calls go to the application");
     return { kind: "target", target: this.application() };
   }
 }

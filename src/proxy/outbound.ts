@@ -34,7 +34,11 @@ export class Outbound extends Acceptor implements Router {
 
   resolve(call: Call): Resolution {
     const rules = this.rules();
-    if (this.fixed !== undefined) return declared(rules, this.fixed);
+    if (this.fixed !== undefined) {
+      call.note("routes", `the listener ${this.fixed} has of its own`);
+      return declared(rules, this.fixed);
+    }
+    call.note("routes", rules.routes);
     const route = rules.routes.match(call.head);
     switch (route.kind) {
       case "upstream":

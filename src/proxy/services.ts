@@ -3,6 +3,7 @@ import type { Deadlines } from "../core/deadlines.ts";
 import type { HeadFilter } from "../http/head-edit.ts";
 import type { HeaderTable } from "../http/headers.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
+import type { Decisions } from "../observability/decisions.ts";
 import type { LocalReply } from "./local-reply.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
@@ -14,6 +15,8 @@ export interface ExchangeServices {
   readonly room: WaitingRoom;
   readonly reply: LocalReply;
   readonly log: Logger;
+  /** What is decided about each call. */
+  readonly decisions: Decisions;
   /** Octets of a request that are kept for another attempt until its answer begins. */
   readonly replay: number;
   /** Edits of heads, each remembered by header list. */

@@ -1,3 +1,5 @@
+import type { Call } from "../http/call.ts";
+import type { Candidate, Explainer } from "../http/decision.ts";
 import type { Head, HeaderList } from "../http/headers.ts";
 import { parseAuthority } from "./authority.ts";
 
@@ -26,7 +28,7 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
  * From a request's head to its upstream, immutable: a new configuration has a new table. The answer is remembered for each
  * header list that fixes its `:authority`.
  */
-export class RouteTable {
+export class RouteTable implements Explainer {
   private readonly hosts = new Map<string, Route>();
   private readonly names = new Map<string, Route>();
   private readonly suffixes: readonly string[];
@@ -61,6 +63,27 @@ export class RouteTable {
     return route;
   }
 
+  /** The names that an `:authority` was compared with, in that order, and what came of it. */
+  explain(call: Call): readonly Candidate[] {
+    const authority = parseAuthority(call.head.get(":authority") ?? call.head.get("host"));
+    if (authority.kind === "bad") return [{ name: "authority", verdict: `malformed: ${authority.why}` }];
+    const { host, port } = authority;
+    const chosen = this.matchAuthority(port === "" ? host : `${host}:${port}`);
+    const verdict = (route: Route | undefined): string => {
+      if (route === undefined) return "nobody has that name";
+      return route === chosen && route.kind === "upstream" ? `chosen: upstream ${route.name}` : "another came before";
+    };
+    const tried: Candidate[] = [];
+    for (const name of port === "" ? [host] : [`${host}:${port}`, host])
+      tried.push({ name: `hosts: ${name}`, verdict: verdict(this.hosts.get(name)) });
+    if (authority.kind !== "ip")
+      for (const name of this.bareNames(host))
+        tried.push({ name: `upstreams: ${name}`, verdict: verdict(this.names.get(name)) });
+    if (chosen.kind === "lookup") tried.push({ name: `names.onDemand: ${chosen.name}`, verdict: "chosen: looked up" });
+    if (chosen.kind === "none") tried.push({ name: "names.onDemand", verdict: "the name may not be looked up" });
+    return tried;
+  }
+
   /** The route of an authority by itself: exact hosts, then names, then names with a suffix, then what may be looked up. */
   matchAuthority(text: string | undefined): Route {
     const authority = parseAuthority(text);
@@ -69,7 +92,7 @@ export class RouteTable {
     const exact = (port === "" ? undefined : this.hosts.get(`${host}:${port}`)) ?? this.hosts.get(host);
     if (exact !== undefined) return exact;
     if (authority.kind === "ip") return { kind: "none", authority: host };
-    const bare = [host, ...this.suffixes.filter((end) => host.endsWith(end)).map((end) => host.slice(0, -end.length))];
+    const bare = this.bareNames(host);
     for (const name of bare) {
       const known = this.names.get(name);
       if (known !== undefined) return known;
@@ -77,6 +100,11 @@ export class RouteTable {
     for (const name of bare)
       if (LABEL.test(name) && this.allow.some((glob) => glob.test(name))) return { kind: "lookup", name };
     return { kind: "none", authority: host };
+  }
+
+  /** What a host may mean as the name of a service: itself, and itself without one of the suffixes. */
+  private bareNames(host: string): string[] {
+    return [host, ...this.suffixes.filter((end) => host.endsWith(end)).map((end) => host.slice(0, -end.length))];
   }
 }
 

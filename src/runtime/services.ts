@@ -6,6 +6,7 @@ import type { Direction } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { AccessLog, type AccessMode } from "../observability/access-log.ts";
+import { Decisions } from "../observability/decisions.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
@@ -15,12 +16,16 @@ import { WaitingRoom } from "../proxy/waiting-room.ts";
 /** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
 const REPLAY = 65_536;
 
+/** Calls that are remembered with what was decided about them. */
+const EXPLAINED = 4096;
+
 /** What the parts of a process share. Made once, never replaced by a new configuration. */
 export interface ProcessServices {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly accessLog: AccessLog;
+  readonly decisions: Decisions;
   readonly http2: Http2Services;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -32,6 +37,7 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
   const loop = new FlushLoop(clock);
   const deadlines = new Deadlines(clock);
   const room = new WaitingRoom();
+  const decisions = new Decisions(EXPLAINED, loop);
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
@@ -41,6 +47,7 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
     log,
     metrics: new Metrics(version, clock),
     accessLog: new AccessLog(log.calls, access),
+    decisions,
     http2: { clock, loop, headers },
     random: Math.random,
     exchange: (identity, direction) => ({
@@ -48,6 +55,7 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
       headers,
       deadlines,
       room,
+      decisions,
       edits,
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,

@@ -1,0 +1,30 @@
+import type { Call } from "../http/call.ts";
+import type { Candidate, Explainer } from "../http/decision.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/** The endpoints of a cluster as they were when a picker was made of them. It holds words only, no endpoint. */
+export class EndpointSet implements Explainer {
+  readonly balancer: string;
+  private readonly verdicts: readonly Candidate[];
+
+  constructor(endpoints: Iterable<Endpoint>, balancer: string) {
+    this.balancer = balancer;
+    this.verdicts = Array.from(endpoints, (endpoint) => ({ name: endpoint.label, verdict: verdictOn(endpoint) }));
+  }
+
+  explain(_call: Call): readonly Candidate[] {
+    return this.verdicts;
+  }
+}
+
+/** Whether it could be picked, and if not, why. */
+function verdictOn({ state }: Endpoint): string {
+  switch (state.kind) {
+    case "up":
+      return "eligible";
+    case "unreachable":
+      return `not eligible: ${state.failure.message}`;
+    case "leaving":
+      return "not eligible: no longer in the service";
+  }
+}
