@@ -79,7 +79,10 @@ async function library(): Promise<Library> {
   return await import("@peculiar/x509");
 }
 
-async function newKeys(algorithm: { readonly name: string; readonly namedCurve?: string }): Promise<webcrypto.CryptoKeyPair> {
+async function newKeys(algorithm: {
+  readonly name: string;
+  readonly namedCurve?: string;
+}): Promise<webcrypto.CryptoKeyPair> {
   const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   if (!("privateKey" in keys)) throw new Error(`${algorithm.name} gives no key pair`);
   return keys;

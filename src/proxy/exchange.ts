@@ -1,18 +1,11 @@
-import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Deadline } from "../core/deadlines.ts";
 import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
-import { formatTimeout } from "../http/grpc.ts";
-import { withField } from "../http/head-edit.ts";
 import type { Head } from "../http/headers.ts";
-import { type Reason, Status } from "../http/reason.ts";
-import type { Connection } from "../http2/connection.ts";
+import { Status } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
-import { type AttemptOwner, Attempts } from "./attempts.ts";
-import { Forward } from "./forward.ts";
-import { countedHead } from "./hops.ts";
-import { type Proof, proofs } from "./proof.ts";
+import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Router, Target, Unrouted } from "./target.ts";
@@ -30,7 +23,7 @@ import type { Router, Target, Unrouted } from "./target.ts";
  * - octets of the request are released to the caller when the upstream's stream has taken them, and not before;
  * - what is held while waiting is charged to the waiting room, and given back once.
  */
-export class Exchange implements StreamHandler, AttemptOwner {
+export class Exchange implements StreamHandler, AttemptHost {
   readonly call: Call;
   readonly services: ExchangeServices;
   /** The caller is one of us, and knows others whom it can ask. */
@@ -42,17 +35,17 @@ export class Exchange implements StreamHandler, AttemptOwner {
   private state: "deciding" | "waiting" | "forwarding" | "answered" | "over" = "deciding";
   private router: Router | undefined = undefined;
   private target: Target | undefined = undefined;
-  private attempts: Attempts | undefined = undefined;
-  private forward: Forward | undefined = undefined;
+  /** The upstream's side; kept after the answer while the caller still sends. */
+  private sending: Sending | undefined = undefined;
   private deadline: Deadline | undefined = undefined;
   /** Runs while the call waits. */
   private patience: Deadline | undefined = undefined;
   private cancelLookup: (() => void) | undefined = undefined;
   /** The caller has a part of the answer. */
-  protected headSent = false;
+  headSent = false;
 
   private waiting = false;
-  private readonly body: RequestBody;
+  readonly body: RequestBody;
 
   constructor(call: Call, down: Stream, ended: boolean, services: ExchangeServices, unrouted: Unrouted) {
     this.call = call;
@@ -151,8 +144,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
   /** Every filter lets the call go on. */
   protected start(): void {
     if (this.target === undefined) return;
-    this.attempts = new Attempts(this.target.cluster, this.call, this.services.loop, this);
-    this.attempts.next();
+    this.sending = new Attempt(this.target.cluster, this);
+    this.sending.start();
   }
 
   private armDeadline(): void {
@@ -220,92 +213,18 @@ export class Exchange implements StreamHandler, AttemptOwner {
     return failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail);
   }
 
-  // --- forwarding ---
+  // --- what an attempt tells ---
 
-  onConnection(endpoint: Endpoint, connection: Connection): void {
-    this.call.endpoint = endpoint.label;
-    this.call.attempts++;
-    this.call.sentAt = this.services.loop.now();
-    this.call.note("attempt", endpoint.label, this.call.attempts);
+  onSending(): void {
     this.stopWaiting();
     this.state = "forwarding";
-    const { maxHeaderListSize, sidecar } = connection.peer;
-    const own = this.requestHead();
-    const head = this.hops > 0 && sidecar ? countedHead(this.services.headers, own, this.hops) : own;
-    if (head.size > maxHeaderListSize) {
-      // Some servers end the whole connection for it, and with it the calls of others.
-      const detail = `the request has ${head.size} octets of header list, ${endpoint.label} takes ${maxHeaderListSize}`;
-      this.refuse(failure("HEADERS_TOO_LARGE", detail, { unprocessed: true }));
-      return;
-    }
-    const forward = new Forward(this, endpoint, connection);
-    this.forward = forward;
-    const { empty } = this.body;
-    forward.open(head, empty);
-    if (!empty && forward.stream !== undefined) this.body.sendTo(forward.stream);
   }
 
-  private requestHead(): Head {
-    const { deadline, head, startedAt } = this.call;
-    if (deadline === undefined) return head;
-    const now = this.services.loop.now();
-    // What was used up here is taken off; within the turn in which the head came nothing was.
-    if (now === startedAt && deadline.by === "caller") return head;
-    return withField(this.services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));
-  }
-
-  onNoEndpoint(what: Failure): void {
+  failed(what: Failure): void {
     // Where its upstream was given up meanwhile, the configuration in force may know another way.
-    if (this.router !== undefined && this.target?.cluster.isClosed === true) this.route(this.router);
+    const moves = what.unprocessed && this.body.complete && this.target?.cluster.isClosed === true;
+    if (moves && this.router !== undefined) this.route(this.router);
     else this.refuse(what);
-  }
-
-  /** An attempt ended without an answer. It is made again, elsewhere, where the application provably has not seen the call. */
-  attemptFailed(what: Failure, proof: Proof | undefined): void {
-    this.attempts?.done("failure", what.status, what.reason);
-    if (proof === undefined || !this.retry(what, proof, proofs[proof])) this.refuse(what);
-  }
-
-  /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
-  retryUnprocessed(reason: Reason | undefined): boolean {
-    this.attempts?.done("failure", Status.UNAVAILABLE, reason);
-    return this.retry(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason ?? ""}`);
-  }
-
-  private retry(what: Failure, proof: Proof, words: string): boolean {
-    const { call } = this;
-    const obstacle = this.obstacleTo(proof);
-    if (obstacle !== undefined) {
-      call.note("notRetried", obstacle, call.attempts);
-      return false;
-    }
-    call.note("retry", words, call.attempts + 1);
-    const { log } = this.services;
-    log.info(
-      {
-        direction: call.direction,
-        upstream: call.upstream,
-        endpoint: call.endpoint,
-        path: call.path,
-        reason: what.reason,
-        proof: words,
-      },
-      "a call is made again",
-    );
-    // A stream that was answered before its request had ended is of no use any more, and must not be heard of either.
-    this.forward?.cancel(ErrorCode.CANCEL);
-    this.forward = undefined;
-    this.state = "deciding";
-    this.attempts?.next();
-    return true;
-  }
-
-  /** Why a call that was provably not processed is not made again all the same. */
-  private obstacleTo(proof: Proof): string | undefined {
-    if (this.headSent || this.state !== "forwarding") return "the caller has a part of the answer already";
-    if (!this.body.complete) return `the request is over the ${this.services.replay} octets that are kept for it`;
-    if (proof === "refused" && this.fromSidecar) return "the calling sidecar knows others whom it can ask";
-    return this.attempts?.again(proof) === true ? undefined : "as many attempts as may be were made";
   }
 
   // --- the answer, as the attempt brings it ---
@@ -316,12 +235,10 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
-    this.attempts?.answering();
     this.body.forget();
     this.down.sendHead(head, end);
   }
 
-  /** Returns how many octets the caller's side took at once; it reports the rest to `onSent`. */
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
     this.call.bytesSent += end - start;
     this.target?.series.sent(end - start);
@@ -332,21 +249,12 @@ export class Exchange implements StreamHandler, AttemptOwner {
     this.down.sendTrailers(head);
   }
 
-  /** Octets of the request that had been queued have gone to the upstream. */
-  requestTaken(octets: number): void {
-    this.body.taken(octets);
-  }
-
-  /** The attempt's answer is complete. */
-  answered(outcome: Outcome, trailers: Head | undefined): void {
-    const { status, reason } = outcome;
-    this.attempts?.done(reason === undefined ? "ok" : "failure", status, reason, trailers);
+  answered(outcome: Outcome): void {
     this.finish(outcome);
   }
 
-  /** The upstream reads no more of a request that it has answered. */
   upstreamGone(): void {
-    this.forward = undefined;
+    this.sending = undefined;
     this.down.resetWhenSent(ErrorCode.NO_ERROR);
   }
 
@@ -359,11 +267,10 @@ export class Exchange implements StreamHandler, AttemptOwner {
     const octets = end - start;
     this.call.bytesReceived += octets;
     this.target?.series.received(octets);
-    const { body, forward } = this;
+    const { body } = this;
     if (fin) body.ended = true;
-    if (forward?.stream !== undefined) {
+    if (this.sending?.data(buffer, start, end, fin) === true) {
       if (body.complete && !body.keep(buffer, start, end, this.services.replay)) body.forget();
-      body.taken(forward.stream.sendData(buffer, start, end, fin));
     } else if (this.isOver) {
       this.down.release(octets);
     } else if (octets > 0 && this.onWait() && !body.keep(buffer, start, end, Number.POSITIVE_INFINITY)) {
@@ -378,17 +285,16 @@ export class Exchange implements StreamHandler, AttemptOwner {
     const clean = this.services.edits.foreign.apply(head);
     this.body.ended = true;
     this.body.trailers = clean;
-    this.forward?.stream?.sendTrailers(clean);
+    this.sending?.trailers(clean);
   }
 
   onSent(octets: number): void {
-    this.forward?.answerTaken(octets);
+    this.sending?.answerTaken(octets);
   }
 
   onAbort(abort: StreamAbort): void {
     const code = abort.kind === "reset" && abort.code !== ErrorCode.NO_ERROR ? abort.code : ErrorCode.CANCEL;
-    this.attempts?.stop();
-    this.forward?.cancel(code);
+    this.sending?.stop(code);
     this.finish({
       status: Status.CANCELLED,
       reason: undefined,
@@ -407,9 +313,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
 
   /** Whatever the upstream has to say is not waited for any more: the answer is made here. */
   protected leaveUpstream(): void {
-    this.attempts?.stop();
-    this.forward?.cancel(ErrorCode.CANCEL);
-    this.forward = undefined;
+    this.sending?.stop(ErrorCode.CANCEL);
+    this.sending = undefined;
     this.stopWaiting();
     this.body.forget();
     this.state = "forwarding";
@@ -418,9 +323,8 @@ export class Exchange implements StreamHandler, AttemptOwner {
   /** Answers the call with a failure of our own. */
   refuse(what: Failure): void {
     if (this.isOver) return;
-    this.attempts?.stop(what);
-    this.forward?.cancel(ErrorCode.CANCEL);
-    this.forward = undefined;
+    this.sending?.stop(ErrorCode.CANCEL, what);
+    this.sending = undefined;
     this.services.reply.send(this.down, what, this.call.grpc, this.headSent);
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
   }

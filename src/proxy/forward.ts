@@ -6,26 +6,28 @@ import { type Reason, reasons, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Proof } from "./proof.ts";
 
 /**
- * One attempt at a call, from the moment that its endpoint has a connection: sends the head, passes the answer on as it
- * comes, and says how it ended. The request's body comes from the exchange.
+ * The stream of an attempt, from the moment that its endpoint has a connection: sends the head, passes the answer on as it
+ * comes, and says how it ended. The request's body comes from the attempt.
  *
  * Invariants: octets of the answer are released to the upstream when the caller's side has taken them, and not before;
- * the exchange hears of the end of the attempt exactly once, after which this object tells it nothing any more.
+ * the attempt hears of its end exactly once, after which this object tells it nothing any more.
  */
 export class Forward implements StreamHandler {
-  private readonly exchange: Exchange;
+  private readonly attempt: Attempt;
   readonly endpoint: Endpoint;
   private readonly connection: Connection;
   stream: Stream | undefined = undefined;
   private state: "waiting" | "answering" | "ended" = "waiting";
   private httpStatus = "";
+  /** Octets of the request that the upstream has taken, for the request's body. */
+  taken = 0;
 
-  constructor(exchange: Exchange, endpoint: Endpoint, connection: Connection) {
-    this.exchange = exchange;
+  constructor(attempt: Attempt, endpoint: Endpoint, connection: Connection) {
+    this.attempt = attempt;
     this.endpoint = endpoint;
     this.connection = connection;
   }
@@ -49,12 +51,12 @@ export class Forward implements StreamHandler {
   // --- what the upstream says ---
 
   onInformational(head: Head): void {
-    if (this.state === "waiting") this.exchange.passInformational(this.filtered(head));
+    if (this.state === "waiting") this.attempt.host.passInformational(this.filtered(head), this.attempt);
   }
 
   onHead(head: Head, end: boolean): void {
     if (this.state !== "waiting") return;
-    const { grpc } = this.exchange.call;
+    const { grpc } = this.attempt.host.call;
     const status = head.get(":status") ?? "";
     this.httpStatus = status;
     if (grpc && (status !== "200" || !isGrpc(head.get("content-type")))) {
@@ -67,10 +69,11 @@ export class Forward implements StreamHandler {
     }
     if (end && this.connection.peer.sidecar && head.get("outrigger-unprocessed") === "1") {
       this.state = "ended";
-      if (this.exchange.retryUnprocessed(asReason(head.get("outrigger-reason")))) return;
+      if (this.attempt.unprocessed(asReason(head.get("outrigger-reason")))) return;
     }
     this.state = "answering";
-    this.exchange.passHead(this.filtered(head), end);
+    this.attempt.answering();
+    this.attempt.host.passHead(this.filtered(head), end, this.attempt);
     if (end) this.finish(head);
   }
 
@@ -79,24 +82,24 @@ export class Forward implements StreamHandler {
       this.stream?.release(end - start);
       return;
     }
-    this.stream?.release(this.exchange.passData(buffer, start, end, fin));
+    this.stream?.release(this.attempt.host.passData(buffer, start, end, fin, this.attempt));
     if (fin) this.finish(undefined);
   }
 
   onTrailers(head: Head): void {
     if (this.state !== "answering") return;
-    this.exchange.passTrailers(this.filtered(head));
+    this.attempt.host.passTrailers(this.filtered(head), this.attempt);
     this.finish(head);
   }
 
   onSent(octets: number): void {
-    this.exchange.requestTaken(octets);
+    this.attempt.host.body.taken(this, octets);
   }
 
   onAbort(abort: StreamAbort): void {
     if (this.state === "ended") {
       // The answer was complete before the request was: the upstream wants no more of it (RFC 9113 §8.1).
-      this.exchange.upstreamGone();
+      this.attempt.host.upstreamGone(this.attempt);
       return;
     }
     this.fail(this.failureOf(abort), proofOf(abort));
@@ -109,7 +112,7 @@ export class Forward implements StreamHandler {
 
   private finish(head: Head | undefined): void {
     this.state = "ended";
-    const { call } = this.exchange;
+    const { call } = this.attempt.host;
     const status = call.grpc
       ? parseStatus(head?.get("grpc-status"))
       : this.httpStatus < "400"
@@ -117,17 +120,17 @@ export class Forward implements StreamHandler {
         : statusOfHttp(Number(this.httpStatus));
     const reason = this.connection.peer.sidecar ? asReason(head?.get("outrigger-reason")) : undefined;
     const origin = reason === undefined ? "app" : "peer";
-    this.exchange.answered({ status, reason, origin, detail: undefined }, head);
+    this.attempt.answered({ status, reason, origin, detail: undefined }, head);
   }
 
   private fail(what: Failure, proof?: Proof): void {
     this.state = "ended";
-    this.exchange.attemptFailed(what, proof);
+    this.attempt.failed(what, proof);
   }
 
   /** Our own fields, when they come from somebody who is not one of us, are nobody's. */
   private filtered(head: Head): Head {
-    const { edits } = this.exchange.services;
+    const { edits } = this.attempt.host.services;
     return this.connection.peer.sidecar ? edits.consumed.apply(head) : edits.foreign.apply(head);
   }
 
@@ -157,7 +160,7 @@ export class Forward implements StreamHandler {
         if (abort.code === ErrorCode.REFUSED_STREAM) return failure("REFUSED", "", { unprocessed: true });
         return (
           // A server that looks at the deadline itself may notice before we do. gRPC's own clients read its reset so, too.
-          (abort.code === ErrorCode.CANCEL ? this.exchange.expired() : undefined) ?? {
+          (abort.code === ErrorCode.CANCEL ? this.attempt.host.expired() : undefined) ?? {
             ...failure("RST_STREAM", "", { status: statusOfReset(abort.code) }),
             log: errorCodeName(abort.code),
           }

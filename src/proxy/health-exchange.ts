@@ -96,9 +96,6 @@ export class HealthExchange extends Exchange {
     if (this.isWatch) return;
     this.passTrailers(headers.head([["grpc-status", String(Status.OK)]]));
     if (this.down.canReceive) this.down.resetWhenSent(ErrorCode.NO_ERROR);
-    this.answered(
-      { status: Status.OK, reason: undefined, origin: "proxy", detail: "the sidecar is shutting down" },
-      undefined,
-    );
+    this.answered({ status: Status.OK, reason: undefined, origin: "proxy", detail: "the sidecar is shutting down" });
   }
 }

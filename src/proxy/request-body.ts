@@ -3,14 +3,20 @@ import type { Head } from "../http/headers.ts";
 import type { Stream } from "../http2/stream.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
+/** How far one stream of an upstream has come with the request. */
+export interface Upload {
+  /** Octets that it has taken. */
+  taken: number;
+}
+
 /**
  * The body of a request, as far as it is kept: all of it while no upstream takes it, and a copy of what has been sent for as
  * long as another attempt may still have to send it again.
  *
  * Invariants:
  * - `octets` is charged to the room and given back once, by `forget`;
- * - octets are released to the caller in their order and once, whatever the number of attempts: `skip` of those that are being
- *   sent again had been released before.
+ * - octets are released to the caller in their order and once, whatever the number of attempts: `released` is as far as the
+ *   one that is furthest has come.
  */
 export class RequestBody {
   private readonly room: WaitingRoom;
@@ -18,7 +24,6 @@ export class RequestBody {
   private chunks: Copy[] = [];
   private octets = 0;
   private released = 0;
-  private skip = 0;
   ended: boolean;
   trailers: Head | undefined = undefined;
   /** Everything so far is kept, so that it can be sent (again). */
@@ -46,23 +51,22 @@ export class RequestBody {
   }
 
   /** Sends what is kept, from the beginning, on the stream of a new attempt. */
-  sendTo(stream: Stream): void {
-    this.skip = this.released;
+  sendTo(stream: Stream, upload: Upload): void {
     const fin = this.ended && this.trailers === undefined;
     const last = this.chunks.length - 1;
     for (const [at, chunk] of this.chunks.entries())
-      this.taken(stream.sendData(chunk.buffer, 0, chunk.length, fin && at === last));
+      this.taken(upload, stream.sendData(chunk.buffer, 0, chunk.length, fin && at === last));
     if (last < 0 && fin) stream.sendData(NOTHING, 0, 0, true);
     if (this.trailers !== undefined) stream.sendTrailers(this.trailers);
   }
 
   /** An upstream has taken octets. */
-  taken(octets: number): void {
-    const again = Math.min(this.skip, octets);
-    this.skip -= again;
-    if (octets === again) return;
-    this.released += octets - again;
-    this.release(octets - again);
+  taken(upload: Upload, octets: number): void {
+    upload.taken += octets;
+    const news = upload.taken - this.released;
+    if (news <= 0) return;
+    this.released = upload.taken;
+    this.release(news);
   }
 
   /** No attempt will need it again. */

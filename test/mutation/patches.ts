@@ -76,8 +76,8 @@ export const patches: readonly Patch[] = [
   {
     name: "a backpressure pause is dropped: an answer is credited before its caller has taken it",
     file: "src/proxy/forward.ts",
-    from: "this.stream?.release(this.exchange.passData(buffer, start, end, fin));",
-    to: "this.exchange.passData(buffer, start, end, fin);\n    this.stream?.release(end - start);",
+    from: "this.stream?.release(this.attempt.host.passData(buffer, start, end, fin, this.attempt));",
+    to: "this.attempt.host.passData(buffer, start, end, fin, this.attempt);\n    this.stream?.release(end - start);",
     tests: FLOW,
   },
   {
@@ -138,8 +138,8 @@ export const patches: readonly Patch[] = [
   },
   {
     name: "a deadline is not propagated",
-    file: "src/proxy/exchange.ts",
-    from: 'return withField(this.services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));',
+    file: "src/proxy/attempt.ts",
+    from: 'return withField(services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));',
     to: "return head;",
     tests: ["test/integration/deadlines.test.ts"],
   },
@@ -152,15 +152,15 @@ export const patches: readonly Patch[] = [
   },
   {
     name: "a call is made again with a body that is not whole",
-    file: "src/proxy/exchange.ts",
-    from: "if (!this.body.complete || this.headSent || ",
-    to: "if (this.headSent || ",
+    file: "src/proxy/attempt.ts",
+    from: "if (!body.complete) return",
+    to: "if (body.complete && !body.complete) return",
     tests: RETRIES,
   },
   {
     name: "a caller's cancel is not passed on",
     file: "src/proxy/exchange.ts",
-    from: "this.forward?.cancel(code);",
+    from: "this.sending?.stop(code);",
     to: "",
     tests: ["test/integration/cancellation.test.ts"],
   },

@@ -27,7 +27,7 @@ test("what is kept is sent in order, with the end behind the last of it, and rel
   assert.equal(room.octets, 6);
   body.ended = true;
   const host = attempt();
-  body.sendTo(host.stream);
+  body.sendTo(host.stream, { taken: 0 });
   assert.equal(host.written, "onetwo");
   assert.deepEqual(host.asked, ["data 3", "data 3 end"]);
   assert.equal(sum(), 6);
@@ -39,7 +39,7 @@ test("an end without an octet, and trailers, are sent as well", () => {
   const bare = setup();
   bare.body.ended = true;
   const first = attempt();
-  bare.body.sendTo(first.stream);
+  bare.body.sendTo(first.stream, { taken: 0 });
   assert.deepEqual(first.asked, ["data 0 end"]);
 
   const trailed = setup();
@@ -47,7 +47,7 @@ test("an end without an octet, and trailers, are sent as well", () => {
   trailed.body.ended = true;
   trailed.body.trailers = new HeaderTable().head([["checksum", "1"]]);
   const second = attempt();
-  trailed.body.sendTo(second.stream);
+  trailed.body.sendTo(second.stream, { taken: 0 });
   assert.deepEqual(second.asked, ["data 1", "head checksum end"]);
 });
 
@@ -55,18 +55,35 @@ test("octets that are sent again are not released again, however far the attempt
   const { body, keep, sum } = setup();
   keep("abcdef");
   // The first attempt takes four, the second two, the third all.
-  body.sendTo(attempt(4).stream);
+  body.sendTo(attempt(4).stream, { taken: 0 });
   assert.equal(sum(), 4);
-  body.sendTo(attempt(2).stream);
+  body.sendTo(attempt(2).stream, { taken: 0 });
   assert.equal(sum(), 4);
   const last = attempt(5);
-  body.sendTo(last.stream);
+  const upload = { taken: 0 };
+  body.sendTo(last.stream, upload);
   assert.equal(sum(), 5);
   assert.equal(last.written, "abcde");
-  body.taken(1);
+  body.taken(upload, 1);
   assert.equal(sum(), 6);
-  body.taken(3);
+  body.taken(upload, 3);
   assert.equal(sum(), 9, "what comes after is released as it is taken");
+});
+
+test("of two attempts at once the one that is further releases", () => {
+  const { body, keep, sum } = setup();
+  keep("abcdef");
+  const slow = { taken: 0 };
+  const fast = { taken: 0 };
+  body.sendTo(attempt(2).stream, slow);
+  body.sendTo(attempt(4).stream, fast);
+  assert.equal(sum(), 4);
+  body.taken(slow, 1);
+  assert.equal(sum(), 4);
+  body.taken(slow, 3);
+  assert.equal(sum(), 6, "the slow one has overtaken");
+  body.taken(fast, 2);
+  assert.equal(sum(), 6);
 });
 
 test("what would go over a call's limit or over what all may keep is not kept", () => {

@@ -3,14 +3,14 @@ import { test } from "node:test";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
 import type { Failure } from "../../src/http/call.ts";
-import { type AttemptOwner, Attempts } from "../../src/proxy/attempts.ts";
+import { EndpointSearch, type SearchOwner } from "../../src/proxy/endpoint-search.ts";
 import { ClusterHarness, NOTHING_LEFT } from "../cluster/cluster-harness.ts";
 import { spec } from "../cluster/endpoints.ts";
 import { makeCall } from "../filters/make-call.ts";
 import { settled } from "../support/clock.ts";
 
 /** A call that notes what its attempts tell it. */
-class Owner implements AttemptOwner {
+class Owner implements SearchOwner {
   readonly heard: string[] = [];
   patient = true;
 
@@ -31,7 +31,7 @@ class Owner implements AttemptOwner {
 function setup(...known: EndpointSpec[]) {
   const harness = new ClusterHarness({}, ...known);
   const owner = new Owner();
-  const attempts = new Attempts(harness.cluster, makeCall(), harness.clock, owner);
+  const attempts = new EndpointSearch(harness.cluster, makeCall(), harness.clock, owner);
   const inFlight = () => [...harness.cluster.endpoints].map((endpoint) => endpoint.inFlight);
   const ended = async (): Promise<void> => {
     attempts.stop();

@@ -8,7 +8,7 @@ import type { Connection } from "../http2/connection.ts";
 import type { Proof } from "./proof.ts";
 
 /** Who gets the connection that an attempt needs. */
-export interface AttemptOwner {
+export interface SearchOwner {
   /** A connection with room for a stream, now. The caller of `next` has not returned yet where none had to be waited for. */
   onConnection(endpoint: Endpoint, connection: Connection): void;
   onNoEndpoint(failure: Failure): void;
@@ -33,12 +33,12 @@ const MAX_TOO_LATE = 5;
  *
  * Invariants: `endpoint.started` is matched by exactly one `endpoint.done`; after `stop` the owner hears nothing more.
  */
-export class Attempts {
+export class EndpointSearch {
   /** For the picker. */
   readonly call: Call;
   private readonly cluster: Cluster;
   private readonly time: { now(): number };
-  private readonly owner: AttemptOwner;
+  private readonly owner: SearchOwner;
   private triedSoFar: Endpoint[] | undefined = undefined;
   private cancelWait: (() => void) | undefined = undefined;
   private lastFailure: Failure | undefined = undefined;
@@ -54,12 +54,13 @@ export class Attempts {
   /** Attempts whose connection ended before the request was looked at. */
   private tooLate = 0;
 
-  /** `time`: milliseconds of the clock. */
-  constructor(cluster: Cluster, call: Call, time: { now(): number }, owner: AttemptOwner) {
+  /** `time`: milliseconds of the clock. `tried`: endpoints that are left out from the start. */
+  constructor(cluster: Cluster, call: Call, time: { now(): number }, owner: SearchOwner, tried?: Endpoint[]) {
     this.cluster = cluster;
     this.call = call;
     this.time = time;
     this.owner = owner;
+    this.triedSoFar = tried;
   }
 
   /** Begins an attempt at an endpoint that has not been tried yet. */
