@@ -1,5 +1,7 @@
 import { checkCommand } from "./commands/check.ts";
 import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
+import { injectCommand } from "./commands/inject.ts";
+import { injectorCommand } from "./commands/injector.ts";
 import { printCommand } from "./commands/print.ts";
 import { runCommand } from "./commands/run.ts";
 import { schemaCommand } from "./commands/schema.ts";
@@ -11,6 +13,8 @@ const commands: Readonly<Record<string, Command>> = {
   check: checkCommand,
   print: printCommand,
   schema: schemaCommand,
+  inject: injectCommand,
+  injector: injectorCommand,
 };
 
 /** Runs a command line. Resolves with the exit code. */

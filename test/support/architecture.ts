@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   run: ["reload", ...FACES],
   reload: FACES,
   control: ["runtime", ...RUNTIME],
-  kubernetes: ["core", "config"],
+  kubernetes: ["core", "config", "identity/make-certificate.ts"],
   runtime: RUNTIME,
   config: MIDDLE,
   proxy: MIDDLE,

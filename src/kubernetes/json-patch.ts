@@ -1,0 +1,62 @@
+/** A value of JSON. */
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+/** An operation of RFC 6902: the two that this project needs. `path` is a JSON Pointer (RFC 6901). */
+export type PatchOperation =
+  | { readonly op: "add" | "replace"; readonly path: string; readonly value: Json }
+  | { readonly op: "remove"; readonly path: string };
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What stands at a key of an object; undefined where there is no such key, or no object. */
+export function at(value: Json | undefined, ...keys: readonly string[]): Json | undefined {
+  let here = value;
+  for (const key of keys) here = isObject(here) && Object.hasOwn(here, key) ? here[key] : undefined;
+  return here;
+}
+
+export function textAt(value: Json | undefined, ...keys: readonly string[]): string | undefined {
+  const found = at(value, ...keys);
+  return typeof found === "string" ? found : undefined;
+}
+
+export function listAt(value: Json | undefined, ...keys: readonly string[]): readonly Json[] {
+  const found = at(value, ...keys);
+  return Array.isArray(found) ? found : [];
+}
+
+/** A JSON Pointer of keys, each escaped (RFC 6901 §3). */
+export function pointer(...keys: readonly (string | number)[]): string {
+  return keys.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+/** The keys of a JSON Pointer. */
+export function keysOf(path: string): readonly string[] {
+  return path
+    .split("/")
+    .slice(1)
+    .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+/**
+ * The operations that make `after` of `before`, object by object: a list that differs is replaced as a whole, since where an
+ * entry belongs in it (init containers run in order) is a matter of the whole list.
+ */
+export function difference(before: JsonObject, after: JsonObject, path = ""): PatchOperation[] {
+  const operations: PatchOperation[] = [];
+  for (const key of Object.keys(before))
+    if (!Object.hasOwn(after, key)) operations.push({ op: "remove", path: path + pointer(key) });
+  for (const [key, value] of Object.entries(after)) {
+    const here = path + pointer(key);
+    const old = before[key];
+    if (old === undefined) operations.push({ op: "add", path: here, value });
+    else if (isObject(old) && isObject(value)) operations.push(...difference(old, value, here));
+    else if (JSON.stringify(old) !== JSON.stringify(value)) operations.push({ op: "replace", path: here, value });
+  }
+  return operations;
+}

@@ -1,0 +1,99 @@
+import { type Document, isCollection, parseAllDocuments } from "yaml";
+import {
+  at,
+  difference,
+  isObject,
+  type Json,
+  type JsonObject,
+  keysOf,
+  listAt,
+  type PatchOperation,
+} from "./json-patch.ts";
+import { inject } from "./pod.ts";
+import type { MeshDefaults } from "./settings.ts";
+import { plainMessage } from "./sidecar-config.ts";
+import { nameOf, podPlace } from "./workloads.ts";
+
+export interface InjectedManifest {
+  readonly text: string;
+  /** A line for each object: what became of it. */
+  readonly notes: readonly string[];
+}
+
+/** A manifest with the sidecar in every pod that it makes; a problem is a sentence that names the object. */
+export type ManifestResult = InjectedManifest | { readonly problems: readonly string[] };
+
+/**
+ * Puts the sidecar into a manifest of one or many documents. What it does not change stays as it was written, comments and
+ * order included. `file` is for messages.
+ */
+export function injectManifest(text: string, file: string, defaults: MeshDefaults): ManifestResult {
+  // Kubernetes reads YAML 1.1, where `yes` and `on` are booleans: so are they here.
+  const documents = parseAllDocuments(text, { version: "1.1", keepSourceTokens: false });
+  if (!Array.isArray(documents)) return { text, notes: [] };
+  const problems: string[] = [];
+  const notes: string[] = [];
+  for (const document of documents) {
+    for (const error of document.errors) {
+      const start = error.linePos?.[0];
+      problems.push(`${file}:${start?.line ?? 1}:${start?.col ?? 1}: ${plainMessage(error)}`);
+    }
+    if (document.errors.length > 0) continue;
+    const object = document.toJS() as Json;
+    if (!isObject(object)) continue;
+    injectInto(document, object, [], { file, defaults, problems, notes });
+  }
+  if (problems.length > 0) return { problems };
+  const written = documents.map((document) => document.toString({ lineWidth: 0, directives: null }));
+  return { text: joined(written), notes };
+}
+
+interface Work {
+  readonly file: string;
+  readonly defaults: MeshDefaults;
+  readonly problems: string[];
+  readonly notes: string[];
+}
+
+function injectInto(document: Document, object: JsonObject, path: readonly (string | number)[], work: Work): void {
+  if (at(object, "kind") === "List" || Array.isArray(at(object, "items"))) {
+    for (const [index, item] of listAt(object, "items").entries())
+      if (isObject(item)) injectInto(document, item, [...path, "items", index], work);
+    return;
+  }
+  const place = podPlace(object);
+  if (place === undefined) return;
+  const pod = at(object, ...place);
+  if (!isObject(pod)) return;
+  const result = inject(pod, work.defaults);
+  switch (result.kind) {
+    case "injected":
+      for (const operation of difference(pod, result.pod)) apply(document, [...path, ...place], operation);
+      work.notes.push(`${nameOf(object)}: has the sidecar`);
+      return;
+    case "skipped":
+      work.notes.push(`${nameOf(object)}: left alone: ${result.why}`);
+      return;
+    case "refused":
+      for (const problem of result.problems) work.problems.push(`${work.file}: ${nameOf(object)}: ${problem}`);
+  }
+}
+
+function apply(document: Document, path: readonly (string | number)[], operation: PatchOperation): void {
+  const place = [...path, ...keysOf(operation.path)];
+  if (operation.op === "remove") {
+    document.deleteIn(place);
+    return;
+  }
+  // What is new is written in blocks; inside of `{}` it could not be, so what is around it is, too.
+  for (let depth = 0; depth < place.length; depth++) {
+    const around = document.getIn(place.slice(0, depth), true);
+    if (isCollection(around)) around.flow = false;
+  }
+  document.setIn(place, document.createNode(operation.value));
+}
+
+/** The documents as one text, with the marks between them that YAML wants. */
+function joined(documents: readonly string[]): string {
+  return documents.map((text) => text.replace(/^---\n/, "")).join("---\n");
+}

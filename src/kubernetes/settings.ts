@@ -1,0 +1,186 @@
+import { closest } from "../config/closest.ts";
+import { type Annotation, annotations, isAnnotation, PREFIX, RENDERED, STATUS } from "./annotations.ts";
+import { at, isObject, type Json, type JsonObject, listAt, textAt } from "./json-patch.ts";
+
+/** What the injector was started with: what holds for every pod whose annotations do not say otherwise. */
+export interface MeshDefaults {
+  readonly image: string;
+  readonly mode: Mode;
+  readonly capture: boolean;
+  /** The configuration file that every sidecar starts from. */
+  readonly config: string;
+}
+
+export type Mode = "native" | "container";
+
+/** What a pod's sidecar is to be like. */
+export interface SidecarSettings {
+  /** undefined: the pod only calls others. */
+  readonly service: { readonly name: string; readonly port: number } | undefined;
+  readonly protocol: string | undefined;
+  readonly health: string | undefined;
+  readonly logLevel: string | undefined;
+  /** The pod's own part of the configuration file, as it stands in its annotation. */
+  readonly config: string | undefined;
+  readonly image: string;
+  readonly imagePullPolicy: string | undefined;
+  readonly mode: Mode;
+  readonly capture: boolean;
+  readonly tokenSecret: { readonly name: string; readonly key: string } | undefined;
+  readonly requests: Quantities;
+  readonly limits: Quantities;
+}
+
+interface Quantities {
+  readonly cpu: string | undefined;
+  readonly memory: string | undefined;
+}
+
+/** Measured: resident memory of a sidecar is some 85 MB at rest and 175 MB after load (test/results/bench.md). */
+const DEFAULT_REQUESTS = { cpu: "50m", memory: "128Mi" };
+const DEFAULT_LIMITS = { cpu: undefined, memory: "256Mi" };
+
+/** Kubernetes' own grammar of quantities: a decimal number with a suffix of SI, of powers of two, or an exponent. */
+const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][0-9]+)?$/;
+const SERVICE = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
+const SECRET = /^([a-z0-9][a-z0-9.-]*)\/([A-Za-z0-9._-]+)$/;
+
+/** Reads what a pod's labels and annotations say. Each problem is a sentence that names the annotation. */
+export function readSettings(
+  pod: JsonObject,
+  defaults: MeshDefaults,
+): SidecarSettings | { readonly problems: string[] } {
+  const reader = new AnnotationReader(at(pod, "metadata", "annotations"));
+  const service = readService(pod, reader);
+  const settings: SidecarSettings = {
+    service,
+    protocol: reader.word("protocol", ["grpc", "http2", "http1", "tcp"]),
+    health: reader.word("health", ["grpc", "tcp", "none"]),
+    logLevel: reader.word("log-level", ["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    config: reader.text("config"),
+    image: reader.matching("image", /^[^\s]+$/) ?? defaults.image,
+    imagePullPolicy: reader.word("image-pull-policy", ["Always", "IfNotPresent", "Never"]),
+    mode: reader.word("mode", ["native", "container"]) ?? defaults.mode,
+    capture:
+      (reader.word("capture", ["enabled", "disabled"]) ?? (defaults.capture ? "enabled" : "disabled")) === "enabled",
+    tokenSecret: readSecret(reader.matching("consul-token-secret", SECRET)),
+    requests: {
+      cpu: reader.matching("cpu-request", QUANTITY) ?? DEFAULT_REQUESTS.cpu,
+      memory: reader.matching("memory-request", QUANTITY) ?? DEFAULT_REQUESTS.memory,
+    },
+    limits: {
+      cpu: reader.matching("cpu-limit", QUANTITY) ?? DEFAULT_LIMITS.cpu,
+      memory: reader.matching("memory-limit", QUANTITY) ?? DEFAULT_LIMITS.memory,
+    },
+  };
+  reader.reportUnknown();
+  return reader.problems.length > 0 ? { problems: reader.problems } : settings;
+}
+
+function readService(pod: JsonObject, reader: AnnotationReader): SidecarSettings["service"] {
+  const labels = at(pod, "metadata", "labels");
+  const named = reader.matching("service", SERVICE);
+  const name = named ?? textAt(labels, "app.kubernetes.io/name") ?? textAt(labels, "app");
+  const port = reader.text("port");
+  if (name === undefined || name === "none") {
+    if (port !== undefined)
+      reader.report(
+        "port",
+        name === "none" ? 'has no effect with service "none"' : `has no effect without ${PREFIX}/service`,
+      );
+    return undefined;
+  }
+  const ports = containerPorts(pod);
+  const found = port === undefined ? (ports.get("grpc") ?? onlyOne(ports)) : portOf(port, ports);
+  if (found !== undefined) return { name, port: found };
+  // A pod whose labels merely give it a name may well serve nothing.
+  if (port !== undefined)
+    reader.report("port", `is "${port}", which is neither a port nor the name of one; the pod has ${listed(ports)}`);
+  else if (named !== undefined)
+    reader.report(
+      "service",
+      `is "${named}", but where it listens is not said: ${PREFIX}/port is missing; the pod has ${listed(ports)}`,
+    );
+  return undefined;
+}
+
+function containerPorts(pod: JsonObject): ReadonlyMap<string, number> {
+  const ports = new Map<string, number>();
+  for (const container of listAt(pod, "spec", "containers"))
+    for (const entry of listAt(container, "ports")) {
+      const port = at(entry, "containerPort");
+      if (typeof port === "number") ports.set(textAt(entry, "name") ?? String(port), port);
+    }
+  return ports;
+}
+
+function onlyOne(ports: ReadonlyMap<string, number>): number | undefined {
+  return ports.size === 1 ? [...ports.values()][0] : undefined;
+}
+
+function portOf(text: string, ports: ReadonlyMap<string, number>): number | undefined {
+  if (!/^[0-9]{1,5}$/.test(text)) return ports.get(text);
+  const port = Number(text);
+  return port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+function listed(ports: ReadonlyMap<string, number>): string {
+  if (ports.size === 0) return "no container port";
+  return [...ports].map(([name, port]) => (name === String(port) ? name : `${name} (${port})`)).join(", ");
+}
+
+function readSecret(text: string | undefined): SidecarSettings["tokenSecret"] {
+  const match = SECRET.exec(text ?? "");
+  return match?.[1] === undefined || match[2] === undefined ? undefined : { name: match[1], key: match[2] };
+}
+
+/** Reads annotations one by one and gathers what is wrong with them. */
+class AnnotationReader {
+  readonly problems: string[] = [];
+  private readonly given: JsonObject;
+
+  constructor(given: Json | undefined) {
+    this.given = isObject(given) ? given : {};
+  }
+
+  text(name: Annotation): string | undefined {
+    return textAt(this.given, `${PREFIX}/${name}`);
+  }
+
+  word<W extends string>(name: Annotation, words: readonly W[]): W | undefined {
+    const text = this.text(name);
+    const word = words.find((one) => one === text);
+    if (text !== undefined && word === undefined) {
+      const near = closest(text, words);
+      this.report(
+        name,
+        `is "${text}", expected ${words.join(", ")}${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      );
+    }
+    return word;
+  }
+
+  matching(name: Annotation, pattern: RegExp): string | undefined {
+    const text = this.text(name);
+    if (text === undefined || pattern.test(text)) return text;
+    this.report(name, `is "${text}", expected ${annotations[name].value}`);
+    return undefined;
+  }
+
+  report(name: Annotation, what: string): void {
+    this.problems.push(`annotation ${PREFIX}/${name} ${what}`);
+  }
+
+  /** A misspelt annotation would have no effect, which nobody would notice. */
+  reportUnknown(): void {
+    for (const key of Object.keys(this.given)) {
+      if (!key.startsWith(`${PREFIX}/`) || key === RENDERED || key === STATUS) continue;
+      const name = key.slice(PREFIX.length + 1);
+      if (isAnnotation(name) || name === "inject") continue;
+      const near = closest(name, Object.keys(annotations));
+      this.problems.push(
+        `there is no annotation ${key}${near === undefined ? "" : `; did you mean ${PREFIX}/${near}?`}`,
+      );
+    }
+  }
+}

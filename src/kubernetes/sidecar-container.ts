@@ -1,0 +1,109 @@
+import type { Config } from "../config/types.ts";
+import type { Address } from "../core/address.ts";
+import { RENDERED } from "./annotations.ts";
+import type { JsonObject } from "./json-patch.ts";
+import type { SidecarSettings } from "./settings.ts";
+
+export const SIDECAR = "outrigger";
+export const CAPTURE = "outrigger-capture";
+export const VOLUME = "outrigger-config";
+
+const FOLDER = "/etc/outrigger";
+const FILE = "outrigger.yaml";
+
+/**
+ * Who the sidecar runs as: a user of its own, since captured traffic is told from the sidecar's own by user, and images made
+ * from distroless bases run their application as 65532.
+ */
+export const SIDECAR_USER = 15001;
+
+/** The configuration is an annotation of the pod, shown to the sidecar as a file: a changed annotation is a reload. */
+export function configVolume(): JsonObject {
+  return {
+    name: VOLUME,
+    downwardAPI: { items: [{ path: FILE, fieldRef: { fieldPath: `metadata.annotations['${RENDERED}']` } }] },
+  };
+}
+
+/** The sidecar's container; native: as an init container that keeps running. */
+export function sidecarContainer(settings: SidecarSettings, config: Config): JsonObject {
+  const { mode, requests, limits } = settings;
+  return {
+    name: SIDECAR,
+    image: settings.image,
+    ...(settings.imagePullPolicy === undefined ? {} : { imagePullPolicy: settings.imagePullPolicy }),
+    args: ["run", "-c", `${FOLDER}/${FILE}`],
+    env: environment(settings),
+    ports: ports(config),
+    volumeMounts: [{ name: VOLUME, mountPath: FOLDER, readOnly: true }],
+    resources: {
+      requests: quantities(requests),
+      ...(limits.cpu === undefined && limits.memory === undefined ? {} : { limits: quantities(limits) }),
+    },
+    // The application starts once the sidecar has its listeners and the first answer for each upstream.
+    startupProbe: { httpGet: { path: "/startup", port: "mesh-probe" }, periodSeconds: 1, failureThreshold: 120 },
+    readinessProbe: { httpGet: { path: "/ready", port: "mesh-probe" }, periodSeconds: 2, failureThreshold: 1 },
+    livenessProbe: { httpGet: { path: "/live", port: "mesh-probe" }, periodSeconds: 10, failureThreshold: 3 },
+    securityContext: {
+      runAsUser: SIDECAR_USER,
+      runAsGroup: SIDECAR_USER,
+      runAsNonRoot: true,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    ...(mode === "native"
+      ? { restartPolicy: "Always" }
+      : // Kubernetes starts containers in their order and waits for this one's hook: the application finds it ready.
+        { lifecycle: { postStart: { exec: { command: ["outrigger", "wait", "--timeout", "2m"] } } } }),
+  };
+}
+
+/** Redirects the pod's traffic before anything else runs, and ends. */
+export function captureContainer(settings: SidecarSettings): JsonObject {
+  return {
+    name: CAPTURE,
+    image: settings.image,
+    ...(settings.imagePullPolicy === undefined ? {} : { imagePullPolicy: settings.imagePullPolicy }),
+    args: ["capture", "-c", `${FOLDER}/${FILE}`, "--user", String(SIDECAR_USER)],
+    env: environment(settings),
+    volumeMounts: [{ name: VOLUME, mountPath: FOLDER, readOnly: true }],
+    resources: { requests: { cpu: "10m", memory: "64Mi" } },
+    securityContext: {
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] },
+    },
+  };
+}
+
+function environment({ tokenSecret }: SidecarSettings): JsonObject[] {
+  const field = (name: string, fieldPath: string): JsonObject => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  return [
+    field("POD_NAME", "metadata.name"),
+    field("POD_NAMESPACE", "metadata.namespace"),
+    field("POD_IP", "status.podIP"),
+    field("NODE_NAME", "spec.nodeName"),
+    field("HOST_IP", "status.hostIP"),
+    ...(tokenSecret === undefined
+      ? []
+      : [{ name: "CONSUL_HTTP_TOKEN", valueFrom: { secretKeyRef: { name: tokenSecret.name, key: tokenSecret.key } } }]),
+  ];
+}
+
+function ports({ service, listeners }: Config): JsonObject[] {
+  const port = (name: string, address: Address): JsonObject[] =>
+    address.kind === "tcp" ? [{ name, containerPort: address.port, protocol: "TCP" }] : [];
+  return [
+    ...(service === undefined ? [] : port("mesh-inbound", listeners.inbound)),
+    ...port("mesh-probe", listeners.probe),
+  ];
+}
+
+function quantities({ cpu, memory }: SidecarSettings["limits"]): JsonObject {
+  return { ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }) };
+}

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { version } from "../../src/core/version.ts";
+import { injectManifest } from "../../src/kubernetes/manifest.ts";
+import { runProcess } from "../support/process.ts";
+import { defaults } from "./pods.ts";
+
+const folder = join(import.meta.dirname, "..", "fixtures", "kubernetes");
+const read = (name: string): string => readFileSync(join(folder, name), "utf8").replaceAll("VERSION", version);
+
+function inject(text: string): { text: string; notes: readonly string[] } {
+  const result = injectManifest(text, "manifest.yaml", defaults);
+  assert.ok("text" in result, JSON.stringify(result));
+  return result;
+}
+
+// The expected files were read through by a person: NAME.yaml is what goes in, NAME.injected.yaml what comes out.
+for (const name of readdirSync(folder).filter((file) => file.endsWith(".yaml") && !file.includes(".injected."))) {
+  test(`${name} comes out as written down, and once more the same`, () => {
+    const expected = read(name.replace(".yaml", ".injected.yaml"));
+    const { text } = inject(read(name));
+    assert.equal(text, expected);
+    assert.equal(inject(text).text, expected);
+  });
+}
+
+const template = "spec: { template: { spec: { containers: [{ name: a, image: b }] } } }";
+
+test("every kind that makes pods gets the sidecar, in lists too; others stay as they are", () => {
+  for (const kind of ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"])
+    assert.match(inject(`kind: ${kind}\nmetadata: { name: x }\n${template}\n`).text, /name: outrigger\n/, kind);
+  assert.match(inject("kind: Pod\nspec: { containers: [{ name: a }] }\n").text, /name: outrigger\n/);
+  assert.match(inject(`kind: CronJob\nspec: { jobTemplate: { ${template} } }\n`).text, /name: outrigger\n/);
+  const list = inject(`kind: List\nitems:\n  - kind: Job\n    ${template}\n  - kind: Service\n`);
+  assert.match(list.text, /name: outrigger\n/);
+  assert.deepEqual(list.notes, ["Job/?: has the sidecar"]);
+  const service = "# kept\nkind: Service\nmetadata:\n  name: x # as it is\n";
+  assert.equal(inject(service).text, service);
+});
+
+test("comments and the order of what was there stay", () => {
+  const { text } = inject(`# first\nkind: Job\nmetadata:\n  name: x # name\n${template} # here\n`);
+  assert.match(text, /^# first\nkind: Job\nmetadata:\n {2}name: x # name\n/);
+});
+
+test("words that Kubernetes reads as booleans stay what they are", () => {
+  const { text } = inject(`kind: Job\nmetadata: { annotations: { a: "yes", b: "on" } }\n${template}\n`);
+  assert.deepEqual(parseAllDocuments(text, { version: "1.1" })[0]?.toJS().metadata.annotations, { a: "yes", b: "on" });
+});
+
+test("a manifest that is no YAML, or whose annotations make no sense, says where and why", () => {
+  const broken = injectManifest("kind: Job\n  a: [", "manifest.yaml", defaults);
+  assert.ok("problems" in broken);
+  assert.match(broken.problems[0] ?? "", /^manifest\.yaml:1:7: Nested mappings are not allowed in compact mappings$/);
+  const wrong = injectManifest(
+    `kind: Job\nmetadata: { name: x }\nspec: { template: { metadata: { annotations: { outrigger.dev/mode: sidecar } }, spec: { containers: [] } } }`,
+    "manifest.yaml",
+    defaults,
+  );
+  assert.deepEqual(wrong, {
+    problems: ['manifest.yaml: Job/x: annotation outrigger.dev/mode is "sidecar", expected native, container'],
+  });
+});
+
+test("the command reads standard input, writes the manifest on standard output and its notes beside it", async () => {
+  const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+  const outrigger = (args: string[], input: string) =>
+    runProcess(process.execPath, [main, "inject", ...args], { input, timeout: 60_000 });
+  const done = await outrigger(["-f", "-", "--image", "x:1"], `kind: Job\nmetadata: { name: x }\n${template}\n`);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /image: x:1/);
+  assert.equal(done.stderr, "Job/x: has the sidecar\n");
+  for (const [args, says] of [
+    [[], /needs -f FILE/],
+    [["-f", "-", "-c", "-"], /only one of -f and -c/],
+    [["-f", "/nowhere"], /cannot read \/nowhere/],
+    [["-f", "-", "--mode", "sidecar"], /--mode is "sidecar", expected native or container/],
+  ] as const) {
+    const failed = await outrigger([...args], "");
+    assert.equal(failed.code, 2);
+    assert.match(failed.stderr, says);
+    assert.equal(failed.stdout, "");
+  }
+});

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { at, textAt } from "../../src/kubernetes/json-patch.ts";
+import { inject } from "../../src/kubernetes/pod.ts";
+import { configOf, defaults, injected, named, names, pod, problemsOf } from "./pods.ts";
+
+test("a pod gets one sidecar, which starts before the application and goes after it", () => {
+  const made = injected(pod({}, { initContainers: [{ name: "migrate", image: "user:1" }] }));
+  assert.deepEqual(names("initContainers", made), ["outrigger", "migrate"]);
+  assert.deepEqual(names("containers", made), ["user"]);
+  assert.deepEqual(names("volumes", made), ["outrigger-config"]);
+  assert.equal(named("initContainers", "outrigger", made).restartPolicy, "Always");
+  assert.equal(named("initContainers", "outrigger", made).image, defaults.image);
+});
+
+test("injecting again gives the same again, and with a newer image the newer sidecar alone", () => {
+  const once = injected(pod());
+  assert.deepEqual(injected(once), once);
+  const newer = injected(once, { ...defaults, image: "registry.example/outrigger:2" });
+  assert.deepEqual(names("initContainers", newer), ["outrigger"]);
+  assert.equal(named("initContainers", "outrigger", newer).image, "registry.example/outrigger:2");
+  const otherMode = injected(once, { ...defaults, mode: "container" });
+  assert.deepEqual(names("containers", otherMode), ["outrigger", "user"]);
+  assert.equal(at(otherMode, "spec", "initContainers"), undefined);
+});
+
+test("beside the application it comes first and holds the others back until it is ready", () => {
+  const made = injected(pod({ mode: "container" }));
+  assert.deepEqual(names("containers", made), ["outrigger", "user"]);
+  const sidecar = named("containers", "outrigger", made);
+  assert.equal(sidecar.restartPolicy, undefined);
+  assert.deepEqual(at(sidecar, "lifecycle", "postStart", "exec", "command"), ["outrigger", "wait", "--timeout", "2m"]);
+});
+
+test("the sidecar may do nothing that it has no need of", () => {
+  const sidecar = named("initContainers", "outrigger", injected(pod()));
+  assert.deepEqual(sidecar.securityContext, {
+    runAsUser: 15001,
+    runAsGroup: 15001,
+    runAsNonRoot: true,
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    seccompProfile: { type: "RuntimeDefault" },
+  });
+});
+
+test("the pod has the time to drain: notice, grace and 5 s, or what it has itself where that is longer", () => {
+  const grace = (given: ReturnType<typeof pod>) => at(injected(given), "spec", "terminationGracePeriodSeconds");
+  assert.equal(grace(pod()), 35);
+  assert.equal(grace(pod({ config: "drain: { notice: 10s, grace: 60s }" })), 75);
+  assert.equal(grace(pod({}, { terminationGracePeriodSeconds: 300 })), 300);
+  assert.equal(grace(pod({}, { terminationGracePeriodSeconds: 1 })), 35);
+});
+
+test("the service is named by the annotation, else by the usual labels, and its port by the annotation, else by the name grpc", () => {
+  assert.match(configOf(injected(pod())), /name: user\n {2}address: 127\.0\.0\.1:50051/);
+  assert.match(
+    configOf(injected(pod({ service: "people", port: "8080" }))),
+    /name: people\n {2}address: 127\.0\.0\.1:8080/,
+  );
+  assert.match(configOf(injected(pod({ port: "grpc" }))), /address: 127\.0\.0\.1:50051/);
+  assert.doesNotMatch(configOf(injected(pod({ service: "none" }))), /service:/);
+});
+
+test("a pod whose labels name it and that has no port only calls others", () => {
+  const caller = pod({}, { containers: [{ name: "cron", image: "cron:1" }] });
+  assert.doesNotMatch(configOf(injected(caller)), /service:/);
+});
+
+test("the configuration is the mesh's, with the pod's own part over it", () => {
+  const text = configOf(
+    injected(pod({ config: "service: { tags: [v2] }\nupstreams: { orders: { timeout: 2s } }", "log-level": "debug" })),
+  );
+  for (const part of [/http:\/\/\$\{HOST_IP\}:8500/, /tags:\n {4}- v2/, /name: user/, /timeout: 2s/, /level: debug/])
+    assert.match(text, part);
+});
+
+test("resources, image and token come from the annotations", () => {
+  const sidecar = named(
+    "initContainers",
+    "outrigger",
+    injected(
+      pod({
+        image: "registry.example/other:3",
+        "image-pull-policy": "Always",
+        "cpu-request": "1",
+        "cpu-limit": "2",
+        "memory-request": "200Mi",
+        "memory-limit": "1Gi",
+        "consul-token-secret": "consul/token",
+      }),
+    ),
+  );
+  assert.equal(sidecar.image, "registry.example/other:3");
+  assert.equal(sidecar.imagePullPolicy, "Always");
+  assert.deepEqual(sidecar.resources, { requests: { cpu: "1", memory: "200Mi" }, limits: { cpu: "2", memory: "1Gi" } });
+  assert.ok(JSON.stringify(sidecar.env).includes('{"secretKeyRef":{"name":"consul","key":"token"}}'));
+});
+
+test("captured traffic is redirected before anything else runs, by a container that may change the pod's network", () => {
+  const made = injected(pod({ capture: "enabled" }));
+  assert.deepEqual(names("initContainers", made), ["outrigger-capture", "outrigger"]);
+  const capture = named("initContainers", "outrigger-capture", made);
+  assert.deepEqual(at(capture, "securityContext", "capabilities"), { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] });
+  assert.ok(JSON.stringify(capture.args).includes('"--user","15001"'));
+});
+
+test("a pod that does not want it, or that is in its node's network, is left alone", () => {
+  const unwilling = { ...pod(), metadata: { labels: { "outrigger.dev/inject": "disabled" } } };
+  assert.equal(inject(unwilling, defaults).kind, "skipped");
+  assert.equal(inject(pod({}, { hostNetwork: true }), defaults).kind, "skipped");
+});
+
+const wrong: [why: string, annotations: Record<string, string>, says: RegExp][] = [
+  [
+    "a misspelt annotation",
+    { servce: "x" },
+    /no annotation outrigger\.dev\/servce; did you mean outrigger\.dev\/service\?/,
+  ],
+  [
+    "a word that is none",
+    { protocol: "grcp" },
+    /protocol is "grcp", expected grpc, http2, http1, tcp; did you mean "grpc"\?/,
+  ],
+  [
+    "a port that is none",
+    { port: "http" },
+    /port is "http", which is neither a port nor the name of one; the pod has grpc \(50051\)/,
+  ],
+  ["a port beyond ports", { port: "70000" }, /port is "70000"/],
+  ["a quantity that is none", { "memory-limit": "lots" }, /memory-limit is "lots", expected a quantity of memory/],
+  ["a port without effect", { service: "none", port: "1" }, /port has no effect with service "none"/],
+  ["YAML that is none", { config: "a: [" }, /annotation outrigger\.dev\/config:1:5: /],
+  ["YAML that is no mapping", { config: "- a" }, /annotation outrigger\.dev\/config is not a mapping/],
+  [
+    "a key that the file does not have",
+    { config: "upstream: {}" },
+    /unknown key "upstream"\n.*\n.*\^\n.*\n {2}did you mean "upstreams"\?/,
+  ],
+  ["a value that cannot be", { config: "drain: { grace: soon }" }, /drain/],
+  ["a label with another word", {}, /label outrigger\.dev\/inject is "yes", expected enabled or disabled/],
+];
+for (const [why, annotations, says] of wrong) {
+  test(`${why} is refused, and what is wrong is said`, () => {
+    const given = pod(annotations);
+    const labels = why.startsWith("a label") ? { "outrigger.dev/inject": "yes" } : {};
+    assert.match(
+      problemsOf({ ...given, metadata: { ...Object(given.metadata), labels: { app: "user", ...labels } } }),
+      says,
+    );
+  });
+}
+
+test("everything that is wrong is said at once", () => {
+  assert.equal(problemsOf(pod({ protocol: "x", mode: "y", image: "" })).split("\n").length, 3);
+});
+
+test("what the injector writes of itself says which version it was", () => {
+  const status = textAt(injected(pod()), "metadata", "annotations", "outrigger.dev/status");
+  assert.deepEqual(JSON.parse(status ?? ""), { version: "0.1.0", mode: "native" });
+});

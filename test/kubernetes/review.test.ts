@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { at, isObject, type Json, type JsonObject, textAt } from "../../src/kubernetes/json-patch.ts";
+import { review } from "../../src/kubernetes/review.ts";
+import { defaults, pod } from "./pods.ts";
+
+function ask(object: Json, more: JsonObject = {}): string {
+  return JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: { uid: "u-1", namespace: "shop", kind: { kind: "Pod" }, object, ...more },
+  });
+}
+
+function answer(body: string): { response: Json | undefined; pod: string } {
+  const reviewed = review(body, defaults);
+  assert.ok(reviewed);
+  assert.equal(textAt(reviewed.answer, "response", "uid"), "u-1");
+  return { response: at(reviewed.answer, "response"), pod: reviewed.pod };
+}
+
+test("a pod is allowed, with the patch that gives it the sidecar", () => {
+  const { response, pod: name } = answer(ask(pod()));
+  assert.equal(name, "pod shop/user-1");
+  assert.equal(at(response, "allowed"), true);
+  assert.equal(at(response, "patchType"), "JSONPatch");
+  const patch: Json = JSON.parse(Buffer.from(textAt(response, "patch") ?? "", "base64").toString());
+  assert.ok(Array.isArray(patch));
+  const paths = patch.map((operation) => textAt(operation, "path"));
+  assert.ok(paths.includes("/spec/initContainers"));
+  assert.ok(paths.includes("/metadata/annotations/outrigger.dev~1rendered-config"));
+});
+
+test("a dry run is answered as any other review", () => {
+  assert.deepEqual(answer(ask(pod(), { dryRun: true })), answer(ask(pod())));
+});
+
+test("a pod whose annotations make no sense is not allowed, and kubectl shows why", () => {
+  const { response } = answer(ask(pod({ protocol: "grcp" })));
+  assert.equal(at(response, "allowed"), false);
+  assert.match(
+    textAt(response, "status", "message") ?? "",
+    /pod shop\/user-1 cannot get its sidecar: .*did you mean "grpc"/,
+  );
+});
+
+test("a pod that gets none although it asked for one is allowed with a warning", () => {
+  const given = pod({}, { hostNetwork: true });
+  const asking = { ...given, metadata: { labels: { "outrigger.dev/inject": "enabled" }, generateName: "user-" } };
+  const { response } = answer(ask(asking));
+  assert.equal(at(response, "allowed"), true);
+  assert.match(JSON.stringify(at(response, "warnings")), /pod shop\/user-\* gets no sidecar/);
+  assert.equal(at(answer(ask(given)).response, "warnings"), undefined);
+});
+
+test("what is no review of a pod is not answered as one", () => {
+  for (const body of ["", "{", "[]", "{}", ask(null), JSON.stringify({ apiVersion: "admission.k8s.io/v1beta1" })])
+    assert.equal(review(body, defaults), undefined, body);
+  const other = review(ask(pod(), { kind: { kind: "Service" } }), defaults);
+  assert.ok(isObject(other?.answer));
+  assert.equal(other.what, "skipped");
+});
