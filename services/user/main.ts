@@ -42,7 +42,7 @@ function settingsOrExit(): Settings {
 }
 
 async function serve(settings: Settings, log: Logger): Promise<void> {
-  const repository = await openRepository(settings.database);
+  const repository = await openRepository(settings.database, { connections: settings.databaseConnections });
   const server = createUserServer({ ...settings, repository, log });
   const port = await server.listen(settings.listen);
   const address = settings.listen.replace(/:0$/, `:${port}`);

@@ -11,6 +11,9 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Added to this process's environment; a value of undefined takes the name away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Whose rights it has; default: those of this process. */
+  readonly uid?: number;
+  readonly gid?: number;
   /** Written to its standard input, which then ends. Default: no standard input. */
   readonly input?: string;
 }
@@ -79,6 +82,8 @@ export async function startProcess(
 ): Promise<RunningProcess> {
   const child = spawn(command, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
+    ...(options.gid === undefined ? {} : { gid: options.gid }),
     env: { ...process.env, ...options.env },
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });

@@ -1,13 +1,16 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** Passes TCP connections on to a port of 127.0.0.1, and counts them. */
+/** Passes TCP connections on to a port of 127.0.0.1, and counts them. It may fall silent, or break at a word. */
 export class Relay {
+  /** Connections break before this word is passed on towards the port, while it is set. */
+  breakAt: string | undefined = undefined;
   /** The most connections that there were at once. */
   most = 0;
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
   private open = 0;
+  private silent = false;
 
   private constructor(server: Server) {
     this.server = server;
@@ -32,6 +35,23 @@ export class Relay {
     return this.open;
   }
 
+  /** `127.0.0.1:PORT` */
+  get host(): string {
+    return this.address.slice("http://".length);
+  }
+
+  /** Passes nothing on any more, as where a cable was cut: connections stay, and are taken. */
+  silence(): void {
+    this.silent = true;
+    for (const socket of this.sockets) socket.pause();
+  }
+
+  /** Passes on what has come meanwhile and what comes. */
+  speak(): void {
+    this.silent = false;
+    for (const socket of this.sockets) socket.resume();
+  }
+
   async stop(): Promise<void> {
     const closed = once(this.server, "close");
     this.server.close();
@@ -48,7 +68,16 @@ export class Relay {
       [onward, socket],
     ] as const) {
       this.sockets.add(from);
-      from.pipe(to);
+      from.on("data", (chunk: Buffer) => {
+        const broken = this.breakAt !== undefined && from === socket && chunk.includes(this.breakAt);
+        if (broken) for (const each of [socket, onward]) each.resetAndDestroy();
+        else if (!to.write(chunk)) from.pause();
+      });
+      to.on("drain", () => {
+        if (!this.silent) from.resume();
+      });
+      from.on("end", () => to.end());
+      if (this.silent) from.pause();
       // A reset is passed on as one.
       from.on("error", () => to.destroy());
       from.on("close", () => {

@@ -9,28 +9,27 @@ import { stoppingFailure } from "./status-of.ts";
 
 /** Which services of this server are fit to be called, and `grpc.health.v1` that tells it. */
 export class HealthStatus {
-  readonly #services: ReadonlySet<string>;
+  /** By name; the empty one is the server as a whole. */
+  readonly #serving: Map<string, boolean>;
   readonly #stopping: AbortSignal;
   readonly #wakes = new Set<() => void>();
-  #serving = true;
 
-  /** @param stopping Watch streams end when it is aborted, after they have told the last change. */
+  /** @param stopping When it is aborted nothing is serving any more, and Watch streams end after they have told so. */
   constructor(services: readonly string[], stopping: AbortSignal) {
-    // The empty name is the server as a whole.
-    this.#services = new Set(["", ...services]);
+    this.#serving = new Map(["", ...services].map((service) => [service, true]));
     this.#stopping = stopping;
     stopping.addEventListener("abort", () => this.#wakeAll(), { once: true });
   }
 
-  /** Changes what all services answer, and tells those who watch. */
-  setServing(serving: boolean): void {
-    this.#serving = serving;
+  /** Changes what one service answers, and tells those who watch. */
+  setServing(service: string, serving: boolean): void {
+    this.#serving.set(service, serving);
     this.#wakeAll();
   }
 
   readonly implementation: Implementation<typeof Health> = {
     check: async ({ service }) => {
-      if (this.#services.has(service)) return { status: this.#status(service) };
+      if (this.#serving.has(service)) return { status: this.#status(service) };
       throw new GrpcFailure(status.NOT_FOUND, "unknown service");
     },
 
@@ -48,8 +47,9 @@ export class HealthStatus {
   };
 
   #status(service: string): ServingStatus {
-    if (!this.#services.has(service)) return ServingStatus.SERVICE_UNKNOWN;
-    return this.#serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+    const serving = this.#serving.get(service);
+    if (serving === undefined) return ServingStatus.SERVICE_UNKNOWN;
+    return serving && !this.#stopping.aborted ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 
   /** Resolves at the next change, or when the call is over. */

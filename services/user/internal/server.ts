@@ -42,6 +42,12 @@ export function createUserServer(options: UserServerOptions): UserServer {
   const { log, instance } = options;
   const stopping = new AbortController();
   const health = new HealthStatus([UserService.typeName], stopping.signal);
+  // The server as a whole stays fit: to end it, or to send its callers to others of the same store, would help nobody.
+  const stopListening = options.repository.onReachable((reachable) => {
+    if (reachable) log.info("the store can be reached again");
+    else log.warn("the store cannot be reached");
+    health.setServing(UserService.typeName, reachable);
+  });
   const users = new Users(options);
   const reflection = reflectionOf(
     [UserService, Health, ServerReflection, ServerReflectionV1alpha],
@@ -66,7 +72,7 @@ export function createUserServer(options: UserServerOptions): UserServer {
       }),
 
     stop: async (graceMs) => {
-      health.setServing(false);
+      stopListening();
       stopping.abort();
       const stopped = Promise.withResolvers<boolean>();
       const timer = setTimeout(() => {

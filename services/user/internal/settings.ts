@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 export interface Settings {
   readonly listen: string;
   readonly database: string;
+  readonly databaseConnections: number;
   readonly instance: string;
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number | undefined;
@@ -19,7 +20,9 @@ export const USAGE = `usage: node main.ts [flags]
 A gRPC server of user.v1.UserService. Each flag has an environment variable of the same meaning; the flag wins.
 
   --listen ADDRESS             LISTEN                  HOST:PORT or unix:PATH (default 127.0.0.1:50051; port 0: any)
-  --database LOCATION          DATABASE                :memory: (default), a file or sqlite:PATH
+  --database LOCATION          DATABASE                :memory: (default), a file, sqlite:PATH or
+                                                       postgres://USER:PASSWORD@HOST:PORT/NAME
+  --database-connections N     DATABASE_CONNECTIONS    connections to PostgreSQL for calls (default 10)
   --instance NAME              INSTANCE_ID             what the metadata user-instance says (default HOST-PID)
   --max-message-bytes N        MAX_MESSAGE_BYTES       limit of one message (default 134217728; -1: none)
   --max-concurrent-streams N   MAX_CONCURRENT_STREAMS  calls at once on one connection (default: no limit)
@@ -45,6 +48,11 @@ export function readSettings(args: readonly string[], env: Environment): Setting
   return {
     listen: value("listen", "LISTEN") ?? "127.0.0.1:50051",
     database: value("database", "DATABASE") ?? ":memory:",
+    databaseConnections: integer(
+      "database connections",
+      value("database-connections", "DATABASE_CONNECTIONS") ?? "10",
+      1,
+    ),
     instance: instanceName(value("instance", "INSTANCE_ID") ?? `${hostname()}-${process.pid}`),
     maxMessageBytes: integer("max message bytes", value("max-message-bytes", "MAX_MESSAGE_BYTES") ?? "134217728", -1),
     maxConcurrentStreams: streams === undefined ? undefined : integer("max concurrent streams", streams, 1),
@@ -61,6 +69,7 @@ function parse(args: readonly string[]) {
       options: {
         listen: string,
         database: string,
+        "database-connections": string,
         instance: string,
         "max-message-bytes": string,
         "max-concurrent-streams": string,

@@ -60,6 +60,12 @@ function plainStatusOf(error: UserError): { code: status; message: string } {
       return { code: status.RESOURCE_EXHAUSTED, message: error.what };
     case "interrupted":
       return { code: status.CANCELLED, message: "the caller is gone" };
+    case "unavailable":
+      return { code: status.UNAVAILABLE, message: `${error.what}: the store cannot be reached` };
+    case "busy":
+      return { code: status.RESOURCE_EXHAUSTED, message: `${error.what}: the store is busy` };
+    case "uncertain":
+      return { code: status.UNKNOWN, message: `${error.what}, or not: the store was lost while it was told` };
     case "failed":
       return { code: status.INTERNAL, message: error.what };
   }

@@ -9,7 +9,7 @@ const FIELDS = { email: "email", display_name: "displayName", picture: "picture"
 type Path = keyof typeof FIELDS;
 
 const ID = /^[A-Za-z0-9._-]{1,64}$/;
-const EMAIL = /^[^\s@]+@[^\s@]+$/u;
+const EMAIL = /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u;
 const EMAIL_MAX = 254;
 const NAME_MAX = 200;
 

@@ -17,6 +17,8 @@ export type UserError =
   | { readonly kind: "tooLarge"; readonly what: string }
   /** The caller is gone or its time is over. */
   | { readonly kind: "interrupted" }
+  /** The store could not do `what` now. */
+  | { readonly kind: "unavailable" | "busy" | "uncertain"; readonly what: string }
   /** The store failed; the cause is in the log and nowhere else. */
   | { readonly kind: "failed"; readonly what: string };
 

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from "node:crypto";
 import type { Logger } from "pino";
+import { StoreError } from "../repository/store-error.ts";
 import type { PageLimits, User, UserChange, UserRepository, WriteResult } from "../repository/user.ts";
 import { changeFeed } from "./change-feed.ts";
 import { idOfPageToken, pageTokenOf } from "./page-token.ts";
@@ -122,7 +123,7 @@ export class Users {
     const after = pageToken === "" ? undefined : idOfPageToken(pageToken);
     const violations = [
       ...(pageSize < 0 ? [{ field: "page_size", description: "must not be negative" }] : []),
-      ...(pageToken !== "" && after === undefined
+      ...(pageToken !== "" && (after === undefined || checkId(after, "page_token").length > 0)
         ? [{ field: "page_token", description: "is not a token that this service gave" }]
         : []),
     ];
@@ -171,7 +172,7 @@ export class Users {
     if (signal.aborted) return failure({ kind: "interrupted" });
     const what = `failed to ${task}`;
     this.#log.error({ err: cause }, what);
-    return failure({ kind: "failed", what });
+    return failure({ kind: cause instanceof StoreError ? cause.kind : "failed", what });
   }
 }
 

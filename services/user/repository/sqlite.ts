@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
+import { emailKey } from "./email-key.ts";
 import { integer, type Row, text, userOf } from "./sqlite-row.ts";
 import { openDatabase } from "./sqlite-schema.ts";
 import { prepareStatements, type SqliteStatements } from "./sqlite-statements.ts";
@@ -140,6 +141,11 @@ export class SqliteUserRepository implements UserRepository {
     };
   }
 
+  /** A file that is open stays within reach. */
+  onReachable(): () => void {
+    return () => {};
+  }
+
   async close(): Promise<void> {
     this.#stopPolling();
     this.#listeners.clear();
@@ -271,11 +277,6 @@ function changeOf(row: Row): UserChange {
 
 function pictureBytes(change: UserChange): number {
   return change.kind === "put" ? change.user.picture.byteLength : 0;
-}
-
-/** Addresses that differ in case only are the same one. */
-function emailKey(email: string): string {
-  return email.toLowerCase();
 }
 
 function isBusy(error: unknown): boolean {

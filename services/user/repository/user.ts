@@ -58,8 +58,9 @@ export type ChangePage =
 /**
  * Where users are kept. `test/repository-contract.ts` is this interface as tests; every implementation passes it.
  *
- * - Each method is one transaction. It rejects for a failure of the store, and with the signal's reason when the
- *   signal is aborted; everything that a caller can be told is a result.
+ * - Each method is one transaction. It rejects with a `StoreError` where the caller may try again, with another error
+ *   for another failure of the store, and with the signal's reason when the signal is aborted; everything else that a
+ *   caller can be told is a result.
  * - The store has one revision, which grows by one with each change and becomes visible in that order.
  * - `expected` undefined means whatever version the user is at.
  */
@@ -97,6 +98,12 @@ export interface UserRepository {
    * our own and within 250 ms for theirs; sometimes without cause. Returns the way to stop.
    */
   onChange(listener: () => void): () => void;
+
+  /**
+   * Calls the listener when the store can no longer be reached, with false, and when it can again, with true. It can when
+   * the repository is opened. Returns the way to stop.
+   */
+  onReachable(listener: (reachable: boolean) => void): () => void;
 
   /** Ends what it holds; later calls reject. */
   close(): Promise<void>;

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { Client, credentials, type Metadata, status } from "@grpc/grpc-js";
+import { Postgres } from "../../../test/support/postgres.ts";
+import { skipUnless } from "../../../test/support/real-parts.ts";
 import { UserService } from "../api/gen/user_pb.ts";
 import { clientOf } from "../internal/grpc-client.ts";
 import { collect, failureOf, until } from "./support/serve.ts";
@@ -74,8 +76,18 @@ describe("the process", () => {
   it("keeps users in a file that several replicas share", async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "users-"));
     t.after(() => rm(folder, { recursive: true, force: true }));
-    const database = `--database=${join(folder, "users.db")}`;
-    const replicas = [start(t, ["--listen=127.0.0.1:0", database]), start(t, ["--listen=127.0.0.1:0", database])];
+    await share(t, join(folder, "users.db"));
+  });
+
+  it("keeps users in PostgreSQL, which several replicas share", skipUnless("postgres", "initdb"), async (t) => {
+    const server = await Postgres.start();
+    t.after(() => server.stop());
+    await share(t, server.url());
+  });
+
+  /** Two replicas that start at once on a new database. */
+  async function share(t: TestContext, database: string): Promise<void> {
+    const replicas = [0, 1].map(() => start(t, ["--listen=127.0.0.1:0"], { DATABASE: database }));
     const [one, two] = await Promise.all(replicas.map(async (replica) => connect(t, await addressOf(replica))));
     assert.ok(one && two);
     const told: string[] = [];
@@ -93,7 +105,11 @@ describe("the process", () => {
     await watching;
     assert.equal(new Set(told).size, 20);
     assert.equal((await one.getUser({ id: "two-3" })).user?.email, "two-3@x.org");
-  });
+    for (const { child, exited } of replicas) {
+      child.kill("SIGTERM");
+      assert.equal(await exited, 0);
+    }
+  }
 
   it("ends at once, with 130, when it is told twice", async (t) => {
     const running = start(t, ["--listen=127.0.0.1:0", "--grace=60000"]);
@@ -126,7 +142,11 @@ describe("the process", () => {
     const lost = start(t, ["--listen=127.0.0.1:0", "--database=/nowhere/users.db"]);
     assert.equal(await lost.exited, 1);
     assert.match(lost.output.stderr, /cannot open database \/nowhere\/users.db/);
-    assert.equal(second.output.stdout + lost.output.stdout, "");
+    const alone = start(t, ["--listen=127.0.0.1:0"], { DATABASE: "postgres://me:secret@127.0.0.1:1/users" });
+    assert.equal(await alone.exited, 1);
+    assert.match(alone.output.stderr, /cannot open database postgres:\/\/me@127.0.0.1:1\/users: connect ECONNREFUSED/);
+    assert.doesNotMatch(alone.output.stderr, /secret/);
+    assert.equal(second.output.stdout + lost.output.stdout + alone.output.stdout, "");
   });
 
   it("exits with 2 and its usage for a flag that it does not know, and with 0 for --help", async (t) => {

@@ -11,6 +11,7 @@ describe("the settings", () => {
     assert.deepEqual(rest, {
       listen: "127.0.0.1:50051",
       database: ":memory:",
+      databaseConnections: 10,
       maxMessageBytes: 134_217_728,
       maxConcurrentStreams: undefined,
       graceMs: 10_000,
@@ -21,6 +22,7 @@ describe("the settings", () => {
   const all: [string, string, string, unknown][] = [
     ["listen", "LISTEN", "unix:/run/user.sock", "unix:/run/user.sock"],
     ["database", "DATABASE", "/var/lib/users.db", "/var/lib/users.db"],
+    ["database-connections", "DATABASE_CONNECTIONS", "3", 3],
     ["instance", "INSTANCE_ID", "replica-1", "replica-1"],
     ["max-message-bytes", "MAX_MESSAGE_BYTES", "-1", -1],
     ["max-concurrent-streams", "MAX_CONCURRENT_STREAMS", "7", 7],
@@ -28,9 +30,7 @@ describe("the settings", () => {
     ["log-level", "LOG_LEVEL", "debug", "debug"],
   ];
   const nameOf = (flag: string) =>
-    ({ "max-message-bytes": "maxMessageBytes", "max-concurrent-streams": "maxConcurrentStreams", grace: "graceMs" })[
-      flag
-    ] ?? flag.replace(/-l/, "L");
+    flag === "grace" ? "graceMs" : flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
   for (const [flag, variable, text, value] of all) {
     it(`take --${flag} and ${variable}, and the usage names both`, () => {
@@ -51,6 +51,7 @@ describe("the settings", () => {
   const wrong: [string, RegExp][] = [
     ["--max-message-bytes=64MiB", /^max message bytes is "64MiB", expected a whole number from -1 to 2147483647$/],
     ["--max-message-bytes=-2", /^max message bytes is "-2", expected/],
+    ["--database-connections=0", /^database connections is "0", expected a whole number from 1/],
     ["--max-concurrent-streams=0", /^max concurrent streams is "0", expected a whole number from 1/],
     ["--grace=99999999999", /^grace is "99999999999", expected/],
     ["--log-level=loud", /^log level "loud" is none of trace, debug,/],

@@ -26,6 +26,7 @@ describe("a draft", () => {
     [{ email: "ann@" }, "user.email", "must be an address like name@host"],
     [{ email: "a@b@c" }, "user.email", "must be an address like name@host"],
     [{ email: "ann@x.org\n" }, "user.email", "must be an address like name@host"],
+    [{ email: "a\u0000b@x.org" }, "user.email", "must be an address like name@host"],
     [{ displayName: "" }, "user.display_name", "is required"],
     [{ displayName: "  " }, "user.display_name", "is required"],
     [{ displayName: "n".repeat(201) }, "user.display_name", "must have at most 200 characters"],

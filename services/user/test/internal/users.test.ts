@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
+import { pageTokenOf } from "../../internal/page-token.ts";
 import type { UserDraft } from "../../internal/user-draft.ts";
 import type { Result, UserError } from "../../internal/user-error.ts";
 import { Users } from "../../internal/users.ts";
+import { StoreError } from "../../repository/store-error.ts";
 import { FakeUserRepository } from "../support/fake-repository.ts";
 import { type RecordedLog, recordedLog } from "../support/log.ts";
 import { never } from "../support/signals.ts";
@@ -152,6 +154,14 @@ describe("a store that fails", () => {
     }
   });
 
+  it("may be told why, where the caller can do something about it", async () => {
+    for (const kind of ["unavailable", "busy", "uncertain"] as const) {
+      repository.failure = new StoreError(kind, "connect ECONNREFUSED 10.1.2.3:5432");
+      assert.deepEqual(errorOf(await users.get("ann", never)), { kind, what: "failed to fetch user" });
+      assert.match(JSON.stringify(recorded.lines.at(-1)), /ECONNREFUSED 10.1.2.3:5432/);
+    }
+  });
+
   it("is not blamed, and nothing is logged, when it was the caller who went", async () => {
     repository.gate = new Promise(() => {});
     const caller = new AbortController();
@@ -221,15 +231,17 @@ describe("listing users", () => {
   });
 
   it("refuses a negative size and a token that it did not give, both at once", async () => {
-    const results: Result<unknown>[] = [];
-    for await (const page of users.list(-1, "bm90IG91cnM", never)) results.push(page);
-    assert.equal(results.length, 1);
-    const error = errorOf(results[0]);
-    assert.ok(error.kind === "invalid");
-    assert.deepEqual(
-      error.violations.map(({ field }) => field),
-      ["page_size", "page_token"],
-    );
+    for (const token of ["bm90IG91cnM", pageTokenOf("no\u0000id")]) {
+      const results: Result<unknown>[] = [];
+      for await (const page of users.list(-1, token, never)) results.push(page);
+      assert.equal(results.length, 1);
+      const error = errorOf(results[0]);
+      assert.ok(error.kind === "invalid");
+      assert.deepEqual(
+        error.violations.map(({ field }) => field),
+        ["page_size", "page_token"],
+      );
+    }
   });
 });
 

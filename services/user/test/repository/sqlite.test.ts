@@ -137,7 +137,8 @@ describe("deletions in SQLite", () => {
 describe("a connection string", () => {
   it("of a store that is not known is refused", async () => {
     await assert.rejects(openRepository("mysql://db/users"), {
-      message: 'no store is known for "mysql:", expected :memory:, a path or sqlite:PATH',
+      message:
+        'no store is known for "mysql:", expected :memory:, a path, sqlite:PATH or postgres://USER@HOST:PORT/NAME',
     });
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../api/gen/grpc/health/v1/health_pb.ts";
+import { FakeUserRepository } from "../support/fake-repository.ts";
 import { failureOf, serve } from "../support/serve.ts";
 
 describe("grpc.health.v1", () => {
@@ -19,6 +20,25 @@ describe("grpc.health.v1", () => {
       assert.equal(told, ServingStatus.SERVICE_UNKNOWN);
       break;
     }
+  });
+
+  it("says of the user service, and not of the server, whether its store can be reached", async (t) => {
+    const repository = new FakeUserRepository();
+    const { health, server, lines } = await serve(t, { repository });
+    const ask = async (service: string) => (await health.check({ service })).status;
+    repository.setReachable(false);
+    assert.equal(await ask("user.v1.UserService"), ServingStatus.NOT_SERVING);
+    assert.equal(await ask(""), ServingStatus.SERVING);
+    repository.setReachable(true);
+    assert.equal(await ask("user.v1.UserService"), ServingStatus.SERVING);
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ["the store cannot be reached", "the store can be reached again"],
+    );
+    const stopped = server.stop(2_000);
+    repository.setReachable(true);
+    assert.equal(lines.length, 2);
+    assert.equal(await stopped, true);
   });
 
   it("tells those who watch NOT_SERVING when the server stops, then ends with UNAVAILABLE", async (t) => {

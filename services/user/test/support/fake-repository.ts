@@ -28,6 +28,7 @@ export class FakeUserRepository implements UserRepository {
   readonly #users = new Map<string, User>();
   readonly #deleted: { revision: bigint; id: string }[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #reachableListeners = new Set<(reachable: boolean) => void>();
   #revision = 0n;
   #closed = false;
 
@@ -108,6 +109,16 @@ export class FakeUserRepository implements UserRepository {
     const entry = () => listener();
     this.#listeners.add(entry);
     return () => this.#listeners.delete(entry);
+  }
+
+  onReachable(listener: (reachable: boolean) => void): () => void {
+    this.#reachableListeners.add(listener);
+    return () => this.#reachableListeners.delete(listener);
+  }
+
+  /** Tells that the store can be reached, or not; calls do not care. */
+  setReachable(reachable: boolean): void {
+    for (const listener of this.#reachableListeners) listener(reachable);
   }
 
   async close(): Promise<void> {
