@@ -52,7 +52,7 @@ export class Reload {
     } catch (error) {
       // While a file is replaced it may be missing for a moment; the watch tells when it is back.
       if (because !== "SIGHUP") log.debug({ err: error }, `cannot read ${file}`);
-      else this.tell(because, runtime.refuse(`cannot read ${file}: ${String(error)}`));
+      else this.tell(because, await runtime.refuse(`cannot read ${file}: ${String(error)}`));
       return;
     }
     if (text === this.seen && because !== "SIGHUP") return;
@@ -63,7 +63,7 @@ export class Reload {
       for (const { line, column, message } of loaded.warnings) log.warn({ file, line, column }, message);
       this.tell(because, await runtime.apply(loaded.config));
     } else {
-      const refused = runtime.refuse(summary(loaded.issues, file));
+      const refused = await runtime.refuse(summary(loaded.issues, file));
       this.tell(because, refused, formatIssues(loaded.issues, file, text).trimEnd());
     }
   }

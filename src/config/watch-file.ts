@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from "node:fs";
+import { type FSWatcher, statSync, watch } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import type { Clock, Timer } from "../core/clock.ts";
 import { namesOnTheWay } from "./links-on-the-way.ts";
@@ -34,7 +34,11 @@ export function watchFile(
     // What the name leads to may be another file from now on, which may be written while this one is waited for.
     follow();
     quiet?.cancel();
+    const before = stamp(path);
     quiet = clock.setTimer(QUIET, () => {
+      quiet = undefined;
+      // A folder that tells of no changes does not say that the file is still being written.
+      if (stamp(path) !== before) return settle();
       follow();
       changed();
     });
@@ -73,8 +77,7 @@ export function watchFile(
   };
   const lookAgain = (): void => {
     look = clock.setTimer(LOOK, () => {
-      follow();
-      changed();
+      if (quiet === undefined) settle();
       lookAgain();
     });
   };
@@ -86,6 +89,16 @@ export function watchFile(
     for (const { stop } of folders.values()) stop();
     folders.clear();
   };
+}
+
+/** Changes when what the name leads to is written or replaced. */
+function stamp(path: string): string | undefined {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function systemWatch(folder: string, told: Told, failed: () => void): (() => void) | undefined {

@@ -111,10 +111,11 @@ export class Runtime {
     return applied;
   }
 
-  /** A configuration could not even be read. */
-  refuse(why: string): ApplyResult {
-    this.lastRefusal = why;
-    return { kind: "refused", why };
+  /** A configuration could not even be read. What was offered before it is dealt with before. */
+  refuse(why: string): Promise<ApplyResult> {
+    const refused = this.applying.then(() => this.refuseNow(why));
+    this.applying = refused;
+    return refused;
   }
 
   /** Whether the sidecar may get calls, or what it waits for. */
@@ -152,11 +153,16 @@ export class Runtime {
     await this.sources.close();
   }
 
+  private refuseNow(why: string): ApplyResult {
+    this.lastRefusal = why;
+    return { kind: "refused", why };
+  }
+
   private async applyNow(config: Config): Promise<ApplyResult> {
     const before = this.inForce;
-    if (this.draining) return this.refuse("the sidecar is shutting down");
+    if (this.draining) return this.refuseNow("the sidecar is shutting down");
     const fixed = changedFixedSettings(before, config);
-    if (fixed.length > 0) return this.refuse(`${fixed.join(", ")} cannot change while running`);
+    if (fixed.length > 0) return this.refuseNow(`${fixed.join(", ")} cannot change while running`);
     if (isDeepStrictEqual(before, config)) {
       this.lastRefusal = undefined;
       return { kind: "unchanged" };
@@ -165,7 +171,7 @@ export class Runtime {
     try {
       putListeners = await this.listeners.prepare(before, config, () => this.upstreams);
     } catch (error) {
-      return this.refuse(error instanceof Error ? error.message : String(error));
+      return this.refuseNow(error instanceof Error ? error.message : String(error));
     }
     // From here on nothing fails and nothing waits: the next call sees all of it.
     this.inForce = config;

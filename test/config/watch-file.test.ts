@@ -138,11 +138,35 @@ test("other files of the folder are not told of, and a folder that tells of noth
     },
   );
   tell("something-else");
-  clock.advance(1999);
+  clock.advance(2074);
   assert.equal(count, 0);
   clock.advance(1);
   assert.equal(count, 1);
   stop();
+});
+
+test("a look that falls into a write waits for its end, also where the folder tells of nothing", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "outrigger.yaml");
+    await writeFile(file, "");
+    const clock = new FakeClock();
+    let count = 0;
+    const stop = watchFile(
+      file,
+      clock,
+      () => void count++,
+      () => () => {},
+    );
+    clock.advance(2000);
+    for (const text of ["drain:", "drain: { not", "drain: { notice: 1s }"]) {
+      await writeFile(file, text);
+      clock.advance(75);
+      assert.equal(count, 0);
+    }
+    clock.advance(75);
+    assert.equal(count, 1);
+    stop();
+  });
 });
 
 test("every link on the way is named, and the file at its end; a loop of links has an end", async () => {

@@ -150,6 +150,21 @@ test("a listener that cannot be bound refuses the whole file and leaves nothing 
   });
 });
 
+test("a broken file that comes while the one before is still being put in force is what is told of", async () => {
+  await inScope(async (scope) => {
+    const up = await server(scope);
+    const [port] = await freePorts(1);
+    const sidecar = await scope.sidecar({ upstreams: { up: to(up) } });
+    const listening = withUpstreams(sidecar, { up: { ...to(up), listen: `127.0.0.1:${port}` } });
+    const results = [sidecar.runtime.apply(listening), sidecar.runtime.refuse("it is broken")];
+    assert.deepEqual(
+      (await Promise.all(results)).map(({ kind }) => kind),
+      ["applied", "refused"],
+    );
+    assert.equal(sidecar.runtime.lastRefusal, "it is broken");
+  });
+});
+
 test("a file is offered when it changes and on request; what is wrong with it is told once and changes nothing", async () => {
   const folder = await mkdtemp(join(tmpdir(), "outrigger-reload-"));
   const file = join(folder, "outrigger.yaml");
@@ -165,7 +180,7 @@ test("a file is offered when it changes and on request; what is wrong with it is
         applied.push(config);
         return { kind: "applied", version: applied.length + 1 };
       },
-      refuse: (why) => {
+      refuse: async (why) => {
         refused.push(why);
         return { kind: "refused", why };
       },

@@ -23,9 +23,16 @@ export async function startSidecarProcess(
   const listeners = { outbound: loopback, admin: loopback, probe: loopback };
   const all = config.service === undefined ? listeners : { ...listeners, inbound: loopback };
   const whole = { listeners: all, drain: { notice: "10ms", grace: "1s" }, ...config };
-  const started = await startProcess(process.execPath, [...nodeOptions, main, "run", "-c", "-"], {
-    input: JSON.stringify(whole),
-  });
+  const input = JSON.stringify(whole);
+  return await ready(await startProcess(process.execPath, [...nodeOptions, main, "run", "-c", "-"], { input }));
+}
+
+/** Starts `outrigger run` with a file that can be changed afterwards. Resolves once it is ready. */
+export async function startSidecarOf(file: string): Promise<SidecarProcess> {
+  return await ready(await startProcess(process.execPath, [main, "run", "-c", file]));
+}
+
+async function ready(started: RunningProcess): Promise<SidecarProcess> {
   const [line] = await started.line(/^outrigger ready .*$/, 20_000);
   const fields = new Map([...line.matchAll(/(\S+?)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]));
   const address = (name: string): string => {
