@@ -93,6 +93,7 @@ export class Exchange implements StreamHandler, AttemptHost {
       this.refuse(failure(reason, detail, { unprocessed: true }));
       return;
     }
+    this.call.note("routed", to.name);
     this.target = { ...to, filters, series };
     this.start();
   }
