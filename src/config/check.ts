@@ -1,5 +1,6 @@
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkListeners } from "./checks/listeners.ts";
+import { checkRateLimits } from "./checks/rate-limits.ts";
 import { checkService } from "./checks/service.ts";
 import { checkUpstreams } from "./checks/upstreams.ts";
 import type { Draft } from "./draft.ts";
@@ -16,4 +17,5 @@ export function check(
   checkDiscovery(draft, reading);
   checkService(draft, reading);
   checkUpstreams(draft, env, reading);
+  checkRateLimits(draft, reading);
 }

@@ -22,7 +22,6 @@ export const notYet: readonly NotYet[] = [
   { key: "upstreams.*.outlierDetection" },
   { key: "upstreams.*.limits" },
   { key: "upstreams.*.identity" },
-  { key: "rateLimits" },
   { key: "tracing" },
   { key: "workers", above: 1 },
   { key: "routes" },

@@ -54,7 +54,10 @@ function linesOf(value: Plain, path: Path, reading: Reading): readonly Line[] {
 
 function flow(value: Plain): string {
   if (isList(value)) return `[${value.map(flow).join(", ")}]`;
-  if (isMapping(value)) return "{}";
+  if (isMapping(value)) {
+    const entries = Object.entries(value).map(([key, content]) => `${yamlScalar(key)}: ${flow(content)}`);
+    return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
+  }
   // What was a literal ${ has to be one again when the output is read.
   return yamlScalar(typeof value === "string" ? value.replaceAll("${", () => "$${") : value);
 }

@@ -1,3 +1,4 @@
+import { rateLimitBack, rateLimitOf } from "./rate-limit-options.ts";
 import type { Reading } from "./reading.ts";
 import type { FileConfig } from "./schema.ts";
 import type { Config, SourceKind, UpstreamConfig } from "./types.ts";
@@ -30,6 +31,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     upstreams: new Map(
       [...file.upstreams].map(([name, upstream]) => [name, withSource(name, upstream, source, reading)]),
     ),
+    rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     log: file.log,
     drain: file.drain,
     keepalive: file.keepalive,
@@ -67,5 +69,6 @@ export function resolveBack(config: Config): FileConfig {
     ...config,
     service: service === undefined ? undefined : { ...service, meta: new Map(Object.entries(service.meta)) },
     discovery: { ...config.discovery, static: undefined },
+    rateLimits: config.rateLimits.map(rateLimitBack),
   };
 }

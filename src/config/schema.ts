@@ -10,6 +10,7 @@ import { discovery } from "./sections/discovery.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
 import { names } from "./sections/names.ts";
+import { rateLimits } from "./sections/rate-limits.ts";
 import { service } from "./sections/service.ts";
 import { upstreams } from "./sections/upstream.ts";
 
@@ -47,6 +48,11 @@ export const schema = object({
     "TLS between sidecars.",
   ),
   upstreams: preset(upstreams, new Map(), "Settings by service name; a name without an entry has the defaults."),
+  rateLimits: preset(
+    list(rateLimits),
+    none,
+    "How many calls may pass. A call has to pass every limit that it matches, and is charged to all of them or to none.",
+  ),
   log: section(log, "Logs."),
   drain: section(
     object({

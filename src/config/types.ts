@@ -1,6 +1,7 @@
 import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
+import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
 export interface Config {
@@ -17,6 +18,7 @@ export interface Config {
   readonly discovery: DiscoveryConfig;
   readonly mtls: { readonly mode: "disabled" };
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+  readonly rateLimits: readonly RateLimitOptions[];
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };

@@ -38,8 +38,28 @@ export interface ClusterAnswer {
   readonly endpoints: readonly EndpointAnswer[];
 }
 
+/** A limit of `rateLimits`. */
+export interface RateLimitAnswer {
+  readonly name: string;
+  readonly direction: "inbound" | "outbound";
+  readonly mode: "enforce" | "shadow";
+  /** Such as `100/s, 200 at once`; null where a service says it. */
+  readonly limit: string | null;
+  /** `memory`, `redis` or `service`. */
+  readonly store: string;
+  /** Whether the store answered when it was last asked; true for memory. */
+  readonly storeUp: boolean;
+  /** Keys that are told apart. */
+  readonly keys: number;
+  /** Calls that are leased of the store and not used yet. */
+  readonly leased: number;
+  /** Calls that it refused, or in shadow mode would have. */
+  readonly refused: number;
+}
+
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
+  readonly rateLimits: readonly RateLimitAnswer[];
 }
 
 export interface ConnectionAnswer {

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { redact } from "../config/redact.ts";
 import type { Direction } from "../http/reason.ts";
+import { describeLimit } from "../limits/describe-limit.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape } from "../observability/metrics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -58,7 +59,10 @@ export class RuntimeView implements ControlView {
   }
 
   clusters(): ClustersAnswer {
-    return { clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)) };
+    return {
+      clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)),
+      rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
+    };
   }
 
   connections(): ConnectionsAnswer {

@@ -1,19 +1,23 @@
+import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
+import { rateLimit } from "./rate-limit.ts";
 
 export interface RouteFilterOptions {
   readonly series: UpstreamSeries;
   readonly accessLog: AccessLog;
   /** Milliseconds, from `upstreams.NAME.timeout`. */
   readonly timeout: number | undefined;
+  /** The rate limits of the direction. */
+  readonly rates: LimitGroup | undefined;
 }
 
 /** The filters of a route, in the order in which they see a call. */
-export function routeFilters({ series, accessLog: log, timeout }: RouteFilterOptions): FilterChain {
+export function routeFilters({ series, accessLog: log, timeout, rates }: RouteFilterOptions): FilterChain {
   return new FilterChain([
     // First, so that a call that a later filter refuses is counted as well.
     callMetrics(series),
@@ -21,10 +25,15 @@ export function routeFilters({ series, accessLog: log, timeout }: RouteFilterOpt
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // Last of those that refuse: a call that is refused for something else is not charged.
+    ...(rates === undefined ? [] : [rateLimit(rates)]),
   ]);
 }
 
 /** For calls that reach no route: they are counted and logged, and nothing else. */
-export function unroutedFilters({ series, accessLog: log }: Omit<RouteFilterOptions, "timeout">): FilterChain {
+export function unroutedFilters({
+  series,
+  accessLog: log,
+}: Pick<RouteFilterOptions, "series" | "accessLog">): FilterChain {
   return new FilterChain([callMetrics(series), accessLog(log)]);
 }

@@ -51,6 +51,7 @@ export const reasons = {
   RST_STREAM: { status: 13, retry: "unknown", text: "the stream was reset" },
   DEADLINE_CLIENT: { status: 4, retry: "never", text: "the caller's deadline has passed" },
   DEADLINE_POLICY: { status: 4, retry: "never", text: "the configured timeout has passed" },
+  RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   QUEUE_FULL: { status: 14, retry: "safe", text: "too many calls are waiting" },
   NO_ROUTE: { status: 12, retry: "never", text: "no upstream has that name" },
   LOOKUP_LIMIT: { status: 8, retry: "later", text: "too many names are being looked up" },

@@ -22,7 +22,7 @@ export class Application {
       name: service.name,
       cluster,
       series,
-      filters: routeFilters({ series, accessLog, timeout: undefined }),
+      filters: routeFilters({ series, accessLog, timeout: undefined, rates: services.rateLimits.groups.inbound }),
     };
     this.health = new AppHealth(healthCheck(service, cluster), { ...http2, log: log.logger });
   }

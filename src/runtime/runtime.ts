@@ -8,6 +8,7 @@ import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { defaultLimits } from "../http2/limits.ts";
+import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { Application } from "./application.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
@@ -58,7 +59,8 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
-    const { clock, log, random, metrics, accessLog } = services;
+    const { clock, log, random, metrics, accessLog, rateLimits } = services;
+    rateLimits.apply(config.rateLimits);
     this.inForce = config;
     this.services = services;
     this.readiness = new Readiness(clock);
@@ -71,6 +73,7 @@ export class Runtime {
       makeCluster,
       metrics: metrics.calls,
       accessLog,
+      rates: rateLimits.groups.outbound,
       clock,
     });
     this.app = this.makeApplication(config);
@@ -82,6 +85,7 @@ export class Runtime {
       version: options.version,
     });
     metrics.watch(runtimeMetrics(this));
+    registerLimitMetrics(metrics.registry, rateLimits);
   }
 
   /** The configuration in force. */
@@ -150,7 +154,7 @@ export class Runtime {
     this.upstreams.close();
     this.app?.close();
     await Promise.all([this.listeners.close(), withdrawn]);
-    await this.sources.close();
+    await Promise.all([this.sources.close(), this.services.rateLimits.close()]);
   }
 
   private refuseNow(why: string): ApplyResult {
@@ -178,7 +182,8 @@ export class Runtime {
     this.sources.apply(config);
     this.upstreams.apply(config);
     putListeners();
-    const { log, accessLog } = this.services;
+    const { log, accessLog, rateLimits } = this.services;
+    rateLimits.apply(config.rateLimits);
     if (before.log.level !== config.log.level) log.setLevel(config.log.level);
     accessLog.mode = config.log.access;
     this.version++;

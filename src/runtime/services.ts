@@ -5,6 +5,7 @@ import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
+import { RateLimits } from "../limits/rate-limits.ts";
 import { AccessLog, type AccessMode } from "../observability/access-log.ts";
 import { Decisions } from "../observability/decisions.ts";
 import type { Log } from "../observability/log.ts";
@@ -27,6 +28,7 @@ export interface ProcessServices {
   readonly accessLog: AccessLog;
   readonly decisions: Decisions;
   readonly http2: Http2Services;
+  readonly rateLimits: RateLimits;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
@@ -49,6 +51,7 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
     accessLog: new AccessLog(log.calls, access),
     decisions,
     http2: { clock, loop, headers },
+    rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
     exchange: (identity, direction) => ({
       loop,

@@ -4,6 +4,7 @@ import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
 import { routeFilters } from "../filters/index.ts";
+import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
@@ -20,6 +21,7 @@ export interface UpstreamsOptions {
   readonly makeCluster: MakeCluster;
   readonly metrics: CallMetrics;
   readonly accessLog: AccessLog;
+  readonly rates: LimitGroup;
   readonly clock: Clock;
 }
 
@@ -152,9 +154,9 @@ export class Upstreams implements OutboundRules {
   }
 
   private makeTarget(cluster: Cluster, timeout: number | undefined): Target {
-    const { metrics, accessLog } = this.options;
+    const { metrics, accessLog, rates } = this.options;
     const series = metrics.upstream("outbound", cluster.name);
-    return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout }) };
+    return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout, rates }) };
   }
 }
 

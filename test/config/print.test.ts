@@ -26,6 +26,7 @@ discovery:
 mtls:
   mode: disabled              # default
 upstreams: {}                 # default
+rateLimits: []                # default
 log:
   level: info                 # default
   access: errors              # default

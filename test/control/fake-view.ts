@@ -51,6 +51,19 @@ export class FakeView implements ControlView {
       },
       { name: "empty", source: "static", staleSince: null, balancer: "roundRobin", endpoints: [] },
     ],
+    rateLimits: [
+      {
+        name: "per-caller",
+        direction: "inbound",
+        mode: "enforce",
+        limit: "100/s, 200 at once",
+        store: "redis",
+        storeUp: true,
+        keys: 3,
+        leased: 12,
+        refused: 7,
+      },
+    ],
   };
   open: ConnectionsAnswer = {
     connections: [

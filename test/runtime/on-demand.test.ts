@@ -50,7 +50,12 @@ class Names {
 function target(cluster: Cluster): Target {
   const series = new UpstreamSeries("outbound", cluster.name, { max: 1, used: 0 });
   const accessLog = new AccessLog(pino({ enabled: false }), "none");
-  return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout: undefined }) };
+  return {
+    name: cluster.name,
+    cluster,
+    series,
+    filters: routeFilters({ series, accessLog, timeout: undefined, rates: undefined }),
+  };
 }
 
 function said(resolution: Resolution): string {

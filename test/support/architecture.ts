@@ -19,7 +19,7 @@ export const MAX_LINES = 500;
 const BOTTOM = ["core"];
 const HTTP = ["http", ...BOTTOM];
 const FACTS = ["discovery", "net", "http2", "identity", "observability", ...HTTP];
-const MIDDLE = ["filters", "routing", "cluster", ...FACTS];
+const MIDDLE = ["filters", "limits", "routing", "cluster", ...FACTS];
 const RUNTIME = ["config", "proxy", ...MIDDLE];
 const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
 
@@ -38,7 +38,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtime: RUNTIME,
   config: MIDDLE,
   proxy: MIDDLE,
-  filters: ["identity/spiffe.ts", "observability", ...HTTP],
+  filters: ["identity/spiffe.ts", "limits", "observability", ...HTTP],
+  limits: ["observability", ...HTTP],
   routing: HTTP,
   cluster: FACTS,
   discovery: HTTP,

@@ -19,6 +19,8 @@ export interface Refusal {
   readonly unprocessed?: boolean;
   /** The identity of the sidecar; default "caller" outbound and "up" inbound. */
   readonly identity?: string;
+  /** Further fields of the answer, in their order. */
+  readonly fields?: readonly string[];
 }
 
 /** A refusal is Trailers-Only: one head of these fields in this order, and nothing more. */
@@ -34,6 +36,7 @@ export function checkAnswer(answer: RawAnswer, expected: Refusal): void {
     ["outrigger-reason", expected.reason],
     ["outrigger-source", sourceOf(expected)],
     ...(expected.unprocessed === true ? [["outrigger-unprocessed", "1"]] : []),
+    ...(expected.fields ?? []).map((name) => [name, fieldOf(answer.head, name)]),
   ]);
   if (typeof expected.message === "string") assert.equal(message, expected.message);
   else assert.match(message, expected.message);

@@ -20,6 +20,7 @@ export interface SidecarConfig {
   readonly names?: Readonly<Record<string, unknown>>;
   readonly discovery?: Readonly<Record<string, unknown>>;
   readonly upstreams?: Readonly<Record<string, unknown>>;
+  readonly rateLimits?: readonly Readonly<Record<string, unknown>>[];
   readonly log?: Readonly<Record<string, unknown>>;
   readonly drain?: Readonly<Record<string, unknown>>;
 }

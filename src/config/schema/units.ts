@@ -103,6 +103,44 @@ export function formatRate(perSecond: number): string {
   return `${perSecond}/s`;
 }
 
+/** So many in a stretch of time. */
+export interface Quota {
+  readonly amount: number;
+  /** Milliseconds. */
+  readonly per: number;
+}
+
+const quotaPeriods: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A whole number of calls in a second, a minute, an hour or a day, written `100/s` or `10000/d`. */
+export function quota(): Type<Quota> {
+  return text({
+    noun: "a rate",
+    label: "a rate such as 100/s, 600/m, 1000/h or 10000/d",
+    pattern: "^[1-9][0-9]*/(s|m|h|d)$",
+    parse: parseQuota,
+    write: ({ amount, per }) => `${amount}/${Object.entries(quotaPeriods).find(([, length]) => length === per)?.[0]}`,
+    fromNumber: (written) => (/^[1-9][0-9]*$/.test(written) ? `${written}/s` : undefined),
+  });
+}
+
+export function parseQuota(written: string): Parsed<Quota> {
+  const match = /^([0-9]+(?:\.[0-9]+)?)(?: ?(?:\/|per) ?([a-z]+)|rps|qps)?$/i.exec(written);
+  if (match === null) return refused(`${quote(written)} is not a rate`);
+  const [, amount = "", unit = "s"] = match;
+  const letter = unit.slice(0, 1).toLowerCase();
+  const per = quotaPeriods[letter];
+  if (per === undefined || written !== `${amount}/${letter}`) {
+    const suggestion = per === undefined || amount.includes(".") ? undefined : `${amount}/${letter}`;
+    return refused(`${quote(written)} is not a rate`, suggestion);
+  }
+  const calls = Number(amount);
+  if (calls === 0) return refused("a rate of 0 lets nothing through");
+  if (!Number.isSafeInteger(calls))
+    return refused(`${quote(written)} is not a whole number of calls: take a longer time`);
+  return parsed({ amount: calls, per });
+}
+
 /** A share from 0 to 1, written `50%`. */
 export function percent(): Type<number> {
   return text({

@@ -165,6 +165,7 @@ export function proxied(): World {
       new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), pools),
     metrics: metrics.calls,
     accessLog,
+    rates: shared.rateLimits.groups.outbound,
     clock,
   });
   const series = metrics.calls.upstream("outbound", "");

@@ -4,10 +4,11 @@ import { reasons } from "../../../src/http/reason.ts";
 import { checkAnswer, checkRecord } from "../../support/refusal.ts";
 import { inScope } from "../../support/with-proxy.ts";
 import { answering } from "./answering.ts";
+import { limiting } from "./limiting.ts";
 import { reaching } from "./reaching.ts";
 import { routing } from "./routing.ts";
 
-const cases = [...routing, ...reaching, ...answering];
+const cases = [...routing, ...limiting, ...reaching, ...answering];
 
 for (const { title, expected, provoke } of cases) {
   test(`${expected.reason}, ${expected.direction}: ${title}`, async () => {

@@ -1,0 +1,87 @@
+import { algorithms } from "../../limits/algorithms.ts";
+import { keyPart, metadataName, methodPattern } from "../schema/calls.ts";
+import { list, record } from "../schema/collections.ts";
+import { integer } from "../schema/integer.ts";
+import { dialAddress, serviceName } from "../schema/names.ts";
+import { object } from "../schema/object.ts";
+import { storeUrl } from "../schema/store-url.ts";
+import { string } from "../schema/text.ts";
+import { optional, preset, required, section } from "../schema/type.ts";
+import { duration, percent, quota } from "../schema/units.ts";
+import { words, wordsOf } from "../schema/words.ts";
+import { none } from "./defaults.ts";
+
+/** Which calls a policy is for. */
+const match = object({
+  method: preset(
+    methodPattern(),
+    "*",
+    "Health checks (grpc.health.v1.Health) are not among `*`: they are limited only where they are named.",
+  ),
+  upstream: optional(serviceName(), "Outbound only.", "all"),
+  metadata: preset(
+    record(metadataName, string("a value", ', or "*" for any')),
+    new Map<string, string>(),
+    "Fields that the call has to have, each with its value.",
+  ),
+});
+
+/** An item of `rateLimits` */
+export const rateLimits = object({
+  name: required(serviceName("a name"), "How the limit is called in answers, metrics and the store."),
+  direction: preset(words(["inbound", "outbound"]), "inbound", "Calls of others, or those of the application."),
+  match: section(match, "Which calls it is for."),
+  key: preset(
+    list(keyPart()),
+    none,
+    "What tells calls apart: each key has the limit for itself. Calls without a part share one key; [] for one limit of all. identity is the verified one of the caller.",
+  ),
+  limit: optional(quota(), "How many calls pass. Needed unless a service says it.", "the service says it"),
+  burst: optional(
+    integer({ min: 1, max: 1_000_000_000 }),
+    "Calls that may pass at once after a rest; tokenBucket only.",
+    "as many as limit says before the slash",
+  ),
+  algorithm: preset(
+    words(wordsOf(algorithms)),
+    "tokenBucket",
+    "How it is counted. slidingWindow: the last second, minute, hour or day; fixedWindow: a quota of each one of UTC.",
+  ),
+  store: preset(storeUrl(), "memory", "Where it is counted; in Redis for several sidecars together."),
+  scope: optional(serviceName("a name"), "Those who share a limit in Redis: its name there.", "identity.name"),
+  lease: optional(
+    integer({ min: 1, max: 1_000_000 }),
+    "Calls that a sidecar takes from Redis at once, which is also by how many each may overshoot.",
+    "a twentieth of what may pass at once, but 5",
+  ),
+  timeout: preset(duration({ max: 10_000 }), 100, "Within this much Redis or the service has to answer."),
+  onStoreFailure: optional(
+    words(["local", "allow", "deny"]),
+    "While Redis or the service does not answer: the local share, every call, or none.",
+    "local, and with a service allow",
+  ),
+  localShare: preset(percent(), 1, "The part of the limit that this sidecar has while Redis does not answer."),
+  service: optional(
+    object({
+      address: required(dialAddress(), "Its plain gRPC server."),
+      domain: preset(string("a domain"), "outrigger", "The domain that it is asked for."),
+    }),
+    "Who decides instead: a service of Envoy's protocol envoy.service.ratelimit.v3. It is asked for each call.",
+    "this sidecar",
+  ),
+  maxKeys: preset(
+    integer({ min: 1, max: 10_000_000 }),
+    10_000,
+    "Keys that are told apart at once, about 300 bytes each; those beyond share one until another has recovered.",
+  ),
+  headers: preset(
+    words(["all", "pushback"]),
+    "all",
+    "What a refusal tells: x-ratelimit-limit, -remaining and -reset too, or only when to come again.",
+  ),
+  mode: preset(
+    words(["enforce", "shadow"]),
+    "enforce",
+    "Whether it refuses: shadow refuses nothing and counts what it would have refused.",
+  ),
+});

@@ -1,0 +1,37 @@
+import type { Call } from "../http/call.ts";
+
+/** Which calls a policy is for; what is absent holds for all. */
+export interface CallMatch {
+  /** `*`, `package.Service/*` or `package.Service/Method`. */
+  readonly method: string;
+  readonly upstream: string | undefined;
+  /** By name: a value, or `*` for any; all of them have to be there. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** Health checks are counted only by who names them: a limit must not make a healthy service look ill. */
+const HEALTH = "/grpc.health.v1.Health/";
+
+/** The match as a function, made once a configuration. */
+export function compileMatch({ method, upstream, metadata }: CallMatch): (call: Call) => boolean {
+  const path = matchMethod(method);
+  const fields = [...metadata];
+  return (call) => {
+    if (!path(call.path)) return false;
+    if (upstream !== undefined && upstream !== call.upstream) return false;
+    for (const [name, value] of fields) {
+      const given = call.head.get(name);
+      if (given === undefined || (value !== "*" && value !== given)) return false;
+    }
+    return true;
+  };
+}
+
+/** Whether a `:path` is of a pattern of methods. */
+export function matchMethod(pattern: string): (path: string) => boolean {
+  if (pattern === "*") return (path) => !path.startsWith(HEALTH);
+  const whole = `/${pattern}`;
+  if (!pattern.endsWith("/*")) return (path) => path === whole;
+  const service = whole.slice(0, -1);
+  return (path) => path.startsWith(service);
+}

@@ -1,0 +1,30 @@
+import { describePace, RateLimit } from "./rate-limit.ts";
+import type { ServiceLimit } from "./service-limit.ts";
+
+/** A limit and its state, for people. */
+export interface LimitDescription {
+  readonly name: string;
+  readonly direction: "inbound" | "outbound";
+  readonly mode: "enforce" | "shadow";
+  /** null: a service says it. */
+  readonly limit: string | null;
+  readonly store: "memory" | "redis" | "service";
+  readonly storeUp: boolean;
+  readonly keys: number;
+  readonly leased: number;
+  readonly refused: number;
+}
+
+export function describeLimit(limit: RateLimit | ServiceLimit): LimitDescription {
+  const { name, direction, mode, counted } = limit.options;
+  const { refused } = limit;
+  const common = { name, direction, mode, store: counted.by, refused };
+  if (!(limit instanceof RateLimit)) return { ...common, limit: null, storeUp: limit.up, keys: 0, leased: 0 };
+  return {
+    ...common,
+    limit: describePace(limit.options.counted),
+    storeUp: limit.store?.up ?? true,
+    keys: limit.table.size,
+    leased: limit.held,
+  };
+}

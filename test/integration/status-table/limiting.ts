@@ -1,0 +1,64 @@
+import { answerHead, callHead, connectPeer, inboundConfig } from "../../support/raw-call.ts";
+import { RawServer } from "../../support/raw-peer.ts";
+import type { Scope, SidecarConfig } from "../../support/with-proxy.ts";
+import type { StatusCase } from "./case.ts";
+
+const fields = [
+  "grpc-retry-pushback-ms",
+  "retry-after",
+  "x-ratelimit-limit",
+  "x-ratelimit-remaining",
+  "x-ratelimit-reset",
+];
+
+/** One call that passes, and one more. */
+async function twice(scope: Scope, direction: "inbound" | "outbound", rateLimits: SidecarConfig["rateLimits"] = []) {
+  const server = await RawServer.listen();
+  scope.onEnd(() => server.close());
+  const upstreams = { up: { discovery: "static", endpoints: [server.address] } };
+  const sidecar = await scope.sidecar(
+    direction === "inbound"
+      ? inboundConfig(server.address, { rateLimits })
+      : { identity: { name: "caller" }, upstreams, rateLimits },
+  );
+  const caller = await connectPeer(scope, sidecar[direction]);
+  const first = caller.request(callHead("up"), true);
+  const upstream = await server.peer();
+  const request = await upstream.nextRequest();
+  // With another status the method would have a label of its own.
+  upstream.headers(request.stream, [...answerHead, ["grpc-status", "12"]], true);
+  await caller.answer(first);
+  return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+}
+
+const daily = { name: "daily", limit: "1/d", algorithm: "fixedWindow" };
+
+/** Calls over a limit. */
+export const limiting: readonly StatusCase[] = [
+  {
+    title: "a call over a quota, of the application",
+    expected: {
+      direction: "outbound",
+      upstream: "up",
+      status: 8,
+      reason: "RATE_LIMIT",
+      message: /^the rate limit daily of 1\/d is used up; again in [0-9]+ms$/,
+      fields,
+    },
+    provoke: (scope) => twice(scope, "outbound", [{ ...daily, direction: "outbound" }]),
+  },
+  {
+    title: "a call over a quota, of a stranger",
+    expected: {
+      direction: "inbound",
+      upstream: "up",
+      status: 8,
+      reason: "RATE_LIMIT",
+      message: "too many calls have come",
+      detail: /^the rate limit daily of 1\/d is used up/,
+      unprocessed: true,
+      fields,
+    },
+    provoke: (scope) => twice(scope, "inbound", [daily]),
+  },
+];

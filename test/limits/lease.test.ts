@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Lease, type OnStoreFailure } from "../../src/limits/lease.ts";
+import { type Pace, shareOf } from "../../src/limits/pace.ts";
+import { TokenBucket } from "../../src/limits/token-bucket.ts";
+import { FakeClock } from "../support/clock.ts";
+import { FakeStore } from "./fake-store.ts";
+
+const pace: Pace = { amount: 100, per: 1000, burst: 100 };
+const BATCH = 5;
+
+interface World {
+  readonly clock: FakeClock;
+  readonly store: FakeStore;
+  readonly leases: readonly Lease[];
+}
+
+/** Sidecars that share a limit by a store. */
+function sidecars(count: number, onFailure: OnStoreFailure = "local", share = 1): World {
+  const clock = new FakeClock();
+  const store = new FakeStore(clock);
+  const terms = { name: "test", algorithm: "tokenBucket", pace } as const;
+  const leases = Array.from({ length: count }, () => {
+    const local = new TokenBucket({ pace: shareOf(pace, share) });
+    return new Lease("k", { clock, store, terms: () => terms, batch: () => BATCH, onFailure: () => onFailure, local });
+  });
+  return { clock, store, leases };
+}
+
+/** Offers each sidecar a call every `every` milliseconds for so long; how many passed. */
+function offer({ clock, leases }: World, ms: number, every = 1): number {
+  let passed = 0;
+  for (let spent = 0; spent < ms; spent += every) {
+    for (const lease of leases) {
+      if (!lease.ready(clock.now())) continue;
+      lease.take(clock.now());
+      passed++;
+    }
+    clock.advance(every);
+  }
+  return passed;
+}
+
+test("a call never waits for the store: the first one passes before it was asked", () => {
+  const { clock, store, leases } = sidecars(1);
+  const [lease] = leases;
+  assert.ok(lease !== undefined);
+  store.latency = 10_000;
+  assert.equal(lease.ready(clock.now()), true);
+});
+
+test("four sidecars together let through the limit, and a batch each beyond it at most", () => {
+  const world = sidecars(4);
+  const passed = offer(world, 10_000);
+  const allowed = 100 + 10 * 100;
+  assert.ok(passed >= allowed * 0.95 && passed <= allowed + 4 * BATCH, `${passed} of ${allowed}`);
+  assert.ok(world.store.asked < 2000, `${world.store.asked} questions for ${4 * 10_000} calls`);
+});
+
+test("one of four that has all the calls gets all of the limit", () => {
+  const world = sidecars(4);
+  const [only] = world.leases;
+  assert.ok(only !== undefined);
+  const passed = offer({ ...world, leases: [only] }, 10_000);
+  assert.ok(passed >= 1045 && passed <= 1100 + BATCH, `${passed}`);
+});
+
+test("a quiet key keeps nothing from the others and is asked for call by call", () => {
+  const world = sidecars(1);
+  assert.equal(offer(world, 60_000, 3000), 20);
+  assert.equal(world.leases[0]?.held ?? 0, 0);
+  assert.ok(world.store.asked <= 40, `${world.store.asked}`);
+});
+
+test("what was used on credit is paid, so that credit is given once", () => {
+  const world = sidecars(1);
+  offer(world, 2000);
+  // In any later second: the limit and no more.
+  const passed = offer(world, 10_000);
+  assert.ok(passed <= 1000 + 1, `${passed}`);
+});
+
+test("while the store is gone each sidecar has its local share, within the documented overshoot, and a full limit more after it forgot", () => {
+  const world = sidecars(4, "local", 0.25);
+  const before = offer(world, 5000);
+  assert.ok(before <= 600 + 4 * BATCH, `${before}`);
+  world.store.gone = true;
+  const during = offer(world, 10_000);
+  // Four shares of a quarter: the rate of the limit, each with its burst, and what was in hand or on credit.
+  assert.ok(during >= 900 && during <= 1000 + 100 + 4 * 2 * BATCH, `${during} while it is gone`);
+  world.store.restart();
+  const after = offer(world, 5000);
+  assert.ok(after >= 500 && after <= 500 + 100 + 4 * 2 * BATCH, `${after} after it came back`);
+  assert.equal(world.store.up, true);
+});
+
+test("a store that is gone is asked rarely", () => {
+  const world = sidecars(1);
+  world.store.gone = true;
+  offer(world, 10_000);
+  assert.ok(world.store.asked <= 45, `${world.store.asked}`);
+});
+
+test("onStoreFailure says whether all or none pass while the store is gone", () => {
+  for (const [onFailure, least, most] of [
+    ["allow", 990, 1000],
+    ["deny", 0, BATCH * 2],
+  ] as const) {
+    const world = sidecars(1, onFailure);
+    world.store.gone = true;
+    offer(world, 100);
+    const passed = offer(world, 1000);
+    assert.ok(passed >= least && passed <= most, `${onFailure}: ${passed}`);
+  }
+});
+
+test("a frozen store costs calls nothing but what is beyond the lease until the answer is overdue", () => {
+  const world = sidecars(1);
+  offer(world, 1000, 20);
+  world.store.latency = 100;
+  world.store.gone = true;
+  const passed = offer(world, 5000, 20);
+  assert.ok(passed >= 240, `${passed} of 250`);
+});
+
+test("where the store said that there are none, it is not asked again before it said there will be", () => {
+  const world = sidecars(1);
+  offer(world, 3000);
+  const { asked } = world.store;
+  const [lease] = world.leases;
+  assert.ok(lease !== undefined);
+  while (lease.ready(world.clock.now())) lease.take(world.clock.now());
+  for (let at = 0; at < 1000; at++) lease.ready(world.clock.now());
+  assert.ok(world.store.asked - asked <= 1, `${world.store.asked - asked}`);
+  assert.ok(lease.wait(world.clock.now()) >= 1);
+});
