@@ -1,10 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import type { Call, Failure } from "../http/call.ts";
+import { type CallMatch, compileMatch } from "../http/call-match.ts";
 import type { Direction } from "../http/reason.ts";
 import { type Algorithm, algorithms } from "./algorithms.ts";
 import type { Allowance } from "./allowance.ts";
 import { compileKey, type KeyPart } from "./call-key.ts";
-import { type CallMatch, compileMatch } from "./call-match.ts";
 import { KeyTable } from "./key-table.ts";
 import { Lease, type OnStoreFailure } from "./lease.ts";
 import type { LeaseStore, LeaseTerms } from "./lease-store.ts";

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Call, Failure } from "../http/call.ts";
+import { compileMatch } from "../http/call-match.ts";
 import { type KeyPart, reader } from "./call-key.ts";
-import { compileMatch } from "./call-match.ts";
 import type { RateLimitOptions, ServiceOptions } from "./rate-limit.ts";
 import type { Entry, RateLimitAnswer } from "./rate-limit-messages.ts";
 import { overLimit, rateLimitFields } from "./refusal.ts";

@@ -1,4 +1,4 @@
-import type { Call } from "../http/call.ts";
+import type { Call } from "./call.ts";
 
 /** Which calls a policy is for; what is absent holds for all. */
 export interface CallMatch {
