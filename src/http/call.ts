@@ -65,14 +65,20 @@ export class Call {
   attempts = 0;
   bytesReceived = 0;
   bytesSent = 0;
-  /** Milliseconds of the clock at which the last attempt left, and at which its answer began; 0 until then. */
+  /** Milliseconds of the clock: its filters had decided, the last attempt left, its answer began, it ended. 0 until then. */
+  decidedAt = 0;
   sentAt = 0;
   answeredAt = 0;
+  endedAt = 0;
+  /** How it ended; undefined until then. */
+  outcome: Outcome | undefined = undefined;
   /** Its number in this process, from 1 on; 0 where nobody records. */
   id = 0;
   recorder: Recorder | undefined = undefined;
   /** What was decided about it, where that is wanted at its end; the recorder forgets. */
   facts: Fact[] | undefined = undefined;
+  /** Its caller reads in the answer's trailers what was decided. */
+  explained = false;
 
   constructor(direction: Direction, peer: string, head: Head, path: string, grpc: boolean, startedAt: number) {
     this.direction = direction;

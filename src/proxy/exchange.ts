@@ -145,6 +145,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   /** Every filter lets the call go on. */
   protected start(): void {
     if (this.target === undefined) return;
+    this.call.decidedAt ||= this.services.loop.now();
     this.sending = new Attempt(this.target.cluster, this);
     this.sending.start();
   }
@@ -346,8 +347,11 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
     const { filters } = this.target ?? this.unrouted;
     if (this.target === undefined) void filters.onRequest(this.call);
-    this.call.note("ended", outcome.reason ?? "", outcome.status);
-    filters.onFinish(this.call, outcome, this.services.loop.now());
+    const { call } = this;
+    call.note("ended", outcome.reason ?? "", outcome.status);
+    call.outcome = outcome;
+    call.endedAt = this.services.loop.now();
+    filters.onFinish(call, outcome, call.endedAt);
   }
 
   private stopWaiting(): void {

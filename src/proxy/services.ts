@@ -3,7 +3,7 @@ import type { Deadlines } from "../core/deadlines.ts";
 import type { HeadFilter } from "../http/head-edit.ts";
 import type { HeaderTable } from "../http/headers.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
-import type { Decisions } from "../observability/decisions.ts";
+import type { Decisions } from "../observability/explain/decisions.ts";
 import type { LocalReply } from "./local-reply.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 

@@ -7,7 +7,7 @@ import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
 import { AccessLog, type AccessMode } from "../observability/access-log.ts";
-import { Decisions } from "../observability/decisions.ts";
+import { Decisions } from "../observability/explain/decisions.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { LocalReply } from "../proxy/local-reply.ts";

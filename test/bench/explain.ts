@@ -4,7 +4,7 @@
  *
  *   node test/bench/explain.ts
  */
-import { Decisions } from "../../src/observability/decisions.ts";
+import { Decisions } from "../../src/observability/explain/decisions.ts";
 import { repeated, varying } from "./engine/metadata.ts";
 import { proxied } from "./engine/world.ts";
 

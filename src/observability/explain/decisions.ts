@@ -1,5 +1,5 @@
-import type { Call } from "../http/call.ts";
-import type { Decision, Explainer, Fact, Recorder } from "../http/decision.ts";
+import type { Call } from "../../http/call.ts";
+import type { Decision, Explainer, Fact, Recorder } from "../../http/decision.ts";
 
 /** Facts of a usual call: routes, routed, candidates, picked, attempt, answered, attemptEnded, ended. */
 const FACTS_A_CALL = 8;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Decisions } from "../../src/observability/decisions.ts";
-import { makeCall } from "../filters/make-call.ts";
+import { Decisions } from "../../../src/observability/explain/decisions.ts";
+import { makeCall } from "../../filters/make-call.ts";
 
 function ring(calls: number): Decisions {
   let now = 0;
