@@ -1,5 +1,6 @@
 import { checkCommand } from "./commands/check.ts";
 import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { injectCommand } from "./commands/inject.ts";
 import { injectorCommand } from "./commands/injector.ts";
 import { printCommand } from "./commands/print.ts";
@@ -15,6 +16,7 @@ const commands: Readonly<Record<string, Command>> = {
   schema: schemaCommand,
   inject: injectCommand,
   injector: injectorCommand,
+  explain: explainCommand,
 };
 
 /** Runs a command line. Resolves with the exit code. */

@@ -48,7 +48,7 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
   lastResort(log, sink);
 
-  const services = makeServices(systemClock, log, config.log.access, version);
+  const services = makeServices(systemClock, log, config, version);
   let control: ControlServers | undefined;
   const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
   const runtime = new Runtime({ config, services, version, podIp: env.POD_IP, otherListeners });

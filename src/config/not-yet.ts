@@ -28,7 +28,6 @@ export const notYet: readonly NotYet[] = [
   { key: "authorization" },
   { key: "faults" },
   { key: "health" },
-  { key: "explain" },
   { key: "tap" },
   { key: "capture" },
   { key: "egress" },

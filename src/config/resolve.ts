@@ -33,6 +33,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     ),
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     log: file.log,
+    explain: file.explain,
     drain: file.drain,
     keepalive: file.keepalive,
     workers: 1,

@@ -7,6 +7,7 @@ import { duration } from "./schema/units.ts";
 import { words } from "./schema/words.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
+import { explain } from "./sections/explain.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
 import { names } from "./sections/names.ts";
@@ -54,6 +55,7 @@ export const schema = object({
     "How many calls may pass. A call has to pass every limit that it matches, and is charged to all of them or to none.",
   ),
   log: section(log, "Logs."),
+  explain: section(explain, "Why a call went as it did: see [explain.md](explain.md)."),
   drain: section(
     object({
       notice: preset(duration({ min: 0 }), 2_000, "From being not ready and deregistered to refusing new calls."),

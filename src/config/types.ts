@@ -20,9 +20,17 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
+  readonly explain: ExplainConfig;
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };
   readonly workers: 1;
+}
+
+export interface ExplainConfig {
+  /** Calls that are remembered. */
+  readonly calls: number;
+  /** `application`, or SPIFFE ids with `*` for a part. */
+  readonly callers: readonly string[];
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";

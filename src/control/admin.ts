@@ -26,7 +26,7 @@ interface Route {
   /** What it is, in a few words. */
   readonly about: string;
   readonly method: "GET" | "POST";
-  readonly answer: (view: ControlView, body: string) => HttpAnswer | Promise<HttpAnswer>;
+  readonly answer: (view: ControlView, body: string, query: URLSearchParams) => HttpAnswer | Promise<HttpAnswer>;
 }
 
 const routes: Readonly<Record<string, Route>> = {
@@ -52,6 +52,11 @@ const routes: Readonly<Record<string, Route>> = {
     about: "connections of callers and to endpoints",
     method: "GET",
     answer: (view) => json(200, view.connections()),
+  },
+  "/explain": {
+    about: "the last calls; with ?id=CALL-ID or TRACE-ID why one went as it did; ?failed for those that failed",
+    method: "GET",
+    answer: (view, _body, query) => explainAnswer(view, query),
   },
   "/drain": { about: "end without losing a call", method: "POST", answer: drain },
   "/quit": { about: "end now", method: "POST", answer: quit },
@@ -99,12 +104,23 @@ async function answerTo(request: HttpRequest, guard: HostGuard, view: ControlVie
     const change = guard.changeRefusal(request);
     if (change !== undefined) return problem(change.status, change.error);
   }
-  return await route.answer(view, request.body);
+  return await route.answer(view, request.body, request.query);
 }
 
 async function metricsAnswer(view: ControlView): Promise<HttpAnswer> {
   const { contentType, text } = await view.metrics();
   return { status: 200, contentType, body: text };
+}
+
+/** Calls that are listed where none is named. */
+const LISTED = 50;
+
+function explainAnswer(view: ControlView, query: URLSearchParams): HttpAnswer {
+  const id = query.get("id");
+  if (id === null) return json(200, { calls: view.latestCalls(LISTED, query.has("failed")) });
+  const explanations = view.explain(id);
+  if (explanations.length > 0) return json(200, { explanations });
+  return problem(404, `no call ${quote(id)} is remembered: ids and trace ids of the last calls are listed by /explain`);
 }
 
 function drain(view: ControlView, body: string): HttpAnswer {

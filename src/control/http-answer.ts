@@ -13,6 +13,7 @@ export interface HttpRequest {
   readonly method: string;
   /** The path without its query. */
   readonly path: string;
+  readonly query: URLSearchParams;
   /** The fields by lower-case name; the first where a name stands twice. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** The address of this machine that the connection came to; undefined on a unix socket. */

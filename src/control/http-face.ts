@@ -97,14 +97,21 @@ export class HttpFace {
     const headers: Record<string, string | undefined> = Object.create(null);
     for (const [name, value] of Object.entries(request.headers))
       headers[name] = Array.isArray(value) ? value[0] : value;
+    const { path, query } = splitTarget(target);
     return await this.options.answer({
       method: request.method ?? "",
-      path: target.split("?", 1)[0] ?? "",
+      path,
+      query: new URLSearchParams(query),
       headers,
       localAddress: request.socket.localAddress,
       body,
     });
   }
+}
+
+function splitTarget(target: string): { readonly path: string; readonly query: string } {
+  const mark = target.indexOf("?");
+  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
 }
 
 /** The body, or undefined where it is too large. */

@@ -2,6 +2,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { redact } from "../config/redact.ts";
 import type { Direction } from "../http/reason.ts";
 import { describeLimit } from "../limits/describe-limit.ts";
+import type { Explanation } from "../observability/explain/explanation.ts";
+import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape } from "../observability/metrics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -90,6 +92,14 @@ export class RuntimeView implements ControlView {
 
   metrics(): Promise<Scrape> {
     return this.runtime.services.metrics.scrape();
+  }
+
+  explain(id: string): readonly Explanation[] {
+    return this.runtime.services.explanations.find(id);
+  }
+
+  latestCalls(count: number, failed: boolean): readonly ExplainedCall[] {
+    return this.runtime.services.explanations.latest(count, failed);
   }
 
   askApplication(service: string): Promise<HealthStatus> {

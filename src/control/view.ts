@@ -1,3 +1,5 @@
+import type { Explanation } from "../observability/explain/explanation.ts";
+import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape } from "../observability/metrics.ts";
 import type { ClustersAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
@@ -21,6 +23,9 @@ export interface ControlView {
   clusters(): ClustersAnswer;
   connections(): ConnectionsAnswer;
   metrics(): Promise<Scrape>;
+  /** The calls with that id or trace id, as far as they are remembered. */
+  explain(id: string): readonly Explanation[];
+  latestCalls(count: number, failed: boolean): readonly ExplainedCall[];
 
   /** Asks the application about one of its services, or with "" about the whole. NOT_SERVING where it cannot be asked. */
   askApplication(service: string): Promise<HealthStatus>;

@@ -11,6 +11,7 @@ import type { Http2Limits } from "../http2/limits.ts";
 import type { Stream } from "../http2/stream.ts";
 import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
+import { EXPLAIN } from "./explain-trailer.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
@@ -118,7 +119,8 @@ export abstract class Acceptor {
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
     const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
-    services.decisions.begin(call);
+    services.explanations.decisions.begin(call);
+    if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
     const exchange = this.makeExchange(call, stream, end);
     if (entry.connection.peer.sidecar) {
       exchange.fromSidecar = true;
@@ -150,6 +152,12 @@ export abstract class Acceptor {
       );
     else log.debug({ direction, peer: entry.peer, cause: cause.reason }, "a caller's connection is closed");
   }
+}
+
+/** Its caller is told in the end: nothing of it may be written over until then. */
+function keepFacts(call: Call): void {
+  call.facts = [];
+  call.explained = true;
 }
 
 /**

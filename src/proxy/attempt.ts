@@ -8,6 +8,7 @@ import { type Reason, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import { EndpointSearch, type SearchOwner } from "./endpoint-search.ts";
+import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { type Proof, proofs } from "./proof.ts";
@@ -120,7 +121,7 @@ export class Attempt implements Sending, SearchOwner {
     this.host.onSending();
     const { maxHeaderListSize, sidecar } = connection.peer;
     const own = this.requestHead();
-    const head = hops > 0 && sidecar ? countedHead(services.headers, own, hops) : own;
+    const head = sidecar ? this.toSidecar(own, hops) : own;
     if (head.size > maxHeaderListSize) {
       // Some servers end the whole connection for it, and with it the calls of others.
       const detail = `the request has ${head.size} octets of header list, ${endpoint.label} takes ${maxHeaderListSize}`;
@@ -147,6 +148,13 @@ export class Attempt implements Sending, SearchOwner {
     // What was used up here is taken off; within the turn in which the head came nothing was.
     if (now === startedAt && deadline.by === "caller") return head;
     return withField(services.headers, head, "grpc-timeout", formatTimeout(deadline.at - now));
+  }
+
+  /** What one sidecar tells another and nobody else. */
+  private toSidecar(own: Head, hops: number): Head {
+    const { call, services } = this.host;
+    const head = hops > 0 ? countedHead(services.headers, own, hops) : own;
+    return call.explained ? withField(services.headers, head, EXPLAIN, "1") : head;
   }
 
   // --- what the upstream says, besides the answer that goes to the host ---

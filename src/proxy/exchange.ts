@@ -6,6 +6,7 @@ import { Status } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
+import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Router, Target, Unrouted } from "./target.ts";
@@ -238,7 +239,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
     this.body.forget();
-    this.down.sendHead(head, end);
+    this.down.sendHead(end ? this.withExplanation(head) : head, end);
   }
 
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
@@ -248,7 +249,12 @@ export class Exchange implements StreamHandler, AttemptHost {
   }
 
   passTrailers(head: Head): void {
-    this.down.sendTrailers(head);
+    this.down.sendTrailers(this.withExplanation(head));
+  }
+
+  private withExplanation(last: Head): Head {
+    const { headers, explanations } = this.services;
+    return this.call.explained ? explainedHead(headers, explanations, this.call, last) : last;
   }
 
   answered(outcome: Outcome): void {
@@ -327,8 +333,14 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.isOver) return;
     this.sending?.stop(ErrorCode.CANCEL, what);
     this.sending = undefined;
-    this.services.reply.send(this.down, what, this.call.grpc, this.headSent);
+    this.services.reply.send(this.down, this.explainedFailure(what), this.call.grpc, this.headSent);
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
+  }
+
+  private explainedFailure(what: Failure): Failure {
+    if (!this.call.explained) return what;
+    const text = explanationText(this.services.explanations.explain(this.call), undefined);
+    return { ...what, fields: [...(what.fields ?? []), [EXPLAIN, text]] };
   }
 
   /** Refuses the call in the protocol's own way, for callers that can tell it from an answer. */

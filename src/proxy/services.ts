@@ -3,7 +3,8 @@ import type { Deadlines } from "../core/deadlines.ts";
 import type { HeadFilter } from "../http/head-edit.ts";
 import type { HeaderTable } from "../http/headers.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
-import type { Decisions } from "../observability/explain/decisions.ts";
+import type { Explanations } from "../observability/explain/explanations.ts";
+import type { ExplainCallers } from "./explain-trailer.ts";
 import type { LocalReply } from "./local-reply.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
@@ -16,7 +17,8 @@ export interface ExchangeServices {
   readonly reply: LocalReply;
   readonly log: Logger;
   /** What is decided about each call. */
-  readonly decisions: Decisions;
+  readonly explanations: Explanations;
+  readonly explainCallers: ExplainCallers;
   /** Octets of a request that are kept for another attempt until its answer begins. */
   readonly replay: number;
   /** Edits of heads, each remembered by header list. */

@@ -17,7 +17,7 @@ import { runtimeMetrics } from "./metrics-view.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
-import type { ProcessServices } from "./services.ts";
+import { applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { type MakeCluster, Upstreams } from "./upstreams.ts";
 
@@ -182,10 +182,7 @@ export class Runtime {
     this.sources.apply(config);
     this.upstreams.apply(config);
     putListeners();
-    const { log, accessLog, rateLimits } = this.services;
-    rateLimits.apply(config.rateLimits);
-    if (before.log.level !== config.log.level) log.setLevel(config.log.level);
-    accessLog.mode = config.log.access;
+    applyToServices(this.services, before, config);
     this.version++;
     this.lastRefusal = undefined;
     this.applyService(before, config);

@@ -1,3 +1,4 @@
+import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
 import { HeadFilter } from "../http/head-edit.ts";
@@ -6,10 +7,12 @@ import type { Direction } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
-import { AccessLog, type AccessMode } from "../observability/access-log.ts";
+import { AccessLog } from "../observability/access-log.ts";
 import { Decisions } from "../observability/explain/decisions.ts";
+import { Explanations } from "../observability/explain/explanations.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
 import { WaitingRoom } from "../proxy/waiting-room.ts";
@@ -17,16 +20,14 @@ import { WaitingRoom } from "../proxy/waiting-room.ts";
 /** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
 const REPLAY = 65_536;
 
-/** Calls that are remembered with what was decided about them. */
-const EXPLAINED = 4096;
-
 /** What the parts of a process share. Made once, never replaced by a new configuration. */
 export interface ProcessServices {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly accessLog: AccessLog;
-  readonly decisions: Decisions;
+  readonly explanations: Explanations;
+  readonly explainCallers: ExplainCallers;
   readonly http2: Http2Services;
   readonly rateLimits: RateLimits;
   /** Uniform in [0, 1). */
@@ -34,12 +35,15 @@ export interface ProcessServices {
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
 }
 
-export function makeServices(clock: Clock, log: Log, access: AccessMode, version: string): ProcessServices {
+export function makeServices(clock: Clock, log: Log, config: Config, version: string): ProcessServices {
   const headers = new HeaderTable();
   const loop = new FlushLoop(clock);
   const deadlines = new Deadlines(clock);
   const room = new WaitingRoom();
-  const decisions = new Decisions(EXPLAINED, loop);
+  const decisions = new Decisions(config.explain.calls, loop);
+  const explanations = new Explanations(decisions, clock, Math.random);
+  const explainCallers = new ExplainCallers();
+  explainCallers.set(config.explain.callers);
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
@@ -48,8 +52,9 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
     clock,
     log,
     metrics: new Metrics(version, clock),
-    accessLog: new AccessLog(log.calls, access),
-    decisions,
+    accessLog: new AccessLog(log.calls, config.log.access),
+    explanations,
+    explainCallers,
     http2: { clock, loop, headers },
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
@@ -58,11 +63,23 @@ export function makeServices(clock: Clock, log: Log, access: AccessMode, version
       headers,
       deadlines,
       room,
-      decisions,
+      explanations,
+      explainCallers,
       edits,
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,
       replay: REPLAY,
     }),
   };
+}
+
+/** What the parts of a process take from another configuration. */
+export function applyToServices(services: ProcessServices, before: Config, config: Config): void {
+  const { log, accessLog, rateLimits, explanations, explainCallers } = services;
+  // Whoever changed the level by admin keeps it until the file says another one.
+  if (before.log.level !== config.log.level) log.setLevel(config.log.level);
+  accessLog.mode = config.log.access;
+  rateLimits.apply(config.rateLimits);
+  explainCallers.set(config.explain.callers);
+  explanations.decisions.resize(config.explain.calls);
 }

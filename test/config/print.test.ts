@@ -30,6 +30,9 @@ rateLimits: []                # default
 log:
   level: info                 # default
   access: errors              # default
+explain:
+  calls: 4096                 # default
+  callers: []                 # default
 drain:
   notice: 2s                  # default
   grace: 25s                  # default

@@ -1,8 +1,39 @@
 import type { ClustersAnswer, ConnectionsAnswer, ReadyAnswer } from "../../src/control/answers.ts";
 import type { ControlView, HealthStatus } from "../../src/control/view.ts";
 import { Watch } from "../../src/core/watch.ts";
+import type { Explanation } from "../../src/observability/explain/explanation.ts";
+import type { ExplainedCall } from "../../src/observability/explain/explanations.ts";
 import type { LogLevel } from "../../src/observability/log.ts";
 import type { Scrape } from "../../src/observability/metrics.ts";
+
+export const anExplanation: Explanation = {
+  id: "abcd-1",
+  traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
+  direction: "outbound",
+  path: "/orders.v1.Orders/Get",
+  authority: "orders",
+  peer: "127.0.0.1:40000",
+  identity: null,
+  startedAt: "2030-01-01T00:00:00.000Z",
+  upstream: "orders",
+  endpoint: "10.0.0.1:15006",
+  attempts: 1,
+  deadline: { ms: 250, by: "caller" },
+  status: "UNAVAILABLE",
+  reason: "UPSTREAM_LOST",
+  durationMs: 1.5,
+  phases: { deciding: 0.1, reaching: 0.2, upstream: null, answering: null },
+  steps: [
+    { at: 0, decision: "limit", text: "limit maxConcurrent: 3 of 4", value: 3, threshold: 4 },
+    {
+      at: 0.1,
+      decision: "candidates",
+      text: "the endpoints that there were",
+      candidates: [{ name: "10.0.0.1:15006", verdict: "picked" }],
+    },
+  ],
+  forgotten: false,
+};
 
 /** A sidecar that is what a test says it is, and remembers what it was asked to do. */
 export class FakeView implements ControlView {
@@ -109,6 +140,15 @@ export class FakeView implements ControlView {
   }
   connections(): ConnectionsAnswer {
     return this.open;
+  }
+  explain(id: string): readonly Explanation[] {
+    return id === "abcd-1" ? [anExplanation] : [];
+  }
+  latestCalls(_count: number, failed: boolean): readonly ExplainedCall[] {
+    const { id, traceId, direction, path, durationMs } = anExplanation;
+    const call = { id, traceId, direction, path, durationMs, upstream: "orders" };
+    const good = { ...call, id: "abcd-2", status: "OK", reason: null };
+    return [{ ...call, status: "UNAVAILABLE", reason: "UPSTREAM_LOST" }, ...(failed ? [] : [good])];
   }
   async metrics(): Promise<Scrape> {
     this.scrapes++;

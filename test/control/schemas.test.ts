@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { startAdmin } from "../../src/control/admin.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { logLevels } from "../../src/observability/log.ts";
-import { FakeView } from "./fake-view.ts";
+import { anExplanation, FakeView } from "./fake-view.ts";
 import { ask, type Reply } from "./http-client.ts";
 import { probe } from "./probe-harness.ts";
 import { accepts, schemaNames, why } from "./schema-files.ts";
@@ -34,6 +34,9 @@ test("every answer of admin and probe fits its schema", async (t) => {
   }
   fits("startup", await ask(address, "/startup"), 200);
   for (const name of ["config", "clusters", "connections"]) fits(name, await ask(admin.address, `/${name}`), 200);
+  for (const path of ["/explain", "/explain?failed", "/explain?id=abcd-1"])
+    fits("explain", await ask(admin.address, path), 200);
+  fits("error", await ask(admin.address, "/explain?id=abcd-9"), 404);
   fits("error", await ask(admin.address, "/config", { headers: { host: "evil.example" } }), 403);
   fits("drain", await post("/drain"), 202);
   fits("quit", await post("/quit"), 202);
@@ -71,6 +74,10 @@ test("every schema belongs to an answer, and refuses what is none", () => {
     ["clusters", { clusters: [{ ...cluster, endpoints: [{ ...endpoint, extra: 1 }] }] }],
     ["connections", { connections: [{ ...connection, direction: "sideways" }] }],
     ["connections", { connections: [{ ...connection, streams: -1 }] }],
+    ["explain", {}],
+    ["explain", { explanations: [] }],
+    ["explain", { explanations: [{ ...anExplanation, extra: 1 }] }],
+    ["explain", { explanations: [{ ...anExplanation, startedAt: "yesterday" }] }],
     ["drain", { draining: false }],
     ["quit", {}],
     ["log-level", { level: "loud" }],

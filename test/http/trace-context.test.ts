@@ -45,7 +45,8 @@ test("what is malformed is as if it were not there", () => {
     `00-${TRACE.toUpperCase()}-${SPAN}-01`,
   ])
     assert.equal(of(["traceparent", text]), undefined, text);
-  for (const text of ["0", "1", `${TRACE}-${SPAN}-2`, `${TRACE}-xyz-1`]) assert.equal(of(["b3", text]), undefined, text);
+  for (const text of ["0", "1", `${TRACE}-${SPAN}-2`, `${TRACE}-xyz-1`])
+    assert.equal(of(["b3", text]), undefined, text);
   assert.equal(of(["x-b3-traceid", TRACE]), undefined);
 });
 

@@ -39,6 +39,8 @@ export interface OneHop {
 export interface OneHopOptions {
   readonly caller?: RawPeerOptions;
   readonly upstream?: RawPeerOptions;
+  /** More of the sidecar's configuration. */
+  readonly more?: Partial<SidecarConfig>;
   /** More of the upstream's configuration. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -49,6 +51,7 @@ export async function outboundHop(scope: Scope, options: OneHopOptions = {}): Pr
   scope.onEnd(() => server.close());
   const sidecar = await scope.sidecar({
     identity: { name: "caller" },
+    ...options.more,
     upstreams: { up: { discovery: "static", endpoints: [server.address], ...options.settings } },
   });
   return { caller: await connectPeer(scope, sidecar.outbound, options.caller), sidecar, server };
@@ -58,7 +61,7 @@ export async function outboundHop(scope: Scope, options: OneHopOptions = {}): Pr
 export async function inboundHop(scope: Scope, options: OneHopOptions = {}): Promise<OneHop> {
   const server = await RawServer.listen(options.upstream);
   scope.onEnd(() => server.close());
-  const sidecar = await scope.sidecar(inboundConfig(server.address));
+  const sidecar = await scope.sidecar(inboundConfig(server.address, options.more));
   return { caller: await connectPeer(scope, sidecar.inbound, options.caller), sidecar, server };
 }
 

@@ -23,6 +23,7 @@ export interface SidecarConfig {
   readonly rateLimits?: readonly Readonly<Record<string, unknown>>[];
   readonly log?: Readonly<Record<string, unknown>>;
   readonly drain?: Readonly<Record<string, unknown>>;
+  readonly explain?: Readonly<Record<string, unknown>>;
 }
 
 /** With what a configuration leaves out: 127.0.0.1:0, `health: none`, and an access log of all calls. */
@@ -66,7 +67,7 @@ export class Sidecar {
       clock,
       sink: { write: (line) => void lines.push(JSON.parse(line)) },
     });
-    const services = makeServices(clock, log, loaded.config.log.access, "test");
+    const services = makeServices(clock, log, loaded.config, "test");
     const runtime = new Runtime({
       config: loaded.config,
       services,

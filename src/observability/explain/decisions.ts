@@ -24,18 +24,25 @@ export interface Recorded {
  */
 export class Decisions implements Recorder {
   private readonly clock: { now(): number };
-  private readonly size: number;
-  private readonly calls: (Call | undefined)[];
-  private readonly decisions: (Decision | undefined)[];
-  private readonly subjects: (string | Explainer)[];
-  private readonly numbers: Float64Array;
+  private size = 0;
+  private calls: (Call | undefined)[] = [];
+  private decisions: (Decision | undefined)[] = [];
+  private subjects: (string | Explainer)[] = [];
+  private numbers = new Float64Array(0);
   private next = 0;
   private lastId = 0;
 
   /** `calls`: how many are remembered. `clock`: milliseconds, cheap to ask. */
   constructor(calls: number, clock: { now(): number }) {
     this.clock = clock;
+    this.resize(calls);
+  }
+
+  /** Remembers so many calls from now on. Where that is another number, those before are forgotten. */
+  resize(calls: number): void {
+    if (calls === this.capacity) return;
     this.size = calls * FACTS_A_CALL;
+    this.next = 0;
     this.calls = Array.from({ length: calls }, () => undefined);
     this.decisions = Array.from({ length: this.size }, () => undefined);
     this.subjects = Array.from({ length: this.size }, () => "");

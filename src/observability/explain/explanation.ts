@@ -95,16 +95,14 @@ function steps(call: Call, facts: readonly Fact[]): Step[] {
 }
 
 /** What became of an endpoint is only known with the pick that followed; of other candidates their own word is the last. */
-function verdict(
-  decision: string,
-  candidate: Candidate,
-  picked: unknown,
-  tried: ReadonlySet<string>,
-): Candidate {
+function verdict(decision: string, candidate: Candidate, picked: unknown, tried: ReadonlySet<string>): Candidate {
   if (decision !== "candidates" || candidate.verdict !== "eligible") return candidate;
   const { name } = candidate;
   if (name === picked) return { name, verdict: "picked" };
-  return { name, verdict: tried.has(name) ? "not picked: this call has tried it" : "not picked: the balancer preferred another" };
+  return {
+    name,
+    verdict: tried.has(name) ? "not picked: this call has tried it" : "not picked: the balancer preferred another",
+  };
 }
 
 function textOf({ decision, subject, value, bound }: Fact): string {

@@ -142,7 +142,7 @@ export function proxied(): World {
     clock: systemClock,
     sink: { write: () => {} },
   });
-  const shared = makeServices(systemClock, log, config.log.access, "0");
+  const shared = makeServices(systemClock, log, config, "0");
   const { http2, clock, random, metrics, accessLog } = shared;
   const connect: Connect = (_address, handler, connecting) => {
     let over = false;
