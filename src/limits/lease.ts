@@ -31,8 +31,8 @@ const SHORTEST = 1000;
  * - where the store said that there are none, calls are refused until it said there will be;
  * - while the store does not answer, what is in hand is used up, then `local` decides.
  *
- * So all holders together let at most a batch each pass beyond the limit while the store answers, and after it was gone what
- * their local shares let through in that time. Batches grow from 1 while they are used up, so that a quiet key keeps nothing
+ * So all holders together let at most a batch each pass beyond the limit while the store answers, and while it does not what
+ * their local shares have left: of those what was used before is taken off. Batches grow from 1 while they are used up, so that a quiet key keeps nothing
  * from the others; what is not used lapses.
  */
 export class Lease implements Allowance {
@@ -70,11 +70,10 @@ export class Lease implements Allowance {
   }
 
   take(now: number): void {
-    const { store, onFailure, local } = this.options;
-    if (this.balance < 1 && !store.up) {
-      if (onFailure() === "local") local.take(now);
-      return;
-    }
+    const { store, local } = this.options;
+    // It follows what is used all the time, so that losing the store is no new beginning.
+    if (local.ready(now)) local.take(now);
+    if (this.balance < 1 && !store.up) return;
     this.balance--;
     if (this.balance <= this.batch / 4) this.ask(now);
   }

@@ -1,4 +1,4 @@
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 /** `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry` */
 export type Entry = readonly [key: string, value: string];
@@ -26,15 +26,15 @@ const OVER_LIMIT = 2;
 /** In the binary form of the protocol. Field numbers are those of envoy/service/ratelimit/v3/rls.proto. */
 export function encodeQuestion({ domain, entries }: RateLimitQuestion): Buffer {
   const writer = new BinaryWriter();
-  writer.tag(1, 2).string(domain);
-  writer.tag(2, 2).fork();
+  writer.tag(1, WireType.LengthDelimited).string(domain);
+  writer.tag(2, WireType.LengthDelimited).fork();
   for (const [key, value] of entries) {
-    writer.tag(1, 2).fork();
-    writer.tag(1, 2).string(key).tag(2, 2).string(value);
+    writer.tag(1, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value);
     writer.join();
   }
   writer.join();
-  writer.tag(3, 0).uint32(1);
+  writer.tag(3, WireType.Varint).uint32(1);
   return Buffer.from(writer.finish());
 }
 
@@ -72,7 +72,7 @@ function decodeStatus(octets: Uint8Array): Omit<RateLimitAnswer, "overLimit"> {
 function decodeNumber(octets: Uint8Array, wanted: number): number {
   let value = 0;
   read(octets, (reader, field, wire) => {
-    if (field !== wanted || wire !== 0) return false;
+    if (field !== wanted || wire !== WireType.Varint) return false;
     value = Number(reader.int64());
     return true;
   });
@@ -80,7 +80,7 @@ function decodeNumber(octets: Uint8Array, wanted: number): number {
 }
 
 /** Hands every field to `take`, and skips those that it does not take. */
-function read(octets: Uint8Array, take: (reader: BinaryReader, field: number, wire: number) => boolean): void {
+function read(octets: Uint8Array, take: (reader: BinaryReader, field: number, wire: WireType) => boolean): void {
   const reader = new BinaryReader(octets);
   while (reader.pos < reader.len) {
     const [field, wire] = reader.tag();
