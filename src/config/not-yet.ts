@@ -17,7 +17,6 @@ export const notYet: readonly NotYet[] = [
   { key: "mtls.mode", words: ["permissive", "strict"] },
   { key: "mtls.source" },
   { key: "upstreams.*.balancer", words: ["peakEwma", "random", "ringHash", "maglev"] },
-  { key: "upstreams.*.retry" },
   { key: "upstreams.*.circuitBreaker" },
   { key: "upstreams.*.outlierDetection" },
   { key: "upstreams.*.limits" },

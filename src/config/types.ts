@@ -1,6 +1,7 @@
 import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
+import type { StatusWord } from "../http/status-words.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
@@ -109,4 +110,15 @@ export interface UpstreamConfig {
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;
   readonly timeout: number | undefined;
+  readonly retry: RetryConfig | undefined;
+}
+
+export interface RetryConfig {
+  readonly attempts: number;
+  readonly budget: number;
+  readonly statuses: readonly StatusWord[];
+  readonly perTryTimeout: number | undefined;
+  readonly hedgeAfter: number | undefined;
+  readonly backoff: { readonly base: number; readonly max: number };
+  readonly idempotentMethods: readonly string[];
 }

@@ -40,8 +40,8 @@ export interface AttemptHost {
   readonly headSent: boolean;
   /** See `SearchOwner`. */
   onWait(): boolean;
-  /** There is a connection: the request leaves now. */
-  onSending(): void;
+  /** There is a connection: the request leaves now. False: it may not, and the attempt has been stopped. */
+  onSending(attempt: Attempt): boolean;
   /** What the call comes to where its deadline has passed; undefined while it has not. */
   expired(): Failure | undefined;
 
@@ -80,9 +80,14 @@ export class Attempt implements Sending, SearchOwner {
     this.search.next();
   }
 
-  /** The endpoint that it went to last. */
+  /** The endpoint that was last chosen for it. */
   get endpoint(): Endpoint | undefined {
-    return this.forward?.endpoint;
+    return this.search.last;
+  }
+
+  /** Octets of the request that its upstream has taken. */
+  get taken(): number {
+    return this.forward?.taken ?? 0;
   }
 
   data(buffer: Buffer, start: number, end: number, fin: boolean): boolean {
@@ -114,11 +119,11 @@ export class Attempt implements Sending, SearchOwner {
 
   onConnection(endpoint: Endpoint, connection: Connection): void {
     const { call, body, hops, services } = this.host;
+    if (!this.host.onSending(this)) return;
     call.endpoint = endpoint.label;
     call.attempts++;
     call.sentAt = services.loop.now();
     call.note("attempt", endpoint.label, call.attempts);
-    this.host.onSending();
     const { maxHeaderListSize, sidecar } = connection.peer;
     const own = this.requestHead();
     const head = sidecar ? this.toSidecar(own, hops) : own;

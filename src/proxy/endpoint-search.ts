@@ -27,6 +27,9 @@ const MAX_REPEATS = 3;
  */
 const MAX_TOO_LATE = 5;
 
+/** Time ran out without an answer, which says something of the endpoint. */
+const LATE: ReadonlySet<Reason> = new Set(["DEADLINE_CLIENT", "DEADLINE_POLICY", "TRY_TIMEOUT"]);
+
 /**
  * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be
  * reached costs the call nothing but the time to find out.
@@ -46,7 +49,8 @@ export class EndpointSearch {
   private current: Endpoint | undefined = undefined;
   private startedAt = 0;
   private answeredAt: number | undefined = undefined;
-  private last: Endpoint | undefined = undefined;
+  /** The endpoint that was chosen last. */
+  last: Endpoint | undefined = undefined;
   /** Refusals before processing that have been answered with another attempt. */
   private repeats = 0;
   /** One of them at the same endpoint; gRFC A6 allows one. */
@@ -123,7 +127,7 @@ export class EndpointSearch {
   stop(why?: Failure): void {
     this.cancelWait?.();
     this.cancelWait = undefined;
-    const late = why?.reason === "DEADLINE_CLIENT" || why?.reason === "DEADLINE_POLICY";
+    const late = why !== undefined && LATE.has(why.reason);
     this.done(late ? "failure" : "cancelled", why?.status, why?.reason);
   }
 

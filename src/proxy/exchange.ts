@@ -8,6 +8,7 @@ import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
 import { RequestBody } from "./request-body.ts";
+import { RetryRun } from "./retry-run.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Router, Target, Unrouted } from "./target.ts";
 
@@ -147,7 +148,12 @@ export class Exchange implements StreamHandler, AttemptHost {
   protected start(): void {
     if (this.target === undefined) return;
     this.call.decidedAt ||= this.services.loop.now();
-    this.sending = new Attempt(this.target.cluster, this);
+    const { cluster, retry } = this.target;
+    const proof = retry?.proofFor(this.call);
+    this.sending =
+      retry === undefined || proof === undefined
+        ? new Attempt(cluster, this)
+        : new RetryRun(this.target, retry, proof, this);
     this.sending.start();
   }
 
@@ -218,9 +224,10 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   // --- what an attempt tells ---
 
-  onSending(): void {
+  onSending(): boolean {
     this.stopWaiting();
     this.state = "forwarding";
+    return true;
   }
 
   failed(what: Failure): void {

@@ -14,6 +14,7 @@ import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
+import { registerPolicyMetrics } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
@@ -75,6 +76,7 @@ export class Runtime {
       accessLog,
       rates: rateLimits.groups.outbound,
       clock,
+      random,
     });
     this.app = this.makeApplication(config);
     this.publisher = new Publisher({
@@ -86,6 +88,7 @@ export class Runtime {
     });
     metrics.watch(runtimeMetrics(this));
     registerLimitMetrics(metrics.registry, rateLimits);
+    registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
   }
 
   /** The configuration in force. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Config, UpstreamConfig } from "../config/types.ts";
@@ -12,6 +13,7 @@ import type { Resolution, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { OnDemand } from "./on-demand.ts";
 import type { Sources } from "./sources.ts";
+import { UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Makes the cluster of a name. */
 export type MakeCluster = (name: string, source: DiscoverySource, balancer: BalancerName) => Cluster;
@@ -23,6 +25,8 @@ export interface UpstreamsOptions {
   readonly accessLog: AccessLog;
   readonly rates: LimitGroup;
   readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
 }
 
 /** How calls of a looked-up name are balanced. */
@@ -48,9 +52,11 @@ export class Upstreams implements OutboundRules {
   private declared = new Map<string, Declared>();
   private readonly onDemand: OnDemand;
   private lookupSource: DiscoverySource;
+  readonly policies: UpstreamPolicies;
 
   constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
+    this.policies = new UpstreamPolicies(options.random);
     this.lookupSource = options.sources.of(config.discovery.default);
     this.onDemand = this.makeOnDemand(config);
     this.table = this.makeTable(config);
@@ -113,6 +119,7 @@ export class Upstreams implements OutboundRules {
     for (const [name, { target }] of before) {
       if (this.lookUpInstead(name, target.cluster)) continue;
       this.options.metrics.free("outbound", name);
+      this.policies.free(name);
       given.push(target.cluster);
     }
     return given;
@@ -121,9 +128,9 @@ export class Upstreams implements OutboundRules {
   private targetOf(name: string, config: UpstreamConfig, old: Declared | undefined): Target {
     // A name that callers used before it was declared keeps what they have found out of it.
     const known = old?.target.cluster ?? this.onDemand.release(name);
-    if (old !== undefined && old.config.timeout === config.timeout) return old.target;
+    if (old !== undefined && isDeepStrictEqual(old.config, config)) return old.target;
     const source = this.options.sources.of(config.discovery);
-    return this.makeTarget(known ?? this.options.makeCluster(name, source, config.balancer), config.timeout);
+    return this.makeTarget(known ?? this.options.makeCluster(name, source, config.balancer), config);
   }
 
   /** A name that is no longer declared may be used all the same. */
@@ -147,16 +154,20 @@ export class Upstreams implements OutboundRules {
     const { makeCluster, metrics, clock } = this.options;
     const host = {
       cluster: (name: string) => makeCluster(name, this.lookupSource, LOOKED_UP),
-      target: (cluster: Cluster) => this.makeTarget(cluster, undefined),
+      target: (cluster: Cluster) => this.makeTarget(cluster),
       forget: (target: Target) => metrics.free("outbound", target.name),
     };
     return new OnDemand(config.names.onDemand, host, clock);
   }
 
-  private makeTarget(cluster: Cluster, timeout: number | undefined): Target {
+  /** `config`: where it is declared. */
+  private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
     const { metrics, accessLog, rates } = this.options;
-    const series = metrics.upstream("outbound", cluster.name);
-    return { name: cluster.name, cluster, series, filters: routeFilters({ series, accessLog, timeout, rates }) };
+    const { name } = cluster;
+    const series = metrics.upstream("outbound", name);
+    const retry = config && this.policies.apply(name, config).retry;
+    const filters = routeFilters({ series, accessLog, timeout: config?.timeout, rates });
+    return { name, cluster, series, filters, retry };
   }
 }
 

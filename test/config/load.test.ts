@@ -36,6 +36,9 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
   }
 });
 
+/** What an upstream has only where it is asked for. */
+const off = { retry: undefined };
+
 test("what is said is taken over", () => {
   const config = good(`
 service:
@@ -125,6 +128,7 @@ workers: 1
           listen: { kind: "tcp", host: "", port: 0 },
           balancer: "roundRobin",
           timeout: 1_500,
+          ...off,
         },
         billing: {
           discovery: "static",
@@ -138,6 +142,7 @@ workers: 1
           listen: undefined,
           balancer: "leastRequest",
           timeout: undefined,
+          ...off,
         },
         tax: {
           discovery: "directory",
@@ -147,6 +152,7 @@ workers: 1
           listen: undefined,
           balancer: "leastRequest",
           timeout: undefined,
+          ...off,
         },
       }),
     ),

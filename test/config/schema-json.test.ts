@@ -45,7 +45,7 @@ const rows: readonly [string, boolean][] = [
   ["workers: ${WORKERS}", true],
   ["upstreams: { orders: { balancer: roundRobin }, billing: }", true],
   ["upstreams: { orders: { balancer: ringHash } }", false],
-  ["upstreams: { orders: { retry: {} } }", false],
+  ["upstreams: { orders: { circuitBreaker: {} } }", false],
   ["upstreams: { Orders: {} }", false],
 ];
 

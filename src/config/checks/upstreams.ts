@@ -8,6 +8,7 @@ import type { FileConfig } from "../schema.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { checkDns } from "./dns.ts";
 import { type Listener, listenersOf, reaches } from "./listeners.ts";
+import { checkRetry } from "./retry.ts";
 
 type Upstream = Draft<FileConfig["upstreams"]> extends ReadonlyMap<string, infer U> ? U : never;
 
@@ -21,6 +22,7 @@ export function checkUpstreams(
   for (const [name, upstream] of draft.upstreams ?? []) {
     checkSource(name, upstream, draft, reading);
     checkEndpoints(name, upstream, listeners, reading);
+    checkRetry(["upstreams", name, "retry"], upstream.retry, upstream.timeout, reading);
   }
   const given = reading.has(["names", "suffixes"]);
   const suffixes = given ? (draft.names?.suffixes ?? []) : defaultSuffixes(env);

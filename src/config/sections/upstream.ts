@@ -7,6 +7,7 @@ import { optional, preset } from "../schema/type.ts";
 import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { none } from "./defaults.ts";
+import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
 
 const upstreamName: KeyRule = {
@@ -41,6 +42,11 @@ const upstream = object({
   listen: optional(listenAddress(), "A listener of its own: any :authority that comes in there is for this upstream."),
   balancer: preset(words(wordsOf(balancers)), "leastRequest", "How an endpoint is chosen for each call."),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
+  retry: optional(
+    retry,
+    "Makes calls again that may have run, where their method is idempotent.",
+    "only what the application provably has not seen is made again",
+  ),
 });
 
 /** `upstreams` */

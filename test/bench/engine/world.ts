@@ -167,6 +167,7 @@ export function proxied(): World {
     accessLog,
     rates: shared.rateLimits.groups.outbound,
     clock,
+    random,
   });
   const series = metrics.calls.upstream("outbound", "");
   const outbound = new Outbound(

@@ -5,10 +5,11 @@ import { checkAnswer, checkRecord } from "../../support/refusal.ts";
 import { inScope } from "../../support/with-proxy.ts";
 import { answering } from "./answering.ts";
 import { limiting } from "./limiting.ts";
+import { policies } from "./policies.ts";
 import { reaching } from "./reaching.ts";
 import { routing } from "./routing.ts";
 
-const cases = [...routing, ...limiting, ...reaching, ...answering];
+const cases = [...policies, ...routing, ...limiting, ...reaching, ...answering];
 
 for (const { title, expected, provoke } of cases) {
   test(`${expected.reason}, ${expected.direction}: ${title}`, async () => {
