@@ -175,6 +175,11 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     return this.goawaySent !== undefined && stream.id > this.goawaySent;
   }
 
+  /** Whether a stream that the peer opens from now on is processed: it has not been told which one was the last. */
+  get takesStreams(): boolean {
+    return this.phase === "open" && (this.goawaySent === undefined || this.goawaySent === MAX_STREAM_ID);
+  }
+
   /** Opens a stream with a request's head. Only where `canOpen`. */
   openStream(head: Head, end: boolean, handler: StreamHandler): Stream {
     if (!this.canOpen) throw new Error("openStream on a connection that can take no stream");
@@ -432,10 +437,10 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     stream.handler.onAbort(abort);
   }
 
-  /** Says GOAWAY, unless the peer has been told that all is well, and closes once it has had time to read it. */
+  /** Says which stream was the last, unless the peer knows and all is well, and closes once it has had time to read it. */
   private leave(code: ErrorCode, reason: string, cause: CloseCause): void {
     if (this.phase !== "open") return;
-    if (this.goawaySent === undefined || code !== ErrorCode.NO_ERROR)
+    if (this.takesStreams || code !== ErrorCode.NO_ERROR)
       this.sender.goaway(Math.min(this.lastPeerStreamId, this.goawaySent ?? MAX_STREAM_ID), code, reason);
     this.sender.flush();
     this.finish(cause);

@@ -29,6 +29,13 @@ export class Inbound extends Acceptor implements Router {
     return pending;
   }
 
+  /** After `shutdown`: every caller has been told which of its calls was the last, and those have ended. */
+  get drained(): boolean {
+    if (this.pendingCalls > 0) return false;
+    for (const { connection } of this.connections) if (connection.takesStreams) return false;
+    return true;
+  }
+
   /** Ends what `pendingCalls` does not count. */
   endWatches(): void {
     for (const exchange of this.exchanges()) if (exchange instanceof HealthExchange) exchange.endWatch();

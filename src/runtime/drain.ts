@@ -40,7 +40,8 @@ export async function drain(options: DrainOptions): Promise<number> {
   }
   const end = clock.now() + grace;
   if (inbound !== undefined) {
-    const ended = await until(clock, end, () => inbound.acceptor.pendingCalls === 0);
+    // Calls are on their way of callers who do not know it yet.
+    const ended = await until(clock, end, () => inbound.acceptor.drained);
     tell("inbound", ended ? "every call has ended" : `grace is over: ${inbound.acceptor.pendingCalls} calls are cut`);
     inbound.acceptor.endWatches();
   }

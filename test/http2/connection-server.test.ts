@@ -273,6 +273,17 @@ test("a client that does not answer the PING is told the last stream after a sec
   assert.equal((await engine.goaway())?.last, 1);
 });
 
+test("a connection that is closed amid a graceful end says which stream was the last", async () => {
+  const engine = Engine.ready("server");
+  engine.send(engine.request(1));
+  engine.connection.shutdown("draining");
+  await engine.frames();
+  assert.equal(engine.connection.takesStreams, true);
+  engine.connection.close("grace is over");
+  assert.equal((await engine.goaway())?.last, 1);
+  assert.equal(engine.connection.takesStreams, false);
+});
+
 test("a client's GOAWAY ends the connection with its last stream, and no stream before", () => {
   const engine = Engine.ready("server");
   engine.send(engine.request(1), goawayFrame(0, 0));

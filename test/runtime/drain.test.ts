@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { freePort } from "../support/ports.ts";
 import { answerHead, callHead, connectPeer } from "../support/raw-call.ts";
 import { fieldOf, RawPeer, RawServer } from "../support/raw-peer.ts";
 import { eventually, inScope } from "../support/with-proxy.ts";
@@ -89,6 +90,36 @@ test("a drain goes out of discovery first, then asks callers to go, lets calls e
     own.end();
     await application.close();
     assert.equal(await drained, 0, "nothing had to be cut");
+  });
+});
+
+test("a drain with nothing under way, the application gone, answers calls of callers who have not heard of it yet", async () => {
+  await inScope(async (scope) => {
+    const address = `127.0.0.1:${await freePort()}`;
+    const sidecar = await scope.sidecar({ service: { name: "up", address }, drain: { notice: "1s", grace: "60s" } });
+    // It hears late: it answers PING when the test says so.
+    const caller = await connectPeer(scope, sidecar.inbound, { pong: false, sidecar: true });
+    await caller.next("settings");
+    const drained = sidecar.runtime.drain();
+    await eventually(
+      () => {
+        sidecar.clock.jump(200);
+        return caller.received.some(({ kind }) => kind === "goaway");
+      },
+      () => "the end of the notice",
+    );
+    assert.equal((await caller.next("goaway")).last, EVERY);
+    const { payload } = await caller.next("ping");
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    const stream = caller.request(callHead("up"), true);
+    const { head } = await caller.answer(stream);
+    assert.deepEqual(
+      ["grpc-status", "outrigger-reason", "outrigger-unprocessed"].map((name) => fieldOf(head, name)),
+      ["14", "CONNECT_REFUSED", "1"],
+    );
+    caller.pong(payload);
+    assert.equal((await caller.next("goaway")).last, stream);
+    assert.equal(await drained, 0);
   });
 });
 

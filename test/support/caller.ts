@@ -19,6 +19,8 @@ export class CountingCaller {
   /** Identities of the calls that were answered. */
   readonly answered: string[] = [];
   inFlight = 0;
+  /** Milliseconds that the slowest call took, whatever became of it. */
+  slowest = 0;
   private readonly name: string;
   private readonly client: Client;
   private readonly began = performance.now();
@@ -39,9 +41,11 @@ export class CountingCaller {
     const id = `${this.name}-${this.made++}`;
     const { add } = counterService;
     this.inFlight++;
+    const began = performance.now();
     return new Promise((resolve) => {
       const done = (error: ServiceError | null): void => {
         this.inFlight--;
+        this.slowest = Math.max(this.slowest, performance.now() - began);
         if (error === null) this.answered.push(id);
         else this.failed.push(this.failure(id, error));
         if (this.inFlight === 0) for (const tell of this.idle.splice(0)) tell();

@@ -43,6 +43,8 @@ export interface RawPeerOptions {
   readonly discard?: boolean;
   /** Sends its preface and SETTINGS, and acknowledges SETTINGS and PING. Default true. */
   readonly polite?: boolean;
+  /** Acknowledges PING. Default true. */
+  readonly pong?: boolean;
 }
 
 /** The whole answer to a request. */
@@ -144,6 +146,11 @@ export class RawPeer {
 
   ping(text: string): void {
     this.write(frame(FrameType.PING, 0, 0, Buffer.from(text.padEnd(8).slice(0, 8))));
+  }
+
+  /** Acknowledges a PING. */
+  pong(payload: Buffer): void {
+    this.write(frame(FrameType.PING, Flag.ACK, 0, payload));
   }
 
   /** As a client: opens the next stream. */
@@ -284,8 +291,8 @@ export class RawPeer {
         this.takeSettings(flags, payload);
         break;
       case FrameType.PING:
-        if ((flags & Flag.ACK) === 0 && this.options.polite !== false)
-          this.write(frame(FrameType.PING, Flag.ACK, 0, payload));
+        if ((flags & Flag.ACK) === 0 && this.options.polite !== false && this.options.pong !== false)
+          this.pong(payload);
         this.push({ kind: "ping", stream: 0, payload, ack: (flags & Flag.ACK) !== 0 });
         break;
       case FrameType.GOAWAY: {
