@@ -17,6 +17,8 @@ const PART_OF: Readonly<Record<string, string>> = {
   "redis-cli": "redis",
   initdb: "postgres",
   promtool: "prometheus",
+  "kube-apiserver": "kubernetes",
+  kubectl: "kubernetes",
 };
 
 function isProgram(path: string): boolean {
