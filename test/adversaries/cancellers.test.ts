@@ -22,7 +22,7 @@ const BATCH = 50;
 const servers: readonly (readonly [string, (scope: Scope) => Promise<SlowServer>, { skip: string | false }])[] = [
   ["Node's HTTP/2", nodeServer, { skip: false }],
   ["grpc-js", grpcJsServer, { skip: false }],
-  ["Go's x/net", goServer, { skip: false }],
+  ["Go's x/net", goServer, skipUnless("go")],
   ["Envoy", envoyServer, skipUnless("envoy")],
 ];
 

@@ -53,7 +53,7 @@ export const nodeClient: InteropClient = {
 
 export const goServer: InteropServer = {
   name: "Go x/net",
-  parts: [],
+  parts: ["go"],
   lacks: {},
   start: async () => {
     const { h2peer } = await buildPeers();
@@ -63,7 +63,7 @@ export const goServer: InteropServer = {
 
 export const goClient: InteropClient = {
   name: "Go x/net",
-  parts: [],
+  parts: ["go"],
   cases: h2Cases,
   run: async (address, cases) => {
     const { h2peer } = await buildPeers();

@@ -1,11 +1,13 @@
-// gRPC's interoperability tests between public clients and servers, directly, through one sidecar and through two:
+// gRPC's interoperability tests between public clients and servers, plain HTTP/2, and two user services of one interface with
+// callers of each; directly, through one sidecar and through two:
 //   node test/interop/interop.ts
 // Prints a table of every case of every pair; exits 1 where one was not passed or did not look like the direct one.
 import { h2Pairs } from "./h2-pairs.ts";
 import { pairs, type Row, runPair, verdict } from "./pairs.ts";
+import { userPairs } from "./user-pairs.ts";
 
 let bad = 0;
-for (const [client, server] of [...pairs, ...h2Pairs]) {
+for (const [client, server] of [...pairs, ...h2Pairs, ...userPairs]) {
   const started = performance.now();
   const rows = await runPair(client, server);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);

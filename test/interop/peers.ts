@@ -74,7 +74,7 @@ export const grpcGoClient: InteropClient = {
 /** grpc-go again, with the cases that its own programs leave out. */
 export const grpcGoMoreServer: InteropServer = {
   name: "grpc-go (more)",
-  parts: [],
+  parts: ["go"],
   lacks: {},
   start: async () => {
     const { grpcpeer } = await buildPeers();
@@ -84,7 +84,7 @@ export const grpcGoMoreServer: InteropServer = {
 
 export const grpcGoMoreClient: InteropClient = {
   name: "grpc-go (more)",
-  parts: [],
+  parts: ["go"],
   cases: [...CLIENT_COMPRESSED, ...SERVER_COMPRESSED, "concurrent_large_unary"],
   run: async (address, cases) => {
     const { grpcpeer } = await buildPeers();

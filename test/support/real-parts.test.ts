@@ -39,6 +39,10 @@ test("a test is skipped with the names of the absent parts and the way to instal
   assert.deepEqual(skipUnlessIn(env, ["consul", "h2load", "nghttpx", "ghz"]), {
     skip: "not installed: h2load, nghttpx, ghz (.ci/real-parts nghttp2 ghz)",
   });
+  assert.deepEqual(skipUnlessIn(env, ["go"]), { skip: "not installed: go (https://go.dev/doc/install)" });
+  assert.deepEqual(skipUnlessIn(env, ["go", "ghz"]), {
+    skip: "not installed: go, ghz (.ci/real-parts ghz, https://go.dev/doc/install)",
+  });
 });
 
 test("an absent part is an error where REQUIRE_REAL=1", () => {

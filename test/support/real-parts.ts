@@ -21,6 +21,9 @@ const PART_OF: Readonly<Record<string, string>> = {
   kubectl: "kubernetes",
 };
 
+/** Programs that `.ci/real-parts` takes for granted, and where they are had. */
+const HAD_AT: Readonly<Record<string, string>> = { go: "https://go.dev/doc/install" };
+
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -67,6 +70,8 @@ export function skipUnlessIn(env: Environment, names: readonly string[]): { skip
 }
 
 function missing(names: readonly string[]): string {
-  const parts = [...new Set(names.map((name) => PART_OF[name] ?? name))];
-  return `not installed: ${names.join(", ")} (.ci/real-parts ${parts.join(" ")})`;
+  const parts = names.filter((name) => !(name in HAD_AT)).map((name) => PART_OF[name] ?? name);
+  const ways = names.flatMap((name) => HAD_AT[name] ?? []);
+  if (parts.length > 0) ways.unshift(`.ci/real-parts ${[...new Set(parts)].join(" ")}`);
+  return `not installed: ${names.join(", ")} (${ways.join(", ")})`;
 }

@@ -21,7 +21,10 @@ const (
 )
 
 // cases run one case each; the detail that they return is the same whatever lies between them and the server.
-var cases = map[string]func(testpb.TestServiceClient) (string, error){
+// testCase runs a case, and tells in a word what it saw.
+type testCase func(testpb.TestServiceClient) (string, error)
+
+var cases = map[string]testCase{
 	"client_compressed_unary":     clientCompressedUnary,
 	"client_compressed_streaming": clientCompressedStreaming,
 	"server_compressed_unary":     serverCompressedUnary,

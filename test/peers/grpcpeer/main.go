@@ -6,59 +6,39 @@
 package main
 
 import (
-	"flag"
 	"fmt"
-	"log"
 	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"outrigger.test/peers/peer"
 )
 
 func main() {
-	listen := flag.String("listen", "", "address to serve on")
-	target := flag.String("target", "", "address of a server to call")
-	flag.Parse()
-	log.SetFlags(0)
-	switch {
-	case *listen != "":
-		serve(*listen)
-	case *target != "":
-		call(*target, flag.Args())
-	default:
-		log.Fatal("one of -listen and -target is needed")
-	}
+	peer.Main(serve, call)
 }
 
-func serve(address string) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		log.Fatal(err)
-	}
+func serve(listener net.Listener) error {
 	server := grpc.NewServer(grpc.StatsHandler(wireWatcher{}), grpc.MaxConcurrentStreams(2000))
 	testpb.RegisterTestServiceServer(server, newServer())
-	fmt.Println("listening", listener.Addr())
-	log.Fatal(server.Serve(listener))
+	return server.Serve(listener)
 }
 
-func call(target string, names []string) {
+func call(target string, names []string) error {
 	connection, err := grpc.NewClient("passthrough:///"+target, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(wireWatcher{}))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer connection.Close()
 	client := testpb.NewTestServiceClient(connection)
-	for _, name := range names {
-		run, known := cases[name]
-		if !known {
-			log.Fatalf("no case is called %s", name)
-		}
+	return peer.Each(names, cases, func(name string, run testCase) error {
 		detail, err := run(client)
 		if err != nil {
-			log.Fatalf("%s failed: %v", name, err)
+			return err
 		}
 		fmt.Printf("%s passed: %s\n", name, detail)
-	}
+		return nil
+	})
 }

@@ -6,62 +6,39 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
-	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"os"
 
 	"golang.org/x/net/http2"
+	"outrigger.test/peers/peer"
 )
 
 func main() {
-	listen := flag.String("listen", "", "address to serve on")
-	target := flag.String("target", "", "address of a server to call")
-	flag.Parse()
-	log.SetFlags(0)
-	switch {
-	case *listen != "":
-		serve(*listen)
-	case *target != "":
-		call(*target, flag.Args())
-	default:
-		log.Fatal("one of -listen and -target is needed")
-	}
+	peer.Main(serve, call)
 }
 
-func serve(address string) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("listening", listener.Addr())
+func serve(listener net.Listener) error {
 	server := &http2.Server{}
 	options := &http2.ServeConnOpts{Handler: handler(), BaseConfig: &http.Server{ErrorLog: log.New(os.Stderr, "", 0)}}
 	for {
 		connection, err := listener.Accept()
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		go server.ServeConn(connection, options)
 	}
 }
 
-func call(target string, names []string) {
+func call(target string, names []string) error {
 	client := newClient(target)
 	output := json.NewEncoder(os.Stdout)
-	for _, name := range names {
-		run, known := cases[name]
-		if !known {
-			log.Fatalf("no case is called %s", name)
-		}
-		seen, err := run(client)
+	return peer.Each(names, cases, func(name string, each run) error {
+		seen, err := each(client)
 		if err != nil {
-			log.Fatalf("%s: %v", name, err)
+			return err
 		}
-		if err := output.Encode(map[string]any{"case": name, "seen": seen}); err != nil {
-			log.Fatal(err)
-		}
-	}
+		return output.Encode(map[string]any{"case": name, "seen": seen})
+	})
 }
