@@ -117,9 +117,9 @@ export class Upstreams implements OutboundRules {
     }
     const given: Cluster[] = [];
     for (const [name, { target }] of before) {
+      this.policies.free(name);
       if (this.lookUpInstead(name, target.cluster)) continue;
       this.options.metrics.free("outbound", name);
-      this.policies.free(name);
       given.push(target.cluster);
     }
     return given;
