@@ -1,3 +1,4 @@
+import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
@@ -16,6 +17,7 @@ export function check(
   checkListeners(draft, reading);
   checkDiscovery(draft, reading);
   checkService(draft, reading);
+  checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
   checkUpstreams(draft, env, reading);
   checkRateLimits(draft, reading);
 }

@@ -2,6 +2,7 @@ import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { StatusWord } from "../http/status-words.ts";
+import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
@@ -48,6 +49,7 @@ export interface ServiceConfig {
   readonly advertise: { readonly host: string; readonly port: number } | undefined;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
+  readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
 }
 
 export interface NamesConfig {
@@ -111,6 +113,7 @@ export interface UpstreamConfig {
   readonly balancer: keyof typeof balancers;
   readonly timeout: number | undefined;
   readonly retry: RetryConfig | undefined;
+  readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
 }
 
 export interface RetryConfig {

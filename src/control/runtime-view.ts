@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { redact } from "../config/redact.ts";
 import type { Direction } from "../http/reason.ts";
+import { describeConcurrency } from "../limits/describe-concurrency.ts";
 import { describeLimit } from "../limits/describe-limit.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
@@ -64,6 +65,7 @@ export class RuntimeView implements ControlView {
     return {
       clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)),
       rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
+      concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
     };
   }
 

@@ -1,7 +1,9 @@
+import type { ConcurrencyLimit } from "../limits/concurrency-limit.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
+import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
@@ -12,12 +14,14 @@ export interface RouteFilterOptions {
   readonly accessLog: AccessLog;
   /** Milliseconds, from `upstreams.NAME.timeout`. */
   readonly timeout: number | undefined;
+  /** The learned limit of the upstream, where it has one. */
+  readonly concurrency: ConcurrencyLimit | undefined;
   /** The rate limits of the direction. */
   readonly rates: LimitGroup | undefined;
 }
 
 /** The filters of a route, in the order in which they see a call. */
-export function routeFilters({ series, accessLog: log, timeout, rates }: RouteFilterOptions): FilterChain {
+export function routeFilters({ series, accessLog: log, timeout, concurrency, rates }: RouteFilterOptions): FilterChain {
   return new FilterChain([
     // First, so that a call that a later filter refuses is counted as well.
     callMetrics(series),
@@ -25,6 +29,8 @@ export function routeFilters({ series, accessLog: log, timeout, rates }: RouteFi
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // Before the rate limits: a call that is shed is not charged.
+    ...(concurrency === undefined ? [] : [adaptiveConcurrency(concurrency)]),
     // Last of those that refuse: a call that is refused for something else is not charged.
     ...(rates === undefined ? [] : [rateLimit(rates)]),
   ]);

@@ -41,6 +41,11 @@ export interface Outcome {
   readonly detail: string | undefined;
 }
 
+/** What a call takes up while it is under way, and gives back at its end. */
+export interface Place {
+  giveBack(call: Call, outcome: Outcome): void;
+}
+
 /**
  * One exchange: a request and its answer. Filters read it and say what becomes of it; it has no sockets and no frames.
  */
@@ -63,6 +68,8 @@ export class Call {
   /** The address that the last attempt went to. */
   endpoint: string | undefined = undefined;
   attempts = 0;
+  /** Its place under a learned limit. */
+  place: Place | undefined = undefined;
   bytesReceived = 0;
   bytesSent = 0;
   /** Milliseconds of the clock: its filters had decided, the last attempt left, its answer began, it ended. 0 until then. */

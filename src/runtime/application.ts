@@ -22,7 +22,13 @@ export class Application {
       name: service.name,
       cluster,
       series,
-      filters: routeFilters({ series, accessLog, timeout: undefined, rates: services.rateLimits.groups.inbound }),
+      filters: routeFilters({
+        series,
+        accessLog,
+        timeout: undefined,
+        concurrency: services.concurrency.of("inbound", service.name),
+        rates: services.rateLimits.groups.inbound,
+      }),
     };
     this.health = new AppHealth(healthCheck(service, cluster), { ...http2, log: log.logger });
   }

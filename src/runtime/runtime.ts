@@ -8,6 +8,7 @@ import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { defaultLimits } from "../http2/limits.ts";
+import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { Application } from "./application.ts";
 import { drain } from "./drain.ts";
@@ -18,7 +19,7 @@ import { registerPolicyMetrics } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
-import { applyToServices, type ProcessServices } from "./services.ts";
+import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { type MakeCluster, Upstreams } from "./upstreams.ts";
 
@@ -60,8 +61,8 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
-    const { clock, log, random, metrics, accessLog, rateLimits } = services;
-    rateLimits.apply(config.rateLimits);
+    const { clock, log, random, metrics, accessLog, rateLimits, concurrency } = services;
+    applyLimits(services, config);
     this.inForce = config;
     this.services = services;
     this.readiness = new Readiness(clock);
@@ -75,6 +76,7 @@ export class Runtime {
       metrics: metrics.calls,
       accessLog,
       rates: rateLimits.groups.outbound,
+      concurrency,
       clock,
       random,
     });
@@ -88,6 +90,7 @@ export class Runtime {
     });
     metrics.watch(runtimeMetrics(this));
     registerLimitMetrics(metrics.registry, rateLimits);
+    registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
   }
 

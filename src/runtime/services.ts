@@ -6,6 +6,7 @@ import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
+import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
 import { AccessLog } from "../observability/access-log.ts";
 import { Decisions } from "../observability/explain/decisions.ts";
@@ -30,6 +31,7 @@ export interface ProcessServices {
   readonly explainCallers: ExplainCallers;
   readonly http2: Http2Services;
   readonly rateLimits: RateLimits;
+  readonly concurrency: ConcurrencyLimits;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
@@ -56,6 +58,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     explanations,
     explainCallers,
     http2: { clock, loop, headers },
+    concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
     exchange: (identity, direction) => ({
@@ -75,11 +78,24 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
 
 /** What the parts of a process take from another configuration. */
 export function applyToServices(services: ProcessServices, before: Config, config: Config): void {
-  const { log, accessLog, rateLimits, explanations, explainCallers } = services;
+  const { log, accessLog, explanations, explainCallers } = services;
   // Whoever changed the level by admin keeps it until the file says another one.
   if (before.log.level !== config.log.level) log.setLevel(config.log.level);
   accessLog.mode = config.log.access;
-  rateLimits.apply(config.rateLimits);
+  applyLimits(services, config);
   explainCallers.set(config.explain.callers);
   explanations.decisions.resize(config.explain.calls);
+}
+
+/** The limits of a configuration, under what they have counted and learned so far. */
+export function applyLimits(
+  { rateLimits, concurrency }: ProcessServices,
+  { rateLimits: rates, service, upstreams }: Config,
+): void {
+  rateLimits.apply(rates);
+  concurrency.apply("inbound", new Map(service && [[service.name, service.adaptiveConcurrency]]));
+  concurrency.apply(
+    "outbound",
+    new Map([...upstreams].map(([name, upstream]) => [name, upstream.adaptiveConcurrency])),
+  );
 }

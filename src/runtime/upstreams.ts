@@ -5,6 +5,7 @@ import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
 import { routeFilters } from "../filters/index.ts";
+import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
@@ -24,6 +25,7 @@ export interface UpstreamsOptions {
   readonly metrics: CallMetrics;
   readonly accessLog: AccessLog;
   readonly rates: LimitGroup;
+  readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -166,7 +168,9 @@ export class Upstreams implements OutboundRules {
     const { name } = cluster;
     const series = metrics.upstream("outbound", name);
     const retry = config && this.policies.apply(name, config).retry;
-    const filters = routeFilters({ series, accessLog, timeout: config?.timeout, rates });
+    const limited = config?.adaptiveConcurrency !== undefined;
+    const concurrency = limited ? this.options.concurrency.of("outbound", name) : undefined;
+    const filters = routeFilters({ series, accessLog, timeout: config?.timeout, concurrency, rates });
     return { name, cluster, series, filters, retry };
   }
 }

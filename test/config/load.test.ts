@@ -37,7 +37,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 });
 
 /** What an upstream has only where it is asked for. */
-const off = { retry: undefined };
+const off = { retry: undefined, adaptiveConcurrency: undefined };
 
 test("what is said is taken over", () => {
   const config = good(`
@@ -84,6 +84,7 @@ workers: 1
       protocol: "http2",
       health: "tcp",
       advertise: { host: "10.0.0.7", port: 15006 },
+      adaptiveConcurrency: undefined,
       tags: ["v1", "v2"],
       meta: Object.fromEntries([
         ["version", "1.10"],

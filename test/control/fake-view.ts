@@ -95,6 +95,17 @@ export class FakeView implements ControlView {
         refused: 7,
       },
     ],
+    concurrency: [
+      {
+        direction: "inbound",
+        upstream: "user",
+        method: null,
+        limit: 37,
+        inFlight: 36,
+        refused: 5,
+        why: "limit 37: lowest latency 4 ms, now 11 ms",
+      },
+    ],
   };
   open: ConnectionsAnswer = {
     connections: [

@@ -23,7 +23,7 @@ const failed: Outcome = { status: 14, reason: "UPSTREAM_LOST", origin: "proxy", 
 
 test("a call is counted when it begins and when it ends, and its line tells the same outcome", async () => {
   const { lines, series, accessLog, scrape } = setup();
-  const chain = routeFilters({ series, accessLog, timeout: undefined, rates: undefined });
+  const chain = routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates: undefined });
   const call = makeCall([
     ["x-request-id", "r1"],
     ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
@@ -86,7 +86,7 @@ test("an upstream's timeout comes after the caller's, and only where one is conf
   const { series, accessLog } = setup();
   const deadlineOf = async (timeout: number | undefined) => {
     const call = makeCall([["grpc-timeout", "1S"]]);
-    await routeFilters({ series, accessLog, timeout, rates: undefined }).onRequest(call);
+    await routeFilters({ series, accessLog, timeout, concurrency: undefined, rates: undefined }).onRequest(call);
     return call.deadline;
   };
   assert.deepEqual(await deadlineOf(undefined), { at: 2000, by: "caller" });

@@ -54,7 +54,7 @@ function target(cluster: Cluster): Target {
     name: cluster.name,
     cluster,
     series,
-    filters: routeFilters({ series, accessLog, timeout: undefined, rates: undefined }),
+    filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates: undefined }),
   };
 }
 

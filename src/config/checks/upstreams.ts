@@ -5,6 +5,7 @@ import { formatPath } from "../issue.ts";
 import type { Reading } from "../reading.ts";
 import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
+import { checkAdaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { checkDns } from "./dns.ts";
 import { type Listener, listenersOf, reaches } from "./listeners.ts";
@@ -23,6 +24,7 @@ export function checkUpstreams(
     checkSource(name, upstream, draft, reading);
     checkEndpoints(name, upstream, listeners, reading);
     checkRetry(["upstreams", name, "retry"], upstream.retry, upstream.timeout, reading);
+    checkAdaptiveConcurrency(["upstreams", name, "adaptiveConcurrency"], upstream.adaptiveConcurrency, reading);
   }
   const given = reading.has(["names", "suffixes"]);
   const suffixes = given ? (draft.names?.suffixes ?? []) : defaultSuffixes(env);

@@ -36,6 +36,17 @@ export const metadataName: KeyRule = {
   },
 };
 
+/** The name of a metadata field as a value. */
+export function fieldNameType(): Type<string> {
+  return text({
+    noun: "the name of a metadata field",
+    label: metadataName.label,
+    pattern: metadataName.pattern,
+    parse: (written) => metadataName.parse(written),
+    write: (value) => value,
+  });
+}
+
 const keyWords: readonly string[] = ["method", "upstream", "identity", "remote.address"] satisfies KeyPart[];
 
 /** What tells calls apart. */

@@ -5,6 +5,7 @@ import { parsed, quote, refused } from "../schema/parsed.ts";
 import { string } from "../schema/text.ts";
 import { optional, preset, required } from "../schema/type.ts";
 import { words } from "../schema/words.ts";
+import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { none } from "./defaults.ts";
 
 const metaKey: KeyRule = {
@@ -39,4 +40,9 @@ export const service = object({
   ),
   tags: preset(list(string("a tag")), none, "Published with it."),
   meta: preset(record(metaKey, string("a string")), new Map<string, string>(), "Published with it."),
+  adaptiveConcurrency: optional(
+    adaptiveConcurrency,
+    "How many inbound calls may be under way at once, learned from their latency.",
+    "no such limit",
+  ),
 });

@@ -6,6 +6,7 @@ import { object } from "../schema/object.ts";
 import { optional, preset } from "../schema/type.ts";
 import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
+import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { none } from "./defaults.ts";
 import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
@@ -46,6 +47,11 @@ const upstream = object({
     retry,
     "Makes calls again that may have run, where their method is idempotent.",
     "only what the application provably has not seen is made again",
+  ),
+  adaptiveConcurrency: optional(
+    adaptiveConcurrency,
+    "How many calls of it may be under way at once from this sidecar, learned from their latency.",
+    "no such limit",
   ),
 });
 

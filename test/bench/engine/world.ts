@@ -166,6 +166,7 @@ export function proxied(): World {
     metrics: metrics.calls,
     accessLog,
     rates: shared.rateLimits.groups.outbound,
+    concurrency: shared.concurrency,
     clock,
     random,
   });

@@ -31,6 +31,25 @@ async function twice(scope: Scope, direction: "inbound" | "outbound", rateLimits
   return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
 }
 
+/** One call that is not answered, and one more. */
+async function whileOneIsUnderWay(scope: Scope, direction: "inbound" | "outbound") {
+  const server = await RawServer.listen();
+  scope.onEnd(() => server.close());
+  const adaptiveConcurrency = { initial: 1, min: 1 };
+  const upstreams = { up: { discovery: "static", endpoints: [server.address], adaptiveConcurrency } };
+  const sidecar = await scope.sidecar(
+    direction === "inbound"
+      ? { service: { name: "up", address: server.address, adaptiveConcurrency } }
+      : { identity: { name: "caller" }, upstreams },
+  );
+  const caller = await connectPeer(scope, sidecar[direction]);
+  caller.request(callHead("up"), true);
+  await (await server.peer()).nextRequest();
+  const answer = await caller.answer(caller.request(callHead("up"), true));
+  caller.destroy();
+  return { sidecar, answer };
+}
+
 const daily = { name: "daily", limit: "1/d", algorithm: "fixedWindow" };
 
 /** Calls over a limit. */
@@ -60,5 +79,31 @@ export const limiting: readonly StatusCase[] = [
       fields,
     },
     provoke: (scope) => twice(scope, "inbound", [daily]),
+  },
+  {
+    title: "a call beyond the learned limit of an upstream",
+    expected: {
+      direction: "outbound",
+      upstream: "up",
+      status: 8,
+      reason: "CONCURRENCY",
+      message: "1 calls of up are under way; limit 1: no latency is known yet",
+      fields: ["grpc-retry-pushback-ms"],
+    },
+    provoke: (scope) => whileOneIsUnderWay(scope, "outbound"),
+  },
+  {
+    title: "a stranger's call beyond the learned limit of the application",
+    expected: {
+      direction: "inbound",
+      upstream: "up",
+      status: 8,
+      reason: "CONCURRENCY",
+      message: "too many calls are under way",
+      detail: /^1 calls of up are under way; limit 1: /,
+      unprocessed: true,
+      fields: ["grpc-retry-pushback-ms"],
+    },
+    provoke: (scope) => whileOneIsUnderWay(scope, "inbound"),
   },
 ];
