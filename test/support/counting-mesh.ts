@@ -18,6 +18,8 @@ export interface CountingMeshOptions {
   /** Default: the embedded registry in a folder of its own. */
   readonly discovery?: Readonly<Record<string, unknown>>;
   readonly drain?: Readonly<Record<string, unknown>>;
+  /** The sidecars of callers keep the last good answers in a file. */
+  readonly cached?: boolean;
 }
 
 /** Counting applications called `counter`, each with its sidecar, and a caller's sidecar, all real processes on loopback. */
@@ -27,6 +29,7 @@ export class CountingMesh {
   readonly caller: SidecarProcess;
   private readonly folder: string;
   private readonly discovery: Readonly<Record<string, unknown>>;
+  private readonly cache: { readonly cache?: string };
   private readonly drain: Readonly<Record<string, unknown>>;
   private readonly started: { kill(): Promise<unknown> }[];
 
@@ -34,12 +37,14 @@ export class CountingMesh {
     folder: string,
     caller: SidecarProcess,
     discovery: Readonly<Record<string, unknown>>,
+    cache: { readonly cache?: string },
     drain: Readonly<Record<string, unknown>>,
   ) {
     this.folder = folder;
     this.tally = new Tally(folder);
     this.caller = caller;
     this.discovery = discovery;
+    this.cache = cache;
     this.drain = drain;
     this.started = [caller.process];
   }
@@ -47,13 +52,16 @@ export class CountingMesh {
   static async start(options: CountingMeshOptions = {}): Promise<CountingMesh> {
     const folder = await mkdtemp(join(tmpdir(), "outrigger-counting-"));
     const discovery = options.discovery ?? { directory: { path: join(folder, "mesh") } };
-    const caller = await startSidecarProcess({
-      identity: { name: "caller" },
-      discovery,
-      upstreams: { counter: {} },
-      log: { level: "info", access: "errors" },
-    });
-    return new CountingMesh(folder, caller, discovery, options.drain ?? { notice: "300ms", grace: "5s" });
+    const cache = options.cached === true ? { cache: join(folder, "cache.json") } : {};
+    const caller = await startCaller({ ...discovery, ...cache });
+    return new CountingMesh(folder, caller, discovery, cache, options.drain ?? { notice: "300ms", grace: "5s" });
+  }
+
+  /** Starts the sidecar of another caller, with the cache of the first. */
+  async anotherCaller(): Promise<SidecarProcess> {
+    const caller = await startCaller({ ...this.discovery, ...this.cache });
+    this.started.push(caller.process);
+    return caller;
   }
 
   /** Starts another replica. Its application calls `friend`, an application without a sidecar, where there is one. */
@@ -102,4 +110,13 @@ export class CountingMesh {
     await Promise.all(this.started.map((process) => process.kill()));
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+function startCaller(discovery: Readonly<Record<string, unknown>>): Promise<SidecarProcess> {
+  return startSidecarProcess({
+    identity: { name: "caller" },
+    discovery,
+    upstreams: { counter: {} },
+    log: { level: "info", access: "errors" },
+  });
 }
