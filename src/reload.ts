@@ -3,8 +3,8 @@ import type { Logger } from "pino";
 import { formatIssues } from "./config/format-issues.ts";
 import type { Issue } from "./config/issue.ts";
 import { loadConfig } from "./config/load.ts";
-import { watchFile } from "./config/watch-file.ts";
 import type { Clock } from "./core/clock.ts";
+import { watchFile } from "./core/watch-file.ts";
 import type { ApplyResult, Runtime } from "./runtime/runtime.ts";
 
 export interface ReloadOptions {

@@ -2,11 +2,12 @@ import type { Logger } from "pino";
 import { type Address, formatAddress } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { Clock, Timer } from "../core/clock.ts";
+import { later } from "../core/later.ts";
 import type { CloseCause, Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
-import type { Connect } from "./connect.ts";
+import type { Connect, Meta } from "./connect.ts";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
 import { PoolMember, type PoolMemberHost } from "./pool-member.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
@@ -46,6 +47,8 @@ export const defaultPoolOptions: PoolOptions = {
 
 /** Who is told how connecting goes: the endpoint. */
 export interface PoolWatcher {
+  /** What discovery says of it now. */
+  readonly meta: Meta;
   /** A connection can be handed out; called for every one that opens. */
   onReachable(): void;
   /** Connecting failed and no connection is left. Those who wait are told after this. */
@@ -57,6 +60,8 @@ export interface PoolWatcher {
 /** One connection, as people see it. */
 export interface ConnectionStats {
   readonly state: "dialling" | "new" | "open" | "draining";
+  /** The SPIFFE id of the peer; undefined in plaintext. */
+  readonly identity: string | undefined;
   readonly streams: number;
   /** The most that the peer allows at once. */
   readonly maxStreams: number;
@@ -193,10 +198,11 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
   connections(): ConnectionStats[] {
     const now = this.services.clock.now();
     const stats: ConnectionStats[] = [];
-    for (const { state, connection, since } of this.members) {
+    for (const { state, connection, since, identity } of this.members) {
       if (state.kind === "gone") continue;
       stats.push({
         state: state.kind,
+        identity,
         streams: connection?.activeStreams ?? 0,
         maxStreams: connection?.peer.maxConcurrentStreams ?? 0,
         bytesSent: connection?.bytesSent ?? 0,
@@ -347,7 +353,7 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
       return;
     for (let making = this.making(); making < Math.min(count, MAX_DIALS); making++) {
       if (members.size >= this.options.maxConnections) return;
-      members.add(new PoolMember(this.address, services.connect, this, services.clock.now()));
+      members.add(new PoolMember(this.address, services.connect, this, services.clock.now(), this.watcher.meta));
     }
   }
 
@@ -408,15 +414,4 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
   private gone(): string {
     return `${this.label} is no instance of the service any more`;
   }
-}
-
-/** Runs a task once the caller has gone on, unless it is cancelled before. */
-function later(task: () => void): () => void {
-  let cancelled = false;
-  queueMicrotask(() => {
-    if (!cancelled) task();
-  });
-  return () => {
-    cancelled = true;
-  };
 }

@@ -3,7 +3,7 @@ import type { CloseCause, Connection, ConnectionHandler } from "../http2/connect
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream } from "../http2/stream.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
-import type { Connect, Connecting } from "./connect.ts";
+import type { Connect, Connecting, Meta, SecurePeer } from "./connect.ts";
 import type { Watched } from "./keepalive.ts";
 
 /** How far a connection of a pool has come. */
@@ -44,12 +44,19 @@ export class PoolMember implements ConnectionHandler, Connecting, Watched {
   askedAt: number | undefined = undefined;
   /** Looks in a row that found no stream on it: see the pool's sweep. */
   idleLooks = 0;
+  private peer: SecurePeer | undefined = undefined;
 
-  constructor(address: Address, connect: Connect, pool: PoolMemberHost, now: number) {
+  /** `meta`: what discovery says of the endpoint. */
+  constructor(address: Address, connect: Connect, pool: PoolMemberHost, now: number, meta: Meta) {
     this.address = address;
     this.pool = pool;
     this.since = now;
-    this.state = { kind: "dialling", cancel: connect(address, this, this) };
+    this.state = { kind: "dialling", cancel: connect(address, this, this, meta) };
+  }
+
+  /** Who is at the other end, as TLS has verified it; undefined in plaintext. */
+  get identity(): string | undefined {
+    return this.peer?.identity;
   }
 
   get connection(): Connection | undefined {
@@ -77,7 +84,8 @@ export class PoolMember implements ConnectionHandler, Connecting, Watched {
 
   // --- what the dial tells ---
 
-  onConnected(connection: Connection): void {
+  onConnected(connection: Connection, peer?: SecurePeer): void {
+    this.peer = peer;
     this.state = { kind: "new", connection };
     this.pool.connected(this, connection);
   }
@@ -124,6 +132,7 @@ export class PoolMember implements ConnectionHandler, Connecting, Watched {
 
   private unspoken(cause: CloseCause): ConnectFailure {
     const why = cause.reason === "" ? cause.kind : cause.reason;
+    if (this.peer !== undefined) return this.peer.explain(why);
     return {
       kind: "failed",
       reason: "CONNECT_FAILED",

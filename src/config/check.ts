@@ -1,6 +1,7 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkListeners } from "./checks/listeners.ts";
+import { checkMtls } from "./checks/mtls.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
 import { checkService } from "./checks/service.ts";
 import { checkUpstreams } from "./checks/upstreams.ts";
@@ -20,4 +21,5 @@ export function check(
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
   checkUpstreams(draft, env, reading);
   checkRateLimits(draft, reading);
+  checkMtls(draft, reading);
 }

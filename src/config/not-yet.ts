@@ -14,13 +14,10 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "mtls.mode", words: ["permissive", "strict"] },
-  { key: "mtls.source" },
   { key: "upstreams.*.balancer", words: ["peakEwma", "random", "ringHash", "maglev"] },
   { key: "upstreams.*.circuitBreaker" },
   { key: "upstreams.*.outlierDetection" },
   { key: "upstreams.*.limits" },
-  { key: "upstreams.*.identity" },
   { key: "tracing" },
   { key: "workers", above: 1 },
   { key: "routes" },

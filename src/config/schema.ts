@@ -4,12 +4,12 @@ import { authority, serviceName } from "./schema/names.ts";
 import { object } from "./schema/object.ts";
 import { optional, preset, section, type Type } from "./schema/type.ts";
 import { duration } from "./schema/units.ts";
-import { words } from "./schema/words.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
 import { explain } from "./sections/explain.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
+import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
 import { service } from "./sections/service.ts";
@@ -44,10 +44,7 @@ export const schema = object({
   ),
   names: section(names, "Which names a call may be for."),
   discovery: section(discovery, "Where endpoints come from."),
-  mtls: section(
-    object({ mode: preset(words(["disabled"]), "disabled", "TLS between sidecars.") }),
-    "TLS between sidecars.",
-  ),
+  mtls: section(mtls, "TLS between sidecars."),
   upstreams: preset(upstreams, new Map(), "Settings by service name; a name without an entry has the defaults."),
   rateLimits: preset(
     list(rateLimits),

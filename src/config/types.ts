@@ -2,6 +2,9 @@ import type { balancers } from "../cluster/balancers/index.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { StatusWord } from "../http/status-words.ts";
+import type { MtlsMode } from "../identity/door.ts";
+import type { HandshakeLimits } from "../identity/handshake-limits.ts";
+import type { FilesOptions } from "../identity/sources/files.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
@@ -18,7 +21,7 @@ export interface Config {
   readonly admin: { readonly hosts: readonly string[] };
   readonly names: NamesConfig;
   readonly discovery: DiscoveryConfig;
-  readonly mtls: { readonly mode: "disabled" };
+  readonly mtls: MtlsConfig;
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
@@ -100,6 +103,25 @@ export interface DnsConfig {
   readonly maxStale: number | undefined;
 }
 
+export interface MtlsConfig {
+  readonly mode: MtlsMode;
+  /** Exactly one of them, unless the mode is disabled. */
+  readonly source:
+    | {
+        readonly files: FilesOptions | undefined;
+        readonly consul: object | undefined;
+        readonly spiffe: { readonly socket: string } | undefined;
+        readonly development: { readonly path: string } | undefined;
+      }
+    | undefined;
+  /** A pattern. */
+  readonly identity: string | undefined;
+  readonly minVersion: "tls12" | "tls13";
+  /** Milliseconds. */
+  readonly rootOverlap: number;
+  readonly handshakes: HandshakeLimits;
+}
+
 export interface UpstreamConfig {
   readonly discovery: SourceKind;
   /** For the static source only. */
@@ -112,6 +134,10 @@ export interface UpstreamConfig {
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;
   readonly timeout: number | undefined;
+  /** undefined: as `mtls.mode`. */
+  readonly mtls: MtlsMode | undefined;
+  /** A pattern. */
+  readonly identity: string | undefined;
   readonly retry: RetryConfig | undefined;
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
 }

@@ -84,6 +84,8 @@ export interface ConnectionAnswer {
   /** Whose endpoint was dialled; null for callers. */
   readonly upstream: string | null;
   readonly peer: string;
+  /** The peer's SPIFFE id, as TLS has verified it; null in plaintext. */
+  readonly identity: string | null;
   /** `dialling`, `new` (no word from the peer yet), `open`, `draining` (takes no more calls). */
   readonly state: string;
   readonly streams: number;

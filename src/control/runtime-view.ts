@@ -73,12 +73,13 @@ export class RuntimeView implements ControlView {
     const { listeners, upstreams, application } = this.runtime;
     const connections: ConnectionAnswer[] = [];
     for (const { acceptor } of listeners.all()) {
-      for (const { peer, connection, since } of acceptor.connections) {
+      for (const { peer, caller, connection, since } of acceptor.connections) {
         connections.push({
           direction: acceptor.direction,
           made: "accepted",
           upstream: null,
           peer,
+          identity: caller?.identity ?? null,
           state: connection.draining ? "draining" : "open",
           streams: connection.activeStreams,
           since: timestamp(since),
@@ -127,12 +128,13 @@ export class RuntimeView implements ControlView {
   private *dialled(direction: Direction, cluster: Cluster): IterableIterator<ConnectionAnswer> {
     const now = this.runtime.services.clock.wall();
     for (const { address, connections } of cluster.stats()) {
-      for (const { state, streams, age, bytesReceived, bytesSent } of connections) {
+      for (const { state, identity, streams, age, bytesReceived, bytesSent } of connections) {
         yield {
           direction,
           made: "dialled",
           upstream: cluster.name,
           peer: address,
+          identity: identity ?? null,
           state,
           streams,
           since: timestamp(now - age),

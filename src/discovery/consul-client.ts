@@ -14,6 +14,17 @@ export interface ConsulOptions extends ConsulCredentialOptions {
   readonly datacenter: string | undefined;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
+  /** What of it is a part of Consul Connect; absent: nothing. */
+  readonly connect?: ConnectUse | undefined;
+}
+
+/** Which services are a part of Consul Connect: our own, and those whose instances have to be. */
+export interface ConnectUse {
+  /** The published service speaks TLS with certificates of Connect's CA by itself. */
+  readonly native: boolean;
+  /** By name, and what holds for others. */
+  readonly names: ReadonlyMap<string, boolean>;
+  readonly others: boolean;
 }
 
 /** The body of a registration, in Consul's own words. */
@@ -26,6 +37,7 @@ export interface AgentService {
   readonly Meta: Readonly<Record<string, string>>;
   readonly Weights: { readonly Passing: number; readonly Warning: number };
   readonly Check: { readonly TTL: string; readonly DeregisterCriticalServiceAfter: string };
+  readonly Connect?: { readonly Native: true };
 }
 
 export interface HealthQuery {
@@ -52,6 +64,7 @@ interface Request extends RequestLimits {
   readonly path: string;
   readonly params: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: object;
 }
 
@@ -96,10 +109,11 @@ export class ConsulClient {
 
   /** The passing instances of a service. */
   async health(service: string, { index, wait, margin, signal }: HealthQuery): Promise<HealthAnswer> {
-    const { datacenter } = this.options;
+    const { datacenter, connect } = this.options;
+    const isConnect = connect?.names.get(service) ?? connect?.others ?? false;
     const { headers, text } = await this.request({
       method: "GET",
-      path: "/health/service/{service}",
+      path: isConnect ? "/health/connect/{service}" : "/health/service/{service}",
       params: { service },
       query: {
         passing: "1",
@@ -128,6 +142,15 @@ export class ConsulClient {
       ...limits,
     });
     return readNodeServices(text);
+  }
+
+  /** Anything else that the agent tells. */
+  get(
+    path: string,
+    params: Readonly<Record<string, string>>,
+    more: RequestLimits & Pick<Request, "query" | "headers">,
+  ): Promise<{ readonly headers: IncomingHttpHeaders; readonly text: string }> {
+    return this.request({ method: "GET", path, params, ...more });
   }
 
   async register(service: AgentService, limits: RequestLimits): Promise<void> {
@@ -175,7 +198,7 @@ export class ConsulClient {
           ...(namespace === undefined ? {} : { ns: namespace }),
           ...(partition === undefined ? {} : { partition }),
         },
-        headers: token === undefined ? {} : { "x-consul-token": token },
+        headers: { ...request.headers, ...(token === undefined ? {} : { "x-consul-token": token }) },
         ...(body === undefined ? {} : { body }),
         type: "json",
         timeout,

@@ -45,6 +45,7 @@ interface Standing {
 /** Publishes the service through the agent, with a TTL check whose state is the application's own answer. */
 export class ConsulRegistrar implements Registrar {
   private readonly client: ConsulClient;
+  private readonly isNative: boolean;
   private readonly services: DiscoveryServices;
   private readonly timings: ConsulRegistrarTimings;
   private readonly backoff: Backoff;
@@ -55,6 +56,7 @@ export class ConsulRegistrar implements Registrar {
 
   constructor(options: ConsulOptions, services: DiscoveryServices, timings = CONSUL_REGISTRAR_TIMINGS) {
     this.client = new ConsulClient(options, services.clock);
+    this.isNative = options.connect?.native ?? false;
     this.services = services;
     this.timings = timings;
     this.backoff = new Backoff({ base: timings.backoffBase, cap: timings.backoffCap, random: services.random });
@@ -128,7 +130,7 @@ export class ConsulRegistrar implements Registrar {
     const { registration } = standing;
     try {
       if (!standing.known) {
-        await this.client.register(agentService(registration), limits);
+        await this.client.register(agentService(registration, this.isNative), limits);
         // register() may have been called again meanwhile.
         standing.known = standing.registration === registration;
         if (!standing.published) this.tell(registration, "registered in consul");
@@ -196,7 +198,7 @@ export class ConsulRegistrar implements Registrar {
 }
 
 /** The body of the registration. A TTL check is critical until it is passed for the first time. */
-export function agentService(registration: Registration): AgentService {
+export function agentService(registration: Registration, isNative: boolean): AgentService {
   const { id, name, host, port, tags, meta, weight } = registration;
   return {
     ID: id,
@@ -207,6 +209,7 @@ export function agentService(registration: Registration): AgentService {
     Meta: meta,
     Weights: { Passing: weight, Warning: 1 },
     Check: { TTL: "15s", DeregisterCriticalServiceAfter: "1m" },
+    ...(isNative ? { Connect: { Native: true } } : {}),
   };
 }
 

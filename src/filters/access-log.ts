@@ -1,3 +1,4 @@
+import { peerService } from "../identity/spiffe.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { Filter } from "./filter.ts";
 
@@ -18,6 +19,7 @@ export function accessLog(log: AccessLog): Filter {
         durationMs: now - call.startedAt,
         attempts: call.attempts,
         peer: call.peer,
+        peerService: call.direction === "inbound" ? peerService(call.identity) : undefined,
         bytesReceived: call.bytesReceived,
         bytesSent: call.bytesSent,
         requestId: call.head.get("x-request-id"),

@@ -62,6 +62,12 @@ export function withField(table: HeaderTable, head: Head, name: string, value: s
   return builder.take();
 }
 
+/** The head with a field more at its end, which has none of that name. A secret is never indexed. */
+export function withAppended(table: HeaderTable, head: Head, name: string, value: string): Head {
+  const field = table.field(table.name(name), value, false);
+  return new Head(table.child(head.list, field), field.slot ? [...head.values, value] : head.values);
+}
+
 /** The slot in which the one field of that name stands; undefined where it is fixed, absent, or there are several. */
 function slotOf(head: Head, name: string): number | undefined {
   let slot = 0;

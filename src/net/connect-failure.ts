@@ -3,7 +3,17 @@ import { type Address, formatAddress } from "../core/address.ts";
 /** Why there is no connection. `message` names the address and the likely cause, for logs and for people. */
 export interface ConnectFailure {
   readonly kind: "failed";
-  readonly reason: "CONNECT_REFUSED" | "CONNECT_TIMEOUT" | "CONNECT_FAILED";
+  readonly reason:
+    | "CONNECT_REFUSED"
+    | "CONNECT_TIMEOUT"
+    | "CONNECT_FAILED"
+    | "TLS_HANDSHAKE_FAILED"
+    | "TLS_UNTRUSTED"
+    | "TLS_EXPIRED"
+    | "TLS_WRONG_IDENTITY"
+    | "TLS_REFUSED"
+    | "TLS_NO_IDENTITY"
+    | "DOWNGRADE_REFUSED";
   readonly message: string;
 }
 

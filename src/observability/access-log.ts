@@ -22,6 +22,8 @@ export interface AccessRecord {
   readonly attempts: number;
   /** Who called, as an address for people. */
   readonly peer: string;
+  /** Whose sidecar called, of a call that came in: a service, an id of another form, or `unauthenticated`. */
+  readonly peerService: string | undefined;
   readonly bytesReceived: number;
   readonly bytesSent: number;
   /** `x-request-id`, where the caller sent one. */
@@ -65,6 +67,7 @@ export class AccessLog {
         duration_ms: Math.round(record.durationMs * 1000) / 1000,
         attempts: record.attempts,
         peer: record.peer,
+        peer_service: record.peerService,
         bytes_received: record.bytesReceived,
         bytes_sent: record.bytesSent,
         request_id: record.requestId === undefined ? undefined : clip(record.requestId),

@@ -12,6 +12,10 @@ export interface MetricsView {
   lastReloadSucceeded(): boolean;
   /** Seconds since the discovery source last confirmed what it knows of an upstream; those never answered are left out. */
   discoveryAges(): Iterable<{ readonly upstream: string; readonly seconds: number }>;
+  /** Callers' connections that are open, by what they speak. */
+  inboundTransports(): Iterable<{ readonly transport: "plaintext" | "tls"; readonly count: number }>;
+  /** Seconds until the own certificate ends, negative after that; undefined where there is none. */
+  certificateExpiry(): number | undefined;
 }
 
 /** Registers the gauges of the mesh. They hold nothing: the view is asked on scrape. */
@@ -61,6 +65,27 @@ export function registerMeshGauges(registry: Registry, view: MetricsView): void 
     collect() {
       this.reset();
       for (const { upstream, seconds } of view.discoveryAges()) this.set({ upstream }, seconds);
+    },
+  });
+  new Gauge({
+    name: "outrigger_inbound_connections",
+    help: "Open connections of callers, by what they speak.",
+    labelNames: ["transport"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { transport, count } of view.inboundTransports()) this.set({ transport }, count);
+    },
+  });
+  new Gauge({
+    name: "outrigger_tls_certificate_expiry_seconds",
+    help: "Time until the own certificate ends, negative once it has.",
+    registers,
+    collect() {
+      this.reset();
+      const seconds = view.certificateExpiry();
+      if (seconds === undefined) this.remove();
+      else this.set(seconds);
     },
   });
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { CallMetrics } from "./call-metrics.ts";
 import { type MetricsView, registerMeshGauges } from "./mesh-gauges.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
+import { TlsMetrics } from "./tls-metrics.ts";
 
 /** The answer to a scrape. */
 export interface Scrape {
@@ -15,9 +16,11 @@ export class Metrics {
   /** For families of other parts; their names are their own. */
   readonly registry = new Registry();
   readonly calls: CallMetrics;
+  readonly tls: TlsMetrics;
 
   constructor(version: string, clock: Clock) {
     this.calls = new CallMetrics(this.registry);
+    this.tls = new TlsMetrics(this.registry);
     registerProcessMetrics(this.registry, version, clock);
   }
 

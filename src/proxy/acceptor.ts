@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { type Placed, Roster } from "../core/roster.ts";
 import { Call, failure } from "../http/call.ts";
@@ -8,10 +9,12 @@ import type { Direction } from "../http/reason.ts";
 import { type CloseCause, Connection, type ConnectionHandler, type Http2Services } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Http2Limits } from "../http2/limits.ts";
+import type { BufferReuse } from "../http2/output.ts";
 import type { Stream } from "../http2/stream.ts";
 import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
 import { EXPLAIN } from "./explain-trailer.ts";
+import type { Forwarded } from "./forwarded.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
@@ -23,11 +26,23 @@ export interface AcceptorOptions {
   readonly services: ExchangeServices;
   readonly unrouted: Unrouted;
   readonly log: Logger;
+  /** What the application is told of its callers; undefined: nothing, for the caller is the application. */
+  readonly forwarded?: Forwarded;
+}
+
+/** Who is at the other end of a connection, as TLS has verified it. */
+export interface Caller {
+  /** Its SPIFFE id. */
+  readonly identity: string;
+  /** `x-forwarded-client-cert` of its calls. */
+  readonly certificate: string;
 }
 
 /** A caller's connection as people see it. */
 export interface AcceptedConnection extends Placed {
   readonly peer: string;
+  /** Undefined in plaintext. */
+  readonly caller: Caller | undefined;
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
@@ -58,8 +73,21 @@ export abstract class Acceptor {
     return new Exchange(call, stream, end, services, unrouted);
   }
 
-  /** Takes a socket that was accepted in this tick. */
-  accept(accepted: Socket, peer: string): void {
+  /** Takes a plaintext socket; `arrived` has been read of it already. */
+  accept(accepted: Socket, peer: string, arrived?: Buffer): void {
+    let connection: Connection | undefined;
+    const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
+    connection = this.admit(socket, peer, undefined, "atOnce");
+    if (arrived !== undefined) connection.receive(arrived);
+  }
+
+  /** Takes a socket whose TLS handshake is over. */
+  acceptSecured(socket: Socket, peer: string, caller: Caller): void {
+    const connection = this.admit(socket, peer, caller, "callback");
+    socket.on("data", (chunk: Buffer) => connection.receive(chunk));
+  }
+
+  private admit(socket: Duplex, peer: string, caller: Caller | undefined, reuse: BufferReuse): Connection {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
@@ -68,13 +96,12 @@ export abstract class Acceptor {
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
       onClose: (cause) => this.onClose(entry, cause),
     };
-    let connection: Connection | undefined;
-    const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
-    const options = { role: "server", limits, reuse: "atOnce", announce: true, fedByOwner: true } as const;
-    connection = new Connection(socket, http2, options, handler);
-    const entry: AcceptedConnection = { peer, connection, since: http2.clock.wall(), place: -1 };
+    const options = { role: "server", limits, reuse, announce: true, fedByOwner: true } as const;
+    const connection = new Connection(socket, http2, options, handler);
+    const entry: AcceptedConnection = { peer, caller, connection, since: http2.clock.wall(), place: -1 };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
+    return connection;
   }
 
   get connections(): Iterable<AcceptedConnection> {
@@ -115,10 +142,12 @@ export abstract class Acceptor {
   }
 
   private onStream(entry: AcceptedConnection, stream: Stream, head: Head, end: boolean, tooLarge: boolean): void {
-    const { services, direction, limits, http2 } = this.options;
+    const { services, direction, limits, http2, forwarded } = this.options;
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
-    const call = new Call(direction, entry.peer, clean, path, isGrpc(head.get("content-type")), http2.loop.now());
+    const told = forwarded === undefined ? clean : forwarded.apply(clean, entry);
+    const call = new Call(direction, entry.peer, told, path, isGrpc(head.get("content-type")), http2.loop.now());
+    call.identity = entry.caller?.identity;
     services.explanations.decisions.begin(call);
     if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
     const exchange = this.makeExchange(call, stream, end);

@@ -340,7 +340,8 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.isOver) return;
     this.sending?.stop(ErrorCode.CANCEL, what);
     this.sending = undefined;
-    this.services.reply.send(this.down, this.explainedFailure(what), this.call.grpc, this.headSent);
+    const isKnown = this.call.identity !== undefined;
+    this.services.reply.send(this.down, this.explainedFailure(what), this.call.grpc, this.headSent, isKnown);
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
   }
 

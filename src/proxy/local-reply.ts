@@ -9,7 +9,7 @@ import type { Stream } from "../http2/stream.ts";
 export class LocalReply {
   private readonly table: HeaderTable;
   private readonly source: () => string;
-  /** The caller may read names, limits and addresses; a stranger reads the reason's fixed sentence. */
+  /** Every caller may read names, limits and addresses; a stranger reads the reason's fixed sentence. */
   private readonly trusted: boolean;
   private readonly inbound: boolean;
 
@@ -23,33 +23,34 @@ export class LocalReply {
   /**
    * Ends `stream` with a failure: Trailers-Only where nothing was sent yet, trailers where a gRPC head was, and a reset where
    * the caller would otherwise take a cut answer for a whole one. A caller that still sends is told to stop (RFC 9113 §8.1).
+   * `known`: the caller has proven who it is.
    */
-  send(stream: Stream, failure: Failure, grpc: boolean, headSent: boolean): void {
+  send(stream: Stream, failure: Failure, grpc: boolean, headSent: boolean, known = false): void {
     if (headSent && !grpc) {
       stream.reset(ErrorCode.INTERNAL_ERROR);
       return;
     }
-    if (headSent) stream.sendTrailers(this.table.head(this.status(failure)));
-    else if (grpc) stream.sendHead(this.trailersOnly(failure), true);
-    else this.sendHttp(stream, failure);
+    if (headSent) stream.sendTrailers(this.table.head(this.status(failure, known)));
+    else if (grpc) stream.sendHead(this.trailersOnly(failure, known), true);
+    else this.sendHttp(stream, failure, known);
     if (stream.canReceive) stream.resetWhenSent(ErrorCode.NO_ERROR);
   }
 
-  private trailersOnly(failure: Failure): Head {
-    return this.table.head([[":status", "200"], ["content-type", "application/grpc"], ...this.status(failure)]);
+  private trailersOnly(failure: Failure, known: boolean): Head {
+    return this.table.head([[":status", "200"], ["content-type", "application/grpc"], ...this.status(failure, known)]);
   }
 
-  private status(failure: Failure): [string, string][] {
+  private status(failure: Failure, known: boolean): [string, string][] {
     const pairs: [string, string][] = [
       ["grpc-status", String(failure.status)],
-      ["grpc-message", encodeMessage(this.text(failure))],
+      ["grpc-message", encodeMessage(this.text(failure, known))],
       ...this.marks(failure),
     ];
     return pairs;
   }
 
-  private sendHttp(stream: Stream, failure: Failure): void {
-    const body = Buffer.from(`${failure.reason}: ${this.text(failure)}\n`, "utf8");
+  private sendHttp(stream: Stream, failure: Failure, known: boolean): void {
+    const body = Buffer.from(`${failure.reason}: ${this.text(failure, known)}\n`, "utf8");
     const status = String(httpOfStatus(failure.status));
     const head: [string, string][] = [
       [":status", status],
@@ -70,8 +71,8 @@ export class LocalReply {
     return marks;
   }
 
-  private text(failure: Failure): string {
+  private text(failure: Failure, known: boolean): string {
     const fixed = reasons[failure.reason].text;
-    return this.trusted && failure.detail !== "" ? failure.detail : fixed;
+    return (this.trusted || known) && failure.detail !== "" ? failure.detail : fixed;
   }
 }

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
@@ -6,9 +7,11 @@ import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { Listener } from "../net/listener.ts";
 import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
+import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
 import { Inbound } from "../proxy/inbound.ts";
 import { Outbound, type OutboundRules } from "../proxy/outbound.ts";
 import type { Target } from "../proxy/target.ts";
+import type { Mtls } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";
 
 /** A bound address and what happens to its connections. */
@@ -26,10 +29,12 @@ export class Listeners {
   /** No longer bound; their connections are ending. */
   private retired: BoundListener<Outbound>[] = [];
   private readonly identity: () => string;
+  private readonly mtls: Mtls;
 
   /** `identity`: how this sidecar is called, asked whenever it is said. */
-  constructor(identity: () => string, services: ProcessServices) {
+  constructor(identity: () => string, mtls: Mtls, services: ProcessServices) {
     this.identity = identity;
+    this.mtls = mtls;
     this.services = services;
   }
 
@@ -38,8 +43,16 @@ export class Listeners {
     const { listeners } = config;
     try {
       if (application !== undefined) {
-        const inbound = new Inbound(this.acceptorOptions("inbound"), application);
-        this.inbound = await this.open("inbound", listeners.inbound, inbound);
+        const forwarded = new Forwarded(this.services.http2.headers);
+        const inbound = new Inbound({ ...this.acceptorOptions("inbound"), forwarded }, application);
+        const door = this.mtls.door({
+          plain: (socket, peer, arrived) => inbound.accept(socket, peer, arrived),
+          secured: (socket, peer, who, own) =>
+            inbound.acceptSecured(socket, peer, { identity: who.id.text, certificate: clientCertificate(own, who) }),
+        });
+        this.inbound = await this.open("inbound", listeners.inbound, inbound, (socket, peer) =>
+          door.take(socket, peer),
+        );
       }
       const outbound = new Outbound(this.acceptorOptions("outbound"), rules);
       this.outbound.push(await this.open("outbound", listeners.outbound, outbound));
@@ -107,13 +120,18 @@ export class Listeners {
     await Promise.all([...this.all()].map(({ listener }) => listener.close()));
   }
 
-  private async open<A extends Acceptor>(name: string, address: Address, acceptor: A): Promise<BoundListener<A>> {
+  private async open<A extends Acceptor>(
+    name: string,
+    address: Address,
+    acceptor: A,
+    take = (socket: Socket, peer: string): void => acceptor.accept(socket, peer),
+  ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
     const listener = await Listener.bind(
       address,
       {},
       {
-        onConnection: (socket, peer) => acceptor.accept(socket, peer),
+        onConnection: take,
         onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),
         onError: (error) => log.error({ listener: name, err: error }, "a connection could not be taken"),
       },

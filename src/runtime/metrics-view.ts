@@ -35,5 +35,17 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
           yield { upstream: cluster.name, seconds: Math.max(0, now - state.updatedAt) / 1000 };
       }
     },
+    *inboundTransports() {
+      const inbound = runtime.listeners.inbound?.acceptor;
+      if (inbound === undefined) return;
+      let secured = 0;
+      for (const { caller } of inbound.connections) if (caller !== undefined) secured++;
+      yield { transport: "tls", count: secured };
+      yield { transport: "plaintext", count: inbound.connectionCount - secured };
+    },
+    certificateExpiry() {
+      const { notAfter } = runtime.mtls;
+      return notAfter === undefined ? undefined : (notAfter - runtime.services.clock.wall()) / 1000;
+    },
   };
 }

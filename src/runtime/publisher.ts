@@ -68,11 +68,16 @@ export class Publisher {
 
   private async change(): Promise<void> {
     const old = this.last;
+    // Nothing has been published yet: `start` will publish what is in force then.
+    if (old === undefined) return;
     const now = this.options.inForce();
-    const place = old === undefined ? "elsewhere" : samePlace(old.config, now.config);
-    const isSame = old?.app === now.app && isDeepStrictEqual(old?.config.service, now.config.service);
+    const place = samePlace(old.config, now.config);
+    const isSame =
+      old.app === now.app &&
+      isDeepStrictEqual(old.config.service, now.config.service) &&
+      old.config.mtls.mode === now.config.mtls.mode;
     if (this.withdrawn || (place === "same" && isSame)) return;
-    const next = this.prepare(place === "same" ? old?.publication?.registrar : undefined);
+    const next = this.prepare(place === "same" ? old.publication?.registrar : undefined);
     this.last = next;
     try {
       await next.publication?.begin();
@@ -81,16 +86,16 @@ export class Publisher {
       logger.error({ err: error }, "cannot publish the service as it is configured now: what was published stays");
       next.publication?.release();
       this.last = old;
-      if (this.withdrawn) await old?.publication?.withdraw();
+      if (this.withdrawn) await old.publication?.withdraw();
       return;
     }
     if (place === "same") {
-      old?.publication?.release();
+      old.publication?.release();
     } else if (place === "credentials") {
-      await old?.publication?.abandon();
+      await old.publication?.abandon();
     } else {
       await next.publication?.published(TAKEN_WITHIN);
-      await old?.publication?.withdraw();
+      await old.publication?.withdraw();
     }
   }
 

@@ -37,13 +37,15 @@ export class Readiness {
     this.draining ??= this.timestamp();
   }
 
-  state(required: Iterable<Cluster>, detail: string | undefined): ReadyState {
+  /** `details`: what is wrong although calls are taken; `missing`: what else is waited for. */
+  state(required: Iterable<Cluster>, further: readonly string[], missing?: Waiting): ReadyState {
     const waiting: Waiting[] = [];
     if (this.draining !== undefined)
       waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
     if (!this.bound)
       waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
-    const details = detail === undefined ? [] : [detail];
+    if (missing !== undefined) waiting.push(missing);
+    const details = [...further];
     for (const cluster of required) {
       if (cluster.known) continue;
       const why = cluster.noneReason().detail;

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import { plainConnect } from "../cluster/connect.ts";
+import { type Connect, plainConnect } from "../cluster/connect.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
 import { defaultKeepalive } from "../cluster/keepalive.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
@@ -15,6 +16,7 @@ import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
+import { Mtls, type PreparedMtls } from "./mtls.ts";
 import { registerPolicyMetrics } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
@@ -45,6 +47,7 @@ export class Runtime {
   readonly services: ProcessServices;
   readonly listeners: Listeners;
   readonly upstreams: Upstreams;
+  readonly mtls: Mtls;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
   /** Configurations applied so far. */
@@ -66,13 +69,13 @@ export class Runtime {
     this.inForce = config;
     this.services = services;
     this.readiness = new Readiness(clock);
-    this.listeners = new Listeners(() => this.inForce.identity.name, services);
+    this.mtls = new Mtls(config, services);
+    this.listeners = new Listeners(() => this.inForce.identity.name, this.mtls, services);
     const own = (): Address[] => [...this.listeners.addresses(), ...options.otherListeners()];
     this.sources = new Sources(config, { clock, log: log.logger, random, own });
-    const makeCluster = this.clusterMaker();
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
-      makeCluster,
+      makeCluster: this.clusterMaker((name, endpoints) => this.mtls.upstream(name, CONNECT, endpoints)),
       metrics: metrics.calls,
       accessLog,
       rates: rateLimits.groups.outbound,
@@ -104,11 +107,22 @@ export class Runtime {
     return this.app;
   }
 
-  /** Binds the listeners and begins to publish the service. Rejects with a BindError or an AdvertiseError. */
+  /**
+   * Binds the listeners and begins to publish the service, once it has the certificate that it needs. Rejects with a BindError
+   * or an AdvertiseError, or where there is no identity to be had, or another one's.
+   */
   async start(): Promise<void> {
     await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
     this.readiness.listenersBound();
-    await this.publisher.start();
+    await this.mtls.start();
+    if (this.mtls.waiting === undefined) {
+      await this.publisher.start();
+      return;
+    }
+    this.mtls.whenKnown(() => {
+      const failed = (err: unknown): void => this.services.log.logger.error({ err }, "cannot publish the service");
+      if (!this.draining) this.publisher.start().catch(failed);
+    });
   }
 
   /**
@@ -132,7 +146,8 @@ export class Runtime {
   ready(): ReadyState {
     const refused = this.lastRefusal;
     const detail = refused === undefined ? undefined : `the last configuration was refused: ${refused}`;
-    return this.readiness.state(this.upstreams.required(), detail);
+    const details = [detail, this.mtls.warning].filter((text) => text !== undefined);
+    return this.readiness.state(this.upstreams.required(), details, this.mtls.waiting);
   }
 
   get draining(): boolean {
@@ -142,6 +157,7 @@ export class Runtime {
   /** Resolves once every declared upstream has had its first answer. */
   async whenReady(): Promise<void> {
     const required = [...this.upstreams.required()];
+    await new Promise<void>((resolve) => this.mtls.whenKnown(resolve));
     await Promise.all(required.map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
     this.ready();
   }
@@ -160,7 +176,7 @@ export class Runtime {
     this.upstreams.close();
     this.app?.close();
     await Promise.all([this.listeners.close(), withdrawn]);
-    await Promise.all([this.sources.close(), this.services.rateLimits.close()]);
+    await Promise.all([this.sources.close(), this.services.rateLimits.close(), this.mtls.close()]);
   }
 
   private refuseNow(why: string): ApplyResult {
@@ -178,13 +194,17 @@ export class Runtime {
       return { kind: "unchanged" };
     }
     let putListeners: () => void;
+    let mtls: PreparedMtls | undefined;
     try {
+      mtls = await this.mtls.prepare(config);
       putListeners = await this.listeners.prepare(before, config, () => this.upstreams);
     } catch (error) {
+      await mtls?.discard();
       return this.refuseNow(error instanceof Error ? error.message : String(error));
     }
     // From here on nothing fails and nothing waits: the next call sees all of it.
     this.inForce = config;
+    mtls.adopt();
     this.sources.apply(config);
     this.upstreams.apply(config);
     putListeners();
@@ -227,12 +247,20 @@ export class Runtime {
   }
 
   private makeApplication(config: Config): Application | undefined {
-    return config.service && new Application(config.service, this.clusterMaker(), this.services);
+    const { http2 } = this.services;
+    return (
+      config.service &&
+      new Application(
+        config.service,
+        this.clusterMaker(() => plainConnect(http2, CONNECT)),
+        this.services,
+      )
+    );
   }
 
-  private clusterMaker(): MakeCluster {
+  /** `connectTo`: how the endpoints of a name are dialled. */
+  private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
     const { http2, clock, log, random } = this.services;
-    const connect = plainConnect(http2, { limits: defaultLimits, announce: true });
     const inForce = (): Config => this.inForce;
     const keepalive = {
       ...defaultKeepalive,
@@ -240,8 +268,15 @@ export class Runtime {
         return inForce().keepalive.timeout;
       },
     };
-    const services = { clock, loop: http2.loop, log: log.logger, random, connect, keepalive };
-    return (name: string, source: DiscoverySource, balancer: BalancerName) =>
-      new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), services);
+    const services = { clock, loop: http2.loop, log: log.logger, random, keepalive };
+    return (name: string, source: DiscoverySource, balancer: BalancerName) => {
+      const connect = connectTo(name, () => cluster.endpoints);
+      const options = { name, source: source.kind, balancer: balancers[balancer] };
+      const cluster: Cluster = new Cluster(options, source.subscribe(name), { ...services, connect });
+      return cluster;
+    };
   }
 }
+
+/** How every connection is made. */
+const CONNECT = { limits: defaultLimits, announce: true } as const;

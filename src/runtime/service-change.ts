@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config, ServiceConfig } from "../config/types.ts";
+import { connectUse } from "./connect-use.ts";
 
 /**
  * Where the service is published, before and after a change: in the same place by the same means, in the same place with other
@@ -7,11 +8,13 @@ import type { Config, ServiceConfig } from "../config/types.ts";
  */
 export type Place = "same" | "credentials" | "elsewhere";
 
-export function samePlace({ discovery: before }: Config, { discovery: after }: Config): Place {
+export function samePlace(one: Config, other: Config): Place {
+  const [before, after] = [one.discovery, other.discovery];
   if (before.default !== after.default) return "elsewhere";
   switch (after.default) {
     case "consul": {
-      if (isDeepStrictEqual(before.consul, after.consul)) return "same";
+      const isNative = connectUse(one)?.native === connectUse(other)?.native;
+      if (isDeepStrictEqual(before.consul, after.consul) && isNative) return "same";
       const isMoved = (["address", "namespace", "partition"] as const).some(
         (key) => before.consul?.[key] !== after.consul?.[key],
       );

@@ -7,6 +7,7 @@ import type { DiscoveryServices } from "../discovery/services.ts";
 import type { DiscoverySource, Registrar } from "../discovery/source.ts";
 import { sources as definitions } from "../discovery/sources.ts";
 import { type StaticOptions, StaticSource } from "../discovery/static.ts";
+import { connectUse } from "./connect-use.ts";
 
 /** Sources that are there only where they are configured. */
 const kinds = ["consul", "directory", "dns"] as const;
@@ -47,7 +48,8 @@ export class Sources {
   /** A new registrar of the default source; undefined where that publishes nothing. */
   registrar(): Registrar | undefined {
     const { consul, directory, default: kind } = this.config.discovery;
-    if (kind === "consul" && consul !== undefined) return definitions.consul.registrar?.(consul, this.services);
+    if (kind === "consul" && consul !== undefined)
+      return definitions.consul.registrar?.({ ...consul, connect: connectUse(this.config) }, this.services);
     if (kind === "directory" && directory !== undefined)
       return definitions.directory.registrar?.(directory, this.services);
     return undefined;
@@ -89,7 +91,7 @@ export class Sources {
     const { consul, directory } = config.discovery;
     switch (kind) {
       case "consul":
-        return consul && definitions.consul.create(consul, services);
+        return consul && definitions.consul.create({ ...consul, connect: connectUse(config) }, services);
       case "directory":
         return directory && definitions.directory.create(directory, services);
       case "dns": {
@@ -102,7 +104,8 @@ export class Sources {
 
 /** What a source of a kind is made from. */
 function settings(kind: (typeof kinds)[number], config: Config): unknown {
-  return kind === "dns" ? dnsOptions(config) : config.discovery[kind];
+  if (kind === "dns") return dnsOptions(config);
+  return kind === "consul" ? [config.discovery.consul, connectUse(config)] : config.discovery[kind];
 }
 
 function dnsOptions(config: Config): DnsOptions | undefined {

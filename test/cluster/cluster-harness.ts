@@ -26,8 +26,8 @@ export class ClusterHarness {
   constructor(more: Partial<ClusterOptions> = {}, ...known: EndpointSpec[]) {
     if (known.length > 0) this.discover(...known);
     const subscription: Subscription = { state: this.state, uses: 0, close: () => void this.subscriptions-- };
-    const connect: Connect = (address, handler, connecting) =>
-      this.server(formatAddress(address)).connect(address, handler, connecting);
+    const connect: Connect = (address, handler, connecting, meta) =>
+      this.server(formatAddress(address)).connect(address, handler, connecting, meta);
     const write = (line: Buffer, _encoding: string, done: () => void) => {
       this.lines.push(JSON.parse(line.toString()));
       done();

@@ -191,7 +191,7 @@ test("an application on grpc-js understands the question and is understood", asy
   const services = { clock: systemClock, loop: new FlushLoop(systemClock), headers: new HeaderTable() };
   const connect = plainConnect(services, { limits: defaultLimits, announce: false });
   const drained = Promise.withResolvers<void>();
-  const watcher = { onReachable() {}, onUnreachable() {}, onDrained: () => drained.resolve() };
+  const watcher = { meta: {}, onReachable() {}, onUnreachable() {}, onDrained: () => drained.resolve() };
   const address = { kind: "tcp", host: "127.0.0.1", port } as const;
   const pool = new ConnectionPool(address, poolServices(connect, systemClock), defaultPoolOptions, watcher);
   assert.equal(await checkHealth(pool, "", 3000, services), "SERVING");

@@ -34,6 +34,7 @@ export class PoolHarness {
 
   constructor(options: Partial<PoolOptions> = {}) {
     const watcher: PoolWatcher = {
+      meta: {},
       onReachable: () => this.heard.push("reachable"),
       onUnreachable: ({ reason }) => this.heard.push(reason),
       onDrained: () => this.heard.push("drained"),

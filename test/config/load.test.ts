@@ -6,6 +6,16 @@ import { bad, complaints, good } from "./load-text.ts";
 const service = "service: { name: user, address: 127.0.0.1:50051 }\n";
 const consul = "discovery: { consul: {} }\n";
 
+/** TLS between sidecars by default. */
+const noTls = {
+  mode: "disabled",
+  source: undefined,
+  identity: undefined,
+  minVersion: "tls13",
+  rootOverlap: 600_000,
+  handshakes: { atOnce: 256, perSource: 64, rate: 100, timeout: 5000 },
+} as const;
+
 test("an empty file is a caller-only sidecar with all defaults", () => {
   const expected = {
     service: undefined,
@@ -22,7 +32,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
       onDemand: { allow: ["*"], max: 200, idle: 600_000, negative: 5_000, rate: 10 },
     },
     discovery: { default: "static", consul: undefined, directory: undefined, dns: undefined, cache: undefined },
-    mtls: { mode: "disabled" },
+    mtls: noTls,
     upstreams: new Map(),
     rateLimits: [],
     log: { level: "info", access: "errors" },
@@ -37,7 +47,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 });
 
 /** What an upstream has only where it is asked for. */
-const off = { retry: undefined, adaptiveConcurrency: undefined };
+const off = { retry: undefined, adaptiveConcurrency: undefined, mtls: undefined, identity: undefined };
 
 test("what is said is taken over", () => {
   const config = good(`
@@ -118,7 +128,7 @@ workers: 1
       dns: undefined,
       cache: undefined,
     },
-    mtls: { mode: "disabled" },
+    mtls: noTls,
     upstreams: new Map(
       Object.entries({
         orders: {

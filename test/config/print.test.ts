@@ -25,6 +25,13 @@ discovery:
   default: static             # default
 mtls:
   mode: disabled              # default
+  minVersion: tls13           # default
+  rootOverlap: 10m            # default
+  handshakes:
+    atOnce: 256               # default
+    perSource: 64             # default
+    rate: 100                 # default
+    timeout: 5s               # default
 upstreams: {}                 # default
 rateLimits: []                # default
 log:

@@ -49,7 +49,8 @@ const curious: PlainField[] = [
   ["grpc-accept-encoding", "identity,deflate,gzip"],
   ["grpc-encoding", "identity"],
   ["user-agent", "grpc-node-js/1.0"],
-  ["x-forwarded-for", "192.0.2.1"],
+  // The address of the peer, which is all that is believed of one who has not proven who it is.
+  ["x-forwarded-for", "127.0.0.1"],
   ["grpc-previous-rpc-attempts", "1"],
   ["x-long", "v".repeat(9000)],
   ["x-request-id", "0123"],

@@ -15,6 +15,7 @@ const record: AccessRecord = {
   durationMs: 1.23456,
   attempts: 1,
   peer: "127.0.0.1:40000",
+  peerService: undefined,
   bytesReceived: 12,
   bytesSent: 34,
   requestId: undefined,

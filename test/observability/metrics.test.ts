@@ -29,6 +29,12 @@ class View implements MetricsView {
   discoveryAges() {
     return [{ upstream: "user", seconds: 0.25 }];
   }
+  inboundTransports() {
+    return [{ transport: "tls", count: 1 } as const];
+  }
+  certificateExpiry() {
+    return 3600;
+  }
 }
 
 function metrics(): { all: Metrics; view: View } {

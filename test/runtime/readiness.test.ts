@@ -10,7 +10,7 @@ test("a sidecar is ready once its listeners are bound and every declared upstrea
   const clock = new FakeClock();
   const readiness = new Readiness(clock);
   const harness = new ClusterHarness();
-  const state = () => readiness.state([harness.cluster], undefined);
+  const state = () => readiness.state([harness.cluster], []);
   clock.advance(5000);
   assert.deepEqual(state(), {
     ready: false,
@@ -35,12 +35,12 @@ test("while it drains it is not ready, and says since when", () => {
   const clock = new FakeClock();
   const readiness = new Readiness(clock);
   readiness.listenersBound();
-  assert.deepEqual(readiness.state([], undefined), { ready: true });
+  assert.deepEqual(readiness.state([], []), { ready: true });
   clock.advance(1000);
   readiness.drainBegan();
   clock.advance(1000);
   readiness.drainBegan();
-  assert.deepEqual(readiness.state([], undefined), {
+  assert.deepEqual(readiness.state([], []), {
     ready: false,
     waiting: [{ what: "drain", since: "2030-01-01T00:00:01.000Z", detail: "the sidecar is shutting down" }],
   });
@@ -49,9 +49,9 @@ test("while it drains it is not ready, and says since when", () => {
 test("what comes to be waited for after it was ready is told, and keeps no calls away", () => {
   const readiness = new Readiness(new FakeClock());
   readiness.listenersBound();
-  assert.deepEqual(readiness.state([], undefined), { ready: true });
+  assert.deepEqual(readiness.state([], []), { ready: true });
   const harness = new ClusterHarness();
-  assert.deepEqual(readiness.state([harness.cluster], "the last configuration was refused"), {
+  assert.deepEqual(readiness.state([harness.cluster], ["the last configuration was refused"]), {
     ready: true,
     detail: "the last configuration was refused; consul has not answered for orders yet",
   });

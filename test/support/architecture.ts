@@ -45,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   discovery: HTTP,
   net: HTTP,
   http2: HTTP,
-  identity: HTTP,
+  identity: ["net", ...HTTP],
   observability: HTTP,
   http: BOTTOM,
   core: ["../package.json"],

@@ -19,6 +19,7 @@ export interface SidecarConfig {
   readonly listeners?: Readonly<Record<string, string>>;
   readonly names?: Readonly<Record<string, unknown>>;
   readonly discovery?: Readonly<Record<string, unknown>>;
+  readonly mtls?: Readonly<Record<string, unknown>>;
   readonly upstreams?: Readonly<Record<string, unknown>>;
   readonly rateLimits?: readonly Readonly<Record<string, unknown>>[];
   readonly log?: Readonly<Record<string, unknown>>;

@@ -8,6 +8,7 @@ import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { none } from "./defaults.ts";
+import { idPattern, mtlsModes } from "./mtls.ts";
 import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
 
@@ -42,6 +43,16 @@ const upstream = object({
   ),
   listen: optional(listenAddress(), "A listener of its own: any :authority that comes in there is for this upstream."),
   balancer: preset(words(wordsOf(balancers)), "leastRequest", "How an endpoint is chosen for each call."),
+  mtls: optional(
+    mtlsModes,
+    "How its endpoints are dialled: in plaintext, by TLS those that say that they take it, or by TLS only.",
+    "mtls.mode",
+  ),
+  identity: optional(
+    idPattern(),
+    "The SPIFFE id that its endpoints have to have.",
+    "Consul's form with the name of the upstream, in the own trust domain and namespace",
+  ),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
   retry: optional(
     retry,

@@ -8,8 +8,9 @@ import { limiting } from "./limiting.ts";
 import { policies } from "./policies.ts";
 import { reaching } from "./reaching.ts";
 import { routing } from "./routing.ts";
+import { securing } from "./securing.ts";
 
-const cases = [...policies, ...routing, ...limiting, ...reaching, ...answering];
+const cases = [...policies, ...routing, ...limiting, ...reaching, ...securing, ...answering];
 
 for (const { title, expected, provoke } of cases) {
   test(`${expected.reason}, ${expected.direction}: ${title}`, async () => {

@@ -1,6 +1,6 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import type { Clock, Timer } from "../core/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 import { namesOnTheWay } from "./links-on-the-way.ts";
 
 /** Milliseconds without a further write after which a file counts as written. */

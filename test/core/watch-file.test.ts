@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { namesOnTheWay } from "../../src/config/links-on-the-way.ts";
-import { watchFile } from "../../src/config/watch-file.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { namesOnTheWay } from "../../src/core/links-on-the-way.ts";
+import { watchFile } from "../../src/core/watch-file.ts";
 import { FakeClock } from "../support/clock.ts";
 import { eventually } from "../support/with-proxy.ts";
 

@@ -1,0 +1,185 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Socket } from "node:net";
+import type { Server, TLSSocket } from "node:tls";
+import type { Logger } from "pino";
+import type { Clock } from "../core/clock.ts";
+import { isTls } from "../net/detect.ts";
+import type { WorkloadCertificate } from "./certificate.ts";
+import type { Credentials } from "./credentials.ts";
+import { HandshakeCount, type HandshakeLimits } from "./handshake-limits.ts";
+import { chainOf } from "./tls-chain.ts";
+import { codeOf, type HandshakeResult, handshakeFailure, plainText } from "./tls-failure.ts";
+
+/** What is spoken on a listener: plaintext, whatever the client begins with, or TLS. */
+export type MtlsMode = "disabled" | "permissive" | "strict";
+
+/** Who takes the connections that come in. */
+export interface DoorHandler {
+  /** A plaintext connection; `arrived` has been read of it already. */
+  plain(socket: Socket, peer: string, arrived: Buffer | undefined): void;
+  /** A connection whose peer has proven who it is. */
+  secured(socket: TLSSocket, peer: string, who: WorkloadCertificate, own: WorkloadCertificate): void;
+}
+
+export interface DoorOptions {
+  /** Both in force, asked for each connection. */
+  readonly mode: () => MtlsMode;
+  readonly limits: () => HandshakeLimits;
+  /** Undefined where there is no valid certificate. */
+  readonly credentials: () => Credentials | undefined;
+  readonly counted: (result: HandshakeResult | "plaintext") => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** One connection between its acceptance and the end of its handshake. */
+interface Entering {
+  readonly peer: string;
+  readonly credentials: Credentials;
+  /** It is in, or has been refused: true the first time. */
+  readonly leave: () => boolean;
+}
+
+/**
+ * Lets connections in: tells plaintext from TLS by what comes first, makes handshakes, and finds out who is at the other end.
+ *
+ * Invariants: every connection ends in exactly one of a handler's call, or its destruction and a count of why; one that is
+ * neither done nor closed within `limits.timeout` is closed.
+ */
+export class Door {
+  private readonly options: DoorOptions;
+  private readonly handler: DoorHandler;
+  private readonly count = new HandshakeCount();
+  /** Which connection an event of the TLS server is about, for the event itself does not say of what it was made. */
+  private readonly entering = new AsyncLocalStorage<Entering>();
+  private server: { readonly of: Credentials; readonly tls: Server } | undefined = undefined;
+
+  constructor(options: DoorOptions, handler: DoorHandler) {
+    this.options = options;
+    this.handler = handler;
+  }
+
+  /** Takes a socket that was accepted in this tick. */
+  take(socket: Socket, peer: string): void {
+    const mode = this.options.mode();
+    if (mode === "disabled") {
+      this.handler.plain(socket, peer, undefined);
+      return;
+    }
+    const leave = this.enter(socket, peer);
+    if (leave === undefined) return;
+    if (mode === "strict") this.handshake(socket, peer, leave);
+    else this.detect(socket, peer, leave);
+  }
+
+  /** Handshakes under way, connections that have said nothing yet among them. */
+  get underWay(): number {
+    return this.count.size;
+  }
+
+  /** Counts the connection and bounds its time; undefined where it may not come in. */
+  private enter(socket: Socket, peer: string): Entering["leave"] | undefined {
+    const { clock, limits, counted, log } = this.options;
+    const source = socket.remoteAddress ?? "";
+    const { timeout } = limits();
+    socket.on("error", ignore);
+    if (!this.count.begin(source, limits(), clock.now())) {
+      counted("limit");
+      socket.destroy();
+      return undefined;
+    }
+    const giveUp = (result: HandshakeResult, why: string): void => {
+      if (!leave()) return;
+      counted(result);
+      log.debug({ peer, result }, why);
+      socket.destroy();
+    };
+    const gone = (): void => giveUp("failed", "the peer went away before its TLS handshake was done");
+    const timer = clock.setTimer(timeout, () => giveUp("timeout", `no TLS handshake within ${timeout} ms`));
+    let isEntering = true;
+    const leave = (): boolean => {
+      const was = isEntering;
+      isEntering = false;
+      if (!was) return false;
+      timer.cancel();
+      socket.off("close", gone);
+      this.count.end(source);
+      return true;
+    };
+    socket.once("close", gone);
+    return leave;
+  }
+
+  private detect(socket: Socket, peer: string, leave: Entering["leave"]): void {
+    socket.once("readable", () => {
+      const first: unknown = socket.read();
+      // Nothing to read: the peer has gone, and "close" follows.
+      if (!Buffer.isBuffer(first)) {
+        socket.destroy();
+        return;
+      }
+      if (isTls(first)) {
+        socket.unshift(first);
+        this.handshake(socket, peer, leave);
+        return;
+      }
+      leave();
+      socket.off("error", ignore);
+      this.options.counted("plaintext");
+      this.handler.plain(socket, peer, first);
+    });
+  }
+
+  private handshake(socket: Socket, peer: string, leave: Entering["leave"]): void {
+    const credentials = this.options.credentials();
+    if (credentials === undefined) {
+      leave();
+      this.refuse(socket, peer, "noIdentity", "this sidecar has no valid certificate");
+      return;
+    }
+    this.entering.run({ peer, credentials, leave }, () => this.serverOf(credentials).emit("connection", socket));
+  }
+
+  private serverOf(credentials: Credentials): Server {
+    if (this.server?.of === credentials) return this.server.tls;
+    const tls = credentials.server();
+    tls.on("secureConnection", (socket) => this.finish(socket));
+    tls.on("tlsClientError", (error, socket) => this.failed(error, socket));
+    this.server = { of: credentials, tls };
+    return tls;
+  }
+
+  private finish(socket: TLSSocket): void {
+    const entering = this.entering.getStore();
+    if (entering === undefined || !entering.leave()) {
+      socket.destroy();
+      return;
+    }
+    const { peer, credentials } = entering;
+    const who = credentials.peer(socket.getPeerX509Certificate(), () => chainOf(socket), this.options.clock.wall());
+    if ("refused" in who) {
+      this.refuse(socket, peer, who.refused, who.why);
+      return;
+    }
+    this.options.counted(socket.isSessionReused() ? "resumed" : "ok");
+    this.handler.secured(socket, peer, who, credentials.own);
+  }
+
+  private failed(error: Error, socket: TLSSocket): void {
+    const entering = this.entering.getStore();
+    // Given up by us, or closed by the peer: then the connection's own end has been counted, or will be.
+    if (entering === undefined || !entering.leave()) return;
+    const verdict: unknown = socket.authorizationError;
+    const known = typeof verdict === "string" && verdict !== "" ? verdict : undefined;
+    this.refuse(socket, entering.peer, handshakeFailure(known ?? codeOf(error)), known ?? plainText(error.message));
+  }
+
+  private refuse(socket: Socket, peer: string, result: HandshakeResult, why: string): void {
+    this.options.counted(result);
+    this.options.log.info({ peer, result, why }, "a connection was refused: its TLS handshake did not succeed");
+    socket.on("error", ignore);
+    socket.destroy();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,140 @@
+import { Backoff } from "../../core/backoff.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import type { IdentitySource, MaterialTaker } from "../material.ts";
+
+/** A blocking query for one of the two. */
+export interface ConnectQuery {
+  /** 0: answer at once. Otherwise: when it has another index, or after a while. */
+  readonly index: bigint;
+  /** A certificate that the agent has made before will not do. */
+  readonly fresh: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface ConnectRoots {
+  readonly index: bigint;
+  /** PEM of every authority that is or was in use and still counts. */
+  readonly authorities: string;
+}
+
+export interface ConnectLeaf {
+  readonly index: bigint;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Consul Connect's CA as an agent offers it. Methods reject with errors for people. */
+export interface ConnectCa {
+  roots(query: ConnectQuery): Promise<ConnectRoots>;
+  leaf(service: string, query: ConnectQuery): Promise<ConnectLeaf>;
+  close(): void;
+}
+
+/** Certificates of Consul Connect's CA, by blocking queries. The agent makes the key and asks a server to sign. */
+export class ConsulIdentity implements IdentitySource {
+  readonly kind = "consul";
+  private readonly ca: ConnectCa;
+  private readonly service: string;
+  private readonly clock: Clock;
+  private readonly random: () => number;
+  private readonly stopped = new AbortController();
+  private taker: MaterialTaker | undefined = undefined;
+  private roots: ConnectRoots | undefined = undefined;
+  private leaf: ConnectLeaf | undefined = undefined;
+  private asking = new AbortController();
+  private fresh = false;
+  private loops: Promise<unknown> = Promise.resolve();
+
+  constructor(ca: ConnectCa, service: string, clock: Clock, random: () => number) {
+    this.ca = ca;
+    this.service = service;
+    this.clock = clock;
+    this.random = random;
+  }
+
+  async start(taker: MaterialTaker): Promise<void> {
+    this.taker = taker;
+    this.loops = Promise.all([
+      this.follow(
+        (index) => this.ca.roots({ index, fresh: false, signal: this.stopped.signal }),
+        (roots) => {
+          this.roots = roots;
+        },
+      ),
+      this.follow(
+        (index) => this.askLeaf(index),
+        (leaf) => {
+          this.leaf = leaf;
+        },
+      ),
+    ]);
+  }
+
+  renew(): void {
+    this.fresh = true;
+    this.asking.abort();
+  }
+
+  async close(): Promise<void> {
+    this.taker = undefined;
+    this.stopped.abort();
+    this.asking.abort();
+    this.ca.close();
+    await this.loops;
+  }
+
+  private askLeaf(index: bigint): Promise<ConnectLeaf> {
+    const { fresh } = this;
+    this.fresh = false;
+    this.asking = new AbortController();
+    const signal = AbortSignal.any([this.asking.signal, this.stopped.signal]);
+    return this.ca.leaf(this.service, { index: fresh ? 0n : index, fresh, signal });
+  }
+
+  /** One blocking query after the other, with growing pauses while they fail. */
+  private async follow<T extends { readonly index: bigint }>(
+    ask: (index: bigint) => Promise<T>,
+    keep: (answer: T) => void,
+  ): Promise<void> {
+    const backoff = new Backoff({ base: 250, cap: 10_000, random: this.random });
+    let index = 0n;
+    while (!this.stopped.signal.aborted) {
+      try {
+        const answer = await ask(index);
+        // An index that goes back is another server's, or the same one's that has forgotten.
+        index = answer.index < index ? 0n : answer.index;
+        keep(answer);
+        backoff.reset();
+        this.tell();
+      } catch (error) {
+        if (this.stopped.signal.aborted) return;
+        // Renewal ends the query that waits for a change.
+        if (this.fresh) continue;
+        index = 0n;
+        this.taker?.failed(error instanceof Error ? error.message : String(error));
+        await this.pause(100 + backoff.next());
+      }
+    }
+  }
+
+  private tell(): void {
+    const { roots, leaf } = this;
+    if (roots === undefined || leaf === undefined) return;
+    const { certificate, key } = leaf;
+    this.taker?.take({ certificate, key, authorities: roots.authorities, federated: new Map(), revoked: undefined });
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { signal } = this.stopped;
+      let timer: Timer | undefined;
+      const end = (): void => {
+        timer?.cancel();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      timer = this.clock.setTimer(ms, end);
+      signal.addEventListener("abort", end);
+    });
+  }
+}
