@@ -6,6 +6,7 @@ import { injectorCommand } from "./commands/injector.ts";
 import { printCommand } from "./commands/print.ts";
 import { runCommand } from "./commands/run.ts";
 import { schemaCommand } from "./commands/schema.ts";
+import { waitCommand } from "./commands/wait.ts";
 import { version } from "./core/version.ts";
 
 /** Every command, in the order of the overview. */
@@ -14,6 +15,7 @@ const commands: Readonly<Record<string, Command>> = {
   check: checkCommand,
   print: printCommand,
   schema: schemaCommand,
+  wait: waitCommand,
   inject: injectCommand,
   injector: injectorCommand,
   explain: explainCommand,

@@ -1,6 +1,5 @@
 import { formatIssues } from "./config/format-issues.ts";
 import { loadConfig } from "./config/load.ts";
-import type { ShutdownRequests } from "./control/runtime-view.ts";
 import { type ControlServers, startControl } from "./control/servers.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
@@ -8,20 +7,23 @@ import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink, nonBlocking } from "./observability/log-sink.ts";
 import { Reload } from "./reload.ts";
+import { Parenthood } from "./runtime/parenthood.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { makeServices } from "./runtime/services.ts";
+import { Shutdown } from "./runtime/shutdown.ts";
 
 export interface RunInput {
   readonly file: string;
   readonly text: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The application, where this sidecar is to start it: a program and its arguments. */
+  readonly command?: readonly string[];
+  /** Milliseconds for getting ready before the command is given up; 2 min by default. */
+  readonly patience?: number;
 }
 
-/**
- * Milliseconds in which a signal counts once: Ctrl-C and a stopping cgroup send it to the launcher and to this process, and
- * the launcher passes its own on.
- */
-const SAME_SIGNAL = 200;
+const PATIENCE = 120_000;
+
 /** How standard input is named where a file would be. */
 export const STDIN = "<stdin>";
 /** Milliseconds for the last log lines. */
@@ -29,9 +31,10 @@ const FLUSH = 500;
 
 /**
  * The sidecar in the foreground, until it is asked to go. Resolves with the exit code: 0 drained or quit, 1 cannot bind,
- * 2 configuration, 130 after a second signal.
+ * 2 configuration, 130 after a second signal;
+ * with a command that of the command.
  */
-export async function run({ file, text, env }: RunInput): Promise<number> {
+export async function run({ file, text, env, command, patience = PATIENCE }: RunInput): Promise<number> {
   const loaded = loadConfig(text, { file, env });
   if (!loaded.ok) {
     process.stderr.write(formatIssues(loaded.issues, file, text));
@@ -52,7 +55,9 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
   let control: ControlServers | undefined;
   const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
   const runtime = new Runtime({ config, services, version, podIp: env.POD_IP, otherListeners });
-  const shutdown = new Shutdown(runtime, log);
+  const shutdown = new Shutdown(runtime, systemClock, log.logger);
+  const parenthood =
+    command && new Parenthood({ runtime, shutdown, clock: systemClock, log: log.logger, command, env, patience });
   process.on("SIGTERM", () => shutdown.signal());
   process.on("SIGINT", () => shutdown.signal());
   let code: number;
@@ -72,60 +77,20 @@ export async function run({ file, text, env }: RunInput): Promise<number> {
     if (file !== STDIN && !runtime.draining)
       reload = new Reload({ file, text, env, runtime, clock: systemClock, log: log.logger });
     const { admin, probe } = control;
-    void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
+    // Standard output is the application's where there is one.
+    if (parenthood !== undefined) await parenthood.begin();
+    else void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
     code = await shutdown.code;
   } catch (error) {
     log.logger.fatal({ err: error }, error instanceof Error ? error.message : String(error));
     code = 1;
   }
   reload?.close();
+  code = (await parenthood?.end(code)) ?? code;
   await runtime.stop();
   await control?.close();
   sink.flushSync(FLUSH);
   return code;
-}
-
-/** How the process is asked to go: a signal drains, a second one does not wait; admin may ask for either. */
-class Shutdown implements ShutdownRequests {
-  readonly code: Promise<number>;
-  private readonly runtime: Runtime;
-  private readonly log: Log;
-  private finish: (code: number) => void = () => {};
-  private signalledAt: number | undefined = undefined;
-
-  constructor(runtime: Runtime, log: Log) {
-    this.runtime = runtime;
-    this.log = log;
-    this.code = new Promise((resolve) => {
-      this.finish = resolve;
-    });
-  }
-
-  signal(): void {
-    const now = systemClock.now();
-    if (this.signalledAt === undefined) this.drain();
-    else if (now - this.signalledAt > SAME_SIGNAL) this.finish(130);
-    this.signalledAt ??= now;
-  }
-
-  drain(): void {
-    const { logger } = this.log;
-    this.runtime.drain().then(
-      (cut) => {
-        if (cut > 0) logger.warn({ cut }, `${cut} streams had not ended by the end of grace and were cut`);
-        this.finish(0);
-      },
-      (error: unknown) => {
-        logger.error({ err: error }, "cannot drain");
-        this.finish(1);
-      },
-    );
-  }
-
-  quit(): void {
-    this.log.logger.info("asked to quit");
-    this.finish(0);
-  }
 }
 
 /** The one line on standard output: what is bound, absent listeners left out. */

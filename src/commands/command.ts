@@ -17,8 +17,10 @@ export interface Option {
 export interface Command {
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
-  /** What it takes besides options, as the usage writes it, such as `TRACE-ID` or `-- COMMAND [ARG ...]`; absent: nothing. */
+  /** What it takes besides options, as the usage writes it, such as `TRACE-ID`; absent: nothing. */
   readonly words?: string;
+  /** Whether a program and its arguments may follow behind `--`. */
+  readonly program?: "optional";
   /** Resolves with the exit code; a UsageError becomes a complaint and exit code 2. */
   run(input: Input): number | Promise<number>;
 }
@@ -30,6 +32,8 @@ export interface Input {
   /** Whether an option without a value was given. */
   has(option: string): boolean;
   readonly words: readonly string[];
+  /** The program behind `--` and its arguments; empty where there is none. */
+  readonly program: readonly string[];
   readonly env: Env;
 }
 
@@ -38,9 +42,11 @@ export class UsageError extends Error {}
 
 /** Reads what stands behind a command's name; undefined where help is asked for. Throws a UsageError. */
 export function readInput(name: string, command: Command, args: readonly string[], env: Env): Input | undefined {
-  const { values, words } = parsed(name, command, args);
+  const { values, words, program } = parsed(name, command, args);
   if (values.get("help") === true) return undefined;
   if (command.words === undefined && words.length > 0) throw new UsageError(`outrigger ${name} takes no "${words[0]}"`);
+  if (command.program === undefined && program.length > 0)
+    throw new UsageError(`outrigger ${name} takes no program behind --`);
   return {
     value(option) {
       const value = values.get(option);
@@ -48,6 +54,7 @@ export function readInput(name: string, command: Command, args: readonly string[
     },
     has: (option) => values.get(option) === true,
     words,
+    program,
     env,
   };
 }
@@ -55,6 +62,7 @@ export function readInput(name: string, command: Command, args: readonly string[
 interface Parsed {
   readonly values: ReadonlyMap<string, unknown>;
   readonly words: readonly string[];
+  readonly program: readonly string[];
 }
 
 function parsed(name: string, command: Command, args: readonly string[]): Parsed {
@@ -64,8 +72,15 @@ function parsed(name: string, command: Command, args: readonly string[]): Parsed
   for (const [option, { short, value }] of Object.entries(command.options))
     options[option] = { type: value === undefined ? "boolean" : "string", ...(short === undefined ? {} : { short }) };
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-    return { values: new Map(Object.entries(values)), words: positionals };
+    // What is behind `--` is another program's: none of its options is one of ours.
+    const end = args.indexOf("--");
+    const own = end < 0 ? args : args.slice(0, end);
+    const { values, positionals } = parseArgs({ args: [...own], options, allowPositionals: true });
+    return {
+      values: new Map(Object.entries(values)),
+      words: positionals,
+      program: end < 0 ? [] : args.slice(end + 1),
+    };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const unknown = /^Unknown option '(-[^' ]*)/.exec(message)?.[1];
@@ -74,7 +89,7 @@ function parsed(name: string, command: Command, args: readonly string[]): Parsed
 }
 
 /** The page of `outrigger NAME --help`. */
-export function usage(name: string, { summary, options, words }: Command): string {
+export function usage(name: string, { summary, options, words, program }: Command): string {
   const written = Object.entries(options).map(([option, { short, value }]) => {
     const dashed = short === undefined ? `--${option}` : `-${short}`;
     return `[${dashed}${value === undefined ? "" : ` ${value}`}]`;
@@ -89,7 +104,13 @@ export function usage(name: string, { summary, options, words }: Command): strin
   ]);
   const width = Math.max(...rows.map(([left]) => left.length)) + 3;
   const lines = rows.map(([left, doc]) => `  ${left.padEnd(width)}${doc}`);
-  const line = ["outrigger", name, ...written, ...(words === undefined ? [] : [words])].join(" ");
+  const line = [
+    "outrigger",
+    name,
+    ...written,
+    ...(words === undefined ? [] : [words]),
+    ...(program === undefined ? [] : ["[-- PROGRAM [ARG ...]]"]),
+  ].join(" ");
   return `outrigger ${name}: ${summary}\n\nUsage: ${line}\n\n${lines.join("\n")}\n`;
 }
 

@@ -48,3 +48,10 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** Resolves after `ms` milliseconds and keeps the process alive meanwhile: for commands that wait with nothing else open. */
+export function stay(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

@@ -10,6 +10,8 @@ export interface DrainOptions {
   readonly grace: number;
   /** Takes the service out of discovery. Resolves within a bounded time. */
   readonly withdraw: () => Promise<void>;
+  /** Nobody calls the application any more: where the sidecar is its parent, it is asked to go now. */
+  readonly endApplication: () => void;
   /** Whether the application beside this sidecar has gone; asked repeatedly. True where there is none. */
   readonly applicationGone: () => boolean;
   readonly tell: (direction: "inbound" | "outbound", message: string) => void;
@@ -24,7 +26,7 @@ const LOOK = 20;
  * that were.
  */
 export async function drain(options: DrainOptions): Promise<number> {
-  const { listeners, clock, notice, grace, withdraw, applicationGone, tell } = options;
+  const { listeners, clock, notice, grace, withdraw, endApplication, applicationGone, tell } = options;
   const { inbound } = listeners;
   // Whoever asks for the health hears it from now on; calls are taken as before.
   inbound?.acceptor.beginDrain();
@@ -45,6 +47,7 @@ export async function drain(options: DrainOptions): Promise<number> {
     tell("inbound", ended ? "every call has ended" : `grace is over: ${inbound.acceptor.pendingCalls} calls are cut`);
     inbound.acceptor.endWatches();
   }
+  endApplication();
   const unused = (): boolean => listeners.callers.every(({ acceptor }) => acceptor.connectionCount === 0);
   if (clock.now() < end) {
     tell("outbound", "stays until the application has gone");

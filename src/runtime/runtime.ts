@@ -12,6 +12,7 @@ import { defaultLimits } from "../http2/limits.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { Application } from "./application.ts";
+import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
@@ -50,6 +51,8 @@ export class Runtime {
   readonly mtls: Mtls;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
+  /** The application, where this sidecar has started it. */
+  child: Child | undefined = undefined;
   /** Configurations applied so far. */
   version = 1;
   /** Why the last configuration that was offered is not in force; undefined while it is. */
@@ -236,7 +239,8 @@ export class Runtime {
       notice,
       grace,
       withdraw: () => this.publisher.withdraw(),
-      applicationGone: () => this.app?.gone ?? true,
+      endApplication: () => this.child?.signal("SIGTERM"),
+      applicationGone: () => (this.child?.gone ?? true) && (this.app?.gone ?? true),
       tell: (direction, message) => log.logger.info({ direction }, message),
     });
   }
