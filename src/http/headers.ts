@@ -58,8 +58,8 @@ export class HeaderList {
   readonly size: number;
   /** Kept by its table; only such a list is worth a cache entry. */
   readonly kept: boolean;
-  /** A pseudo-header stands in a slot: the verdict on the list does not cover its value. */
-  readonly pseudoSlots: boolean;
+  /** A field of the request's target stands in a slot: the verdict on the list does not cover its value. */
+  readonly targetSlots: boolean;
   /** Verdicts of the rules of RFC 9113 §8.2 and §8.3 by role: null is valid, a string says what is wrong. */
   requestFault: string | null | undefined = undefined;
   responseFault: string | null | undefined = undefined;
@@ -78,7 +78,8 @@ export class HeaderList {
     this.kept = kept;
     this.length = parent === undefined ? 0 : parent.length + 1;
     this.slots = (parent?.slots ?? 0) + (field?.slot ? 1 : 0);
-    this.pseudoSlots = parent?.pseudoSlots === true || (field?.slot === true && field.name.startsWith(":"));
+    const isTarget = field?.slot === true && (field.name.startsWith(":") || field.name === "host");
+    this.targetSlots = parent?.targetSlots === true || isTarget;
     this.size = (parent?.size ?? 0) + (field === undefined ? 0 : field.name.length + field.value.length + 32);
   }
 

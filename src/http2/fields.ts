@@ -20,22 +20,27 @@ const REQUEST_PSEUDO = new Map([
   [":method", /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/],
   [":scheme", /^[A-Za-z][A-Za-z0-9+\-.]*$/],
   [":authority", /^[A-Za-z0-9\-._~!$&'()*+,;=:@[\]%]*$/],
-  [":path", /^[!-~\x80-\xff]*$/],
+  [":path", /^(?:\/[!-~\x80-\xff]*|\*)$/],
 ]);
+/** The same, and the field that says again whom a request is for, without user information: servers leave out one that is malformed. */
+const TARGET = new Map([...REQUEST_PSEUDO, ["host", /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]*$/]]);
+
+/** Fields that servers read in different ways where they stand twice: RFC 9110 §7.2 and §8.6. */
+const ONCE = new Set(["host", "content-length"]);
+/** RFC 9113 §8.3.1. */
+const NO_PATH = "the :path * of another method than OPTIONS";
 
 /** What is wrong with a header section, or undefined. The verdict on what a list fixes is kept with the list. */
 export function fieldsFault(head: Head, kind: SectionKind): string | undefined {
   const fault = listFault(head.list, kind);
   if (fault !== null) return fault;
   for (const value of head.values) if (BAD_VALUE.test(value)) return "a field value with forbidden characters";
-  return head.list.pseudoSlots && kind === "request" ? pseudoFault(head) : undefined;
+  return head.list.targetSlots && kind === "request" ? targetFault(head) : undefined;
 }
 
-function pseudoFault(head: Head): string | undefined {
-  for (const [name, value] of head.entries())
-    if (REQUEST_PSEUDO.get(name)?.test(value) === false || (name === ":path" && value === ""))
-      return `a forbidden character in ${name}`;
-  return undefined;
+function targetFault(head: Head): string | undefined {
+  for (const [name, value] of head.entries()) if (TARGET.get(name)?.test(value) === false) return `a malformed ${name}`;
+  return head.get(":path") === "*" && head.get(":method") !== "OPTIONS" ? NO_PATH : undefined;
 }
 
 function listFault(list: HeaderList, kind: SectionKind): string | null {
@@ -55,9 +60,8 @@ function listFault(list: HeaderList, kind: SectionKind): string | null {
 function findFault(list: HeaderList, kind: SectionKind): string | null {
   const seen = new Set<string>();
   let regular = false;
-  let lengthSeen = false;
   let method = "";
-  let emptyPath = false;
+  let path = "";
   for (const field of list.fields) {
     const { name, value } = field;
     if (name.startsWith(":")) {
@@ -67,34 +71,34 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
         return `pseudo-header ${name} in a ${kind}`;
       if (seen.has(name)) return `pseudo-header ${name} twice`;
       seen.add(name);
-      if (!field.slot && REQUEST_PSEUDO.get(name)?.test(value) === false) return `a forbidden character in ${name}`;
       if (name === ":method") method = value;
-      if (name === ":path" && !field.slot && value === "") emptyPath = true;
+      if (name === ":path") path = value;
       if (name === ":status" && !/^[1-9][0-9][0-9]$/.test(value)) return "a :status that is not a three-digit number";
     } else {
       regular = true;
       if (!NAME.test(name)) return "a field name that is not a lower-case token";
       if (CONNECTION_SPECIFIC.has(name)) return `the connection-specific field ${name}`;
       if (name === "te" && value !== "trailers") return "te other than trailers";
-      if (name === "content-length" && lengthSeen) return "content-length twice";
-      if (name === "content-length") lengthSeen = true;
+      if (ONCE.has(name) && seen.has(name)) return `${name} twice`;
+      seen.add(name);
     }
+    if (kind === "request" && !field.slot && TARGET.get(name)?.test(value) === false) return `a malformed ${name}`;
     if (!field.slot && BAD_VALUE.test(value)) return `a forbidden character in the value of ${name}`;
   }
   if (kind === "response") return seen.has(":status") ? null : "a response without :status";
-  return kind === "request" ? requestFault(seen, method, emptyPath) : null;
+  return kind === "request" ? requestFault(seen, method, path) : null;
 }
 
 /** RFC 9113 §8.3.1, and §8.5 for CONNECT. */
-function requestFault(seen: ReadonlySet<string>, method: string, emptyPath: boolean): string | null {
+function requestFault(seen: ReadonlySet<string>, method: string, path: string): string | null {
   if (!seen.has(":method")) return "a request without :method";
   if (method === "CONNECT") {
     if (seen.has(":scheme") || seen.has(":path")) return "CONNECT with :scheme or :path";
     return seen.has(":authority") ? null : "CONNECT without :authority";
   }
   if (!seen.has(":scheme")) return "a request without :scheme";
-  if (!seen.has(":path") || emptyPath) return "a request without :path";
-  return null;
+  if (!seen.has(":path")) return "a request without :path";
+  return path === "*" && method !== "OPTIONS" ? NO_PATH : null;
 }
 
 /** The announced content-length, undefined without one, -1 where it is not a number (RFC 9113 §8.1.1). */
