@@ -13,6 +13,7 @@ export interface Patch {
 const ENGINE = ["test/http2/*.test.ts"];
 const CONNECTIONS = ["test/http2/connection-*.test.ts", "test/http2/budgets.test.ts"];
 const TABLES = ["test/http2/hpack/*.test.ts"];
+const FUZZ = ["test/fuzz/*.test.ts"];
 const FLOW = ["test/integration/flow-control.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
@@ -177,5 +178,33 @@ export const patches: readonly Patch[] = [
     from: "return this.connection.peer.sidecar ? edits.consumed.apply(head) : edits.foreign.apply(head);",
     to: "return this.connection.peer.sidecar ? edits.consumed.apply(head) : head;",
     tests: ["test/integration/own-fields.test.ts"],
+  },
+  {
+    name: "fuzzing: a frame's header that comes in pieces is put together wrongly",
+    file: "src/http2/frame-decoder.ts",
+    from: "chunk.copy(this.partialHeader, this.have, at, at + take);",
+    to: "chunk.copy(this.partialHeader, 0, at, at + take);",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzzing: an HPACK entry that was evicted is found",
+    file: "src/http2/hpack/dynamic-table.ts",
+    from: "return age > this.length ? undefined",
+    to: "return age > this.length + 1 ? undefined",
+    tests: FUZZ,
+  },
+  {
+    name: "fuzzing: a host that is none is passed on",
+    file: "src/http2/fields.ts",
+    from: 'if (kind === "request" && !field.slot && TARGET.get',
+    to: 'if (kind === "request" && !field.slot && REQUEST_PSEUDO.get',
+    tests: FUZZ,
+  },
+  {
+    name: "fuzzing: octets of a stream that has ended are told",
+    file: "src/http2/receiver.ts",
+    from: 'this.violation(stream, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream");',
+    to: "this.dataStream = stream;",
+    tests: FUZZ,
   },
 ];

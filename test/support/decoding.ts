@@ -69,12 +69,17 @@ class Notes implements FrameSink {
   }
 }
 
+/** Has a decoder tell `sink` what it makes of octets that come in these pieces. */
+export function decodeTo(sink: FrameSink, pieces: Iterable<Uint8Array>, maxFrameSize?: number): void {
+  const decoder = new FrameDecoder(sink, { ...limits, ...(maxFrameSize === undefined ? {} : { maxFrameSize }) });
+  for (const piece of pieces) decoder.push(Buffer.from(piece));
+}
+
 /** What a decoder makes of octets that come in these pieces: a line an event, the last one for an error. */
 export function decoded(pieces: Iterable<Uint8Array>, maxFrameSize?: number): string[] {
   const notes = new Notes();
-  const decoder = new FrameDecoder(notes, { ...limits, ...(maxFrameSize === undefined ? {} : { maxFrameSize }) });
   try {
-    for (const piece of pieces) decoder.push(Buffer.from(piece));
+    decodeTo(notes, pieces, maxFrameSize);
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     notes.lines.push(`error ${errorCodeName(error.code)}: ${error.message}`);

@@ -19,13 +19,36 @@ const symbols = new Map<string, number>(
 export class RawHpackDecoder {
   private readonly entries: (readonly [name: string, value: string])[] = [];
   private maxSize = 4096;
+  /** What table size updates may set. */
+  private limit: number;
   private block: Buffer = Buffer.alloc(0);
   private at = 0;
+
+  constructor(limit = 2 ** 32) {
+    this.limit = limit;
+  }
+
+  /** Octets that the dynamic table holds (RFC 7541 §4.1). */
+  get size(): number {
+    return this.entries.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+  }
+
+  /** From now on a table may have only so many octets: the next block has to say so first (RFC 7541 §4.2). */
+  lower(limit: number): void {
+    this.limit = limit;
+  }
 
   decode(block: Buffer): RawField[] {
     this.block = block;
     this.at = 0;
     const fields: RawField[] = [];
+    while (this.at < block.length && (this.block.readUInt8(this.at) & 0xe0) === 0x20) {
+      const size = this.integer(this.octet(), 5);
+      if (size > this.limit) throw new Error(`a table of ${size} octets`);
+      this.maxSize = size;
+      this.evict();
+    }
+    if (this.maxSize > this.limit) throw new Error("the table was not made smaller");
     while (this.at < block.length) {
       const first = this.octet();
       if (first >= 0x80) {
@@ -37,8 +60,7 @@ export class RawHpackDecoder {
         this.evict();
         fields.push({ name, value, form: "incremental" });
       } else if (first >= 0x20) {
-        this.maxSize = this.integer(first, 5);
-        this.evict();
+        throw new Error("a table size update after a field");
       } else {
         const [name, value] = this.literal(first, 4);
         fields.push({ name, value, form: first >= 0x10 ? "never" : "plain" });
@@ -48,8 +70,7 @@ export class RawHpackDecoder {
   }
 
   private evict(): void {
-    const size = (): number => this.entries.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
-    while (size() > this.maxSize) this.entries.pop();
+    while (this.size > this.maxSize) this.entries.pop();
   }
 
   private entry(index: number): readonly [string, string] {
@@ -73,11 +94,14 @@ export class RawHpackDecoder {
     const mask = 2 ** bits - 1;
     let value = first & mask;
     if (value < mask) return value;
-    for (let weight = 1; ; weight *= 128) {
+    // Five octets more hold every integer that means anything.
+    for (let weight = 1; weight <= 128 ** 4; weight *= 128) {
       const octet = this.octet();
       value += (octet & 0x7f) * weight;
-      if (octet < 128) return value;
+      if (octet < 128 && value < 2 ** 31) return value;
+      if (octet < 128) break;
     }
+    throw new Error("an integer that is too large");
   }
 
   private string(): string {
@@ -98,6 +122,8 @@ function unpack(octets: Buffer): string {
       bits += bit;
       const symbol = symbols.get(bits);
       if (symbol === undefined) continue;
+      // RFC 7541 §5.2: the end of a string is never written.
+      if (symbol === 256) throw new Error("EOS in a string");
       text += String.fromCharCode(symbol);
       bits = "";
     }
