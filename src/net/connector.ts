@@ -38,7 +38,7 @@ export interface SecureDial {
 const DEFAULT_TIMEOUT = 5000;
 
 /** A peer whose machine is gone is noticed by the kernel, in the absence of traffic, after this and its nine probes. */
-const KEEPALIVE_DELAY = 30_000;
+export const KEEPALIVE_DELAY = 30_000;
 
 /** Connects to an address; returns what gives it up. Errors after the connection stands are the socket's own events. */
 export function dial(address: Address, options: DialOptions, handler: DialHandler): () => void {

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { explainBind } from "./bind-error.ts";
+import { KEEPALIVE_DELAY } from "./connector.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
 export interface ListenerOptions {
@@ -42,7 +43,8 @@ export class Listener {
 
   /** Binds an address. Rejects with a BindError. */
   static async bind(address: Address, options: ListenerOptions, handler: ListenerHandler): Promise<Listener> {
-    const server = createServer({ noDelay: true });
+    const keepAlive = { keepAlive: address.kind === "tcp", keepAliveInitialDelay: KEEPALIVE_DELAY };
+    const server = createServer({ noDelay: true, ...keepAlive });
     try {
       if (address.kind === "unix") await clearStaleSocket(address);
       await listening(server, address);

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/keepalive.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
@@ -22,6 +23,7 @@ import type { Unrouted } from "./target.ts";
 export interface AcceptorOptions {
   readonly direction: Direction;
   readonly http2: Http2Services;
+  readonly keepalive: KeepaliveSettings;
   readonly limits: Http2Limits;
   readonly services: ExchangeServices;
   readonly unrouted: Unrouted;
@@ -39,7 +41,7 @@ export interface Caller {
 }
 
 /** A caller's connection as people see it. */
-export interface AcceptedConnection extends Placed {
+export interface AcceptedConnection extends Placed, Watched {
   readonly peer: string;
   /** Undefined in plaintext. */
   readonly caller: Caller | undefined;
@@ -52,16 +54,18 @@ export interface AcceptedConnection extends Placed {
  * Makes HTTP/2 connections of accepted sockets and calls of their streams. What a call is for is decided by the two
  * directions, `Inbound` and `Outbound`.
  */
-export abstract class Acceptor {
+export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   readonly direction: Direction;
   protected readonly options: AcceptorOptions;
   private readonly accepted = new Roster<AcceptedConnection>();
+  private readonly keepalive: Keepalive<AcceptedConnection>;
   /** Why callers are asked to go; undefined while they are not. */
   private leaving: string | undefined = undefined;
 
   constructor(options: AcceptorOptions) {
     this.direction = options.direction;
     this.options = options;
+    this.keepalive = new Keepalive(options.keepalive, options.http2.clock, this);
   }
 
   /** What becomes of a call. */
@@ -98,7 +102,14 @@ export abstract class Acceptor {
     };
     const options = { role: "server", limits, reuse, announce: true, fedByOwner: true } as const;
     const connection = new Connection(socket, http2, options, handler);
-    const entry: AcceptedConnection = { peer, caller, connection, since: http2.clock.wall(), place: -1 };
+    const entry: AcceptedConnection = {
+      peer,
+      caller,
+      connection,
+      since: http2.clock.wall(),
+      place: -1,
+      askedAt: undefined,
+    };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
     return connection;
@@ -124,8 +135,21 @@ export abstract class Acceptor {
     for (const { connection } of this.accepted.values()) connection.shutdown(reason);
   }
 
+  watched(): Iterable<AcceptedConnection> {
+    return [...this.accepted.values()];
+  }
+
+  /** A caller whose machine or network is gone: nobody waits for its calls any more. */
+  silent({ peer, connection }: AcceptedConnection): void {
+    const { log, direction, keepalive } = this.options;
+    const message = `a caller did not answer a PING within ${keepalive.timeout} ms`;
+    log.warn({ direction, peer }, `${message}; its connection is closed`);
+    connection.close(message);
+  }
+
   /** Ends what is left. Returns how many streams were cut. */
   closeAll(reason: string): number {
+    this.keepalive.stop();
     let cut = 0;
     for (const exchange of this.exchanges()) {
       cut++;
@@ -143,6 +167,7 @@ export abstract class Acceptor {
 
   private onStream(entry: AcceptedConnection, stream: Stream, head: Head, end: boolean, tooLarge: boolean): void {
     const { services, direction, limits, http2, forwarded } = this.options;
+    this.keepalive.touch();
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
     const told = forwarded === undefined ? clean : forwarded.apply(clean, entry);

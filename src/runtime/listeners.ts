@@ -166,6 +166,7 @@ export class Listeners {
     return {
       direction,
       http2: services.http2,
+      keepalive: services.keepalive,
       limits: defaultLimits,
       services: services.exchange(this.identity, direction),
       unrouted: { series, filters: unroutedFilters({ series, accessLog: services.accessLog }) },

@@ -3,7 +3,6 @@ import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { type Connect, plainConnect } from "../cluster/connect.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
-import { defaultKeepalive } from "../cluster/keepalive.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
@@ -264,14 +263,7 @@ export class Runtime {
 
   /** `connectTo`: how the endpoints of a name are dialled. */
   private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
-    const { http2, clock, log, random } = this.services;
-    const inForce = (): Config => this.inForce;
-    const keepalive = {
-      ...defaultKeepalive,
-      get timeout() {
-        return inForce().keepalive.timeout;
-      },
-    };
+    const { http2, clock, log, random, keepalive } = this.services;
     const services = { clock, loop: http2.loop, log: log.logger, random, keepalive };
     return (name: string, source: DiscoverySource, balancer: BalancerName) => {
       const connect = connectTo(name, () => cluster.endpoints);

@@ -1,3 +1,4 @@
+import { defaultKeepalive, type KeepaliveSettings } from "../cluster/keepalive.ts";
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
@@ -30,6 +31,8 @@ export interface ProcessServices {
   readonly explanations: Explanations;
   readonly explainCallers: ExplainCallers;
   readonly http2: Http2Services;
+  /** Of every connection, whoever opened it. */
+  readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
   readonly rateLimits: RateLimits;
   readonly concurrency: ConcurrencyLimits;
   /** Uniform in [0, 1). */
@@ -58,6 +61,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     explanations,
     explainCallers,
     http2: { clock, loop, headers },
+    keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
@@ -78,10 +82,11 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
 
 /** What the parts of a process take from another configuration. */
 export function applyToServices(services: ProcessServices, before: Config, config: Config): void {
-  const { log, accessLog, explanations, explainCallers } = services;
+  const { log, accessLog, keepalive, explanations, explainCallers } = services;
   // Whoever changed the level by admin keeps it until the file says another one.
   if (before.log.level !== config.log.level) log.setLevel(config.log.level);
   accessLog.mode = config.log.access;
+  keepalive.timeout = config.keepalive.timeout;
   applyLimits(services, config);
   explainCallers.set(config.explain.callers);
   explanations.decisions.resize(config.explain.calls);

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CountingCaller } from "../support/caller.ts";
 import { Tally } from "../support/counting.ts";
+import { answerHead, callHead, connectPeer, inboundConfig } from "../support/raw-call.ts";
+import { fieldOf, RawServer } from "../support/raw-peer.ts";
 import { startSidecarProcess } from "../support/sidecar-process.ts";
 import { eventually, inScope, type Sidecar } from "../support/with-proxy.ts";
 
@@ -66,5 +68,39 @@ test("a replica that stands still in the middle of calls is found by PING, is ou
       () => anyIs(sidecar, "up"),
       () => "it is back",
     );
+  });
+});
+
+test("a caller's sidecar that is gone without a word is found by PING, and its calls are given up", async () => {
+  await inScope(async (scope) => {
+    const application = await RawServer.listen();
+    scope.onEnd(() => application.close());
+    const sidecar = await scope.sidecar(inboundConfig(application.address));
+    const alive = await connectPeer(scope, sidecar.inbound, { sidecar: true });
+    const gone = await connectPeer(scope, sidecar.inbound, { sidecar: true, pong: false });
+    const stranger = await connectPeer(scope, sidecar.inbound, { pong: false });
+    for (const [name, caller] of Object.entries({ alive, gone, stranger }))
+      caller.request(callHead("up", ["x-caller", name]), true);
+    const app = await application.peer();
+    const streams = new Map<string | undefined, number>();
+    while (streams.size < 3) {
+      const { fields, stream } = await app.nextRequest();
+      streams.set(fieldOf(fields, "x-caller"), stream);
+    }
+    sidecar.clock.jump(10_000);
+    await Promise.all([alive.next("ping"), gone.next("ping")]);
+    // Its answer is on its way.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    sidecar.clock.jump(10_000);
+    await gone.next("closed");
+    assert.equal((await app.next("reset", streams.get("gone"))).code, 8, "CANCEL");
+    assert.equal(
+      app.received.filter(({ kind }) => kind === "reset").length,
+      1,
+      "the calls of others go on: a stranger is asked much later",
+    );
+    for (const name of ["alive", "stranger"])
+      app.headers(streams.get(name) ?? 0, [...answerHead, ["grpc-status", "0"]], true);
+    for (const caller of [alive, stranger]) assert.equal((await caller.answer(1)).reset, undefined);
   });
 });

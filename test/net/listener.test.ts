@@ -9,6 +9,7 @@ import { test } from "node:test";
 import type { Address } from "../../src/core/address.ts";
 import { BindError } from "../../src/net/bind-error.ts";
 import { Listener, type ListenerHandler } from "../../src/net/listener.ts";
+import { socketsOf } from "../support/process-sockets.ts";
 
 const anyPort: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 
@@ -198,4 +199,19 @@ test("a file in the place of a unix socket is left alone, and a missing folder i
     const missing = await bindErrorOf({ kind: "unix", path: join(folder, "no", "s"), mode: 0o600 });
     assert.match(missing.message, /\/no\/s: the folder of the socket does not exist$/);
   });
+});
+
+test("the kernel watches accepted connections for callers that are gone without a word", async () => {
+  const seen = watcher();
+  const listener = await Listener.bind(anyPort, {}, seen.handler);
+  assert.ok(listener.address.kind === "tcp");
+  const caller = connect(listener.address.port, "127.0.0.1");
+  await once(caller, "connect");
+  while (seen.sockets.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const remote = `127.0.0.1:${caller.localPort}`;
+  const accepted = (await socketsOf(process.pid)).find((socket) => socket.remote === remote);
+  assert.equal(accepted?.keepalive, true);
+  caller.destroy();
+  for (const socket of seen.sockets) socket.destroy();
+  await listener.close();
 });

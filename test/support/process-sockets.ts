@@ -5,9 +5,12 @@ export interface ProcessSocket {
   readonly local: string;
   readonly remote: string;
   readonly listening: boolean;
+  /** The kernel asks the other side now and then whether it is still there. */
+  readonly keepalive: boolean;
 }
 
 const LISTEN = "0A";
+const KEEPALIVE_TIMER = "02";
 
 /** The TCP sockets that a process holds, from /proc: those of its network namespace whose inode is one of its descriptors. */
 export async function socketsOf(pid: number): Promise<ProcessSocket[]> {
@@ -21,9 +24,14 @@ export async function socketsOf(pid: number): Promise<ProcessSocket[]> {
   for (const table of ["tcp", "tcp6"]) {
     const text = await readFile(`/proc/${pid}/net/${table}`, "utf8").catch(() => "");
     for (const line of text.split("\n").slice(1)) {
-      const [, local, remote, state, , , , , , inode] = line.trim().split(/\s+/);
+      const [, local, remote, state, , timer = "", , , , inode] = line.trim().split(/\s+/);
       if (local === undefined || remote === undefined || inode === undefined || !inodes.has(inode)) continue;
-      sockets.push({ local: readable(local), remote: readable(remote), listening: state === LISTEN });
+      sockets.push({
+        local: readable(local),
+        remote: readable(remote),
+        listening: state === LISTEN,
+        keepalive: timer.startsWith(KEEPALIVE_TIMER),
+      });
     }
   }
   return sockets;

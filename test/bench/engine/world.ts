@@ -175,6 +175,7 @@ export function proxied(): World {
     {
       direction: "outbound",
       http2,
+      keepalive: defaultKeepalive,
       limits: defaultLimits,
       services: shared.exchange(() => "bench", "outbound"),
       unrouted: { series, filters: unroutedFilters({ series, accessLog }) },
