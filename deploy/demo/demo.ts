@@ -9,18 +9,32 @@ const ROUNDS = 60;
 process.stdout.on("error", () => {});
 
 const once = process.argv.includes("--once");
-const registry = await findRegistry();
-say(
-  registry.kind === "consul"
-    ? `Consul answers at ${registry.address}: services are found there.`
-    : "No Consul answers: services are found in the embedded registry.",
-);
-const mesh = await startMesh({ replicas: REPLICAS, registry, progress: say });
+/** What a signal does: ends everything at once, unless there is somebody who ends it in order. */
+let onSignal = (): void => process.exit(130);
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => onSignal());
+
 try {
-  await mesh.complete();
-  process.exitCode = once ? await makeOnce(mesh) : await stay(mesh);
-} finally {
-  await mesh.stop();
+  process.exitCode = await main();
+} catch (error) {
+  say(`The demo has failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
+
+async function main(): Promise<number> {
+  const registry = await findRegistry();
+  say(
+    registry.kind === "consul"
+      ? `Consul answers at ${registry.address}: services are found there.`
+      : "No Consul answers: services are found in the embedded registry.",
+  );
+  const database = process.env.DATABASE || undefined;
+  const mesh = await startMesh({ replicas: REPLICAS, registry, database, progress: say });
+  try {
+    await mesh.complete();
+    return once ? await makeOnce(mesh) : await stay(mesh);
+  } finally {
+    await mesh.stop();
+  }
 }
 
 /** A Consul that answers, at CONSUL_HTTP_ADDR or where one is by default. */
@@ -61,12 +75,12 @@ ${mesh.replicas.map(({ name, sidecar }) => `  http://${sidecar.ready.get("admin"
 A few calls are made every second. Stop with Ctrl-C.`);
   let told = false;
   const stop = new Promise<void>((resolve) => {
-    const end = (): void => {
+    const atOnce = onSignal;
+    onSignal = () => {
       told = true;
+      onSignal = atOnce;
       resolve();
     };
-    process.once("SIGINT", end);
-    process.once("SIGTERM", end);
   });
   while (!told) {
     await makeCalls(mesh.outbound, 1);

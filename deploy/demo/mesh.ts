@@ -31,20 +31,27 @@ export interface Mesh {
 export interface MeshOptions {
   readonly replicas: number;
   readonly registry: Registry;
+  /** Where the replicas keep their users; default: a file of their own that is gone with the mesh. */
+  readonly database?: string | undefined;
   /** Called as parts come up, for people. */
   readonly progress?: (message: string) => void;
 }
 
 /** Starts a mesh of real processes on loopback. Rejects with the last words of what did not come up; nothing stays behind. */
-export async function startMesh({ replicas: count, registry, progress = () => {} }: MeshOptions): Promise<Mesh> {
+export async function startMesh({
+  replicas: count,
+  registry,
+  database,
+  progress = () => {},
+}: MeshOptions): Promise<Mesh> {
   const folder = await mkdtemp(join(tmpdir(), "outrigger-demo-"));
   const discovery =
     registry.kind === "consul"
       ? { consul: { address: registry.address } }
       : { directory: { path: join(folder, "mesh") } };
   const programs: Program[] = [];
-  const start = async (name: string, args: readonly string[], input: string): Promise<Program> => {
-    const program = await startProgram(name, args, input);
+  const start: Start = async (name, args, input, env) => {
+    const program = await startProgram(name, args, input, env);
     programs.unshift(program);
     return program;
   };
@@ -59,9 +66,10 @@ export async function startMesh({ replicas: count, registry, progress = () => {}
     const replicas = await Promise.all(
       Array.from({ length: count }, async (_, at): Promise<Replica> => {
         const name = `user-${at + 1}`;
-        const database = join(folder, "users.sqlite");
-        const flags = ["--listen", "127.0.0.1:0", "--database", database, "--instance", name, "--max-message-bytes=-1"];
-        const application = await start(name, [join(ROOT, "services/user/main.ts"), ...flags], "");
+        const flags = ["--listen", "127.0.0.1:0", "--instance", name, "--max-message-bytes=-1"];
+        const application = await start(name, [join(ROOT, "services/user/main.ts"), ...flags], "", {
+          DATABASE: database ?? join(folder, "users.sqlite"),
+        });
         const sidecar = await startSidecar(start, `${name}'s sidecar`, {
           service: { name: "user", address: application.ready.get("address") },
           listeners: { ...anyPort, inbound: "127.0.0.1:0" },
@@ -88,14 +96,12 @@ export async function startMesh({ replicas: count, registry, progress = () => {}
   }
 }
 
+type Start = typeof startProgram;
+
 const anyPort = { outbound: "127.0.0.1:0", admin: "127.0.0.1:0", probe: "127.0.0.1:0" };
 
 /** A sidecar, its configuration given on standard input: JSON is YAML. */
-function startSidecar(
-  start: (name: string, args: readonly string[], input: string) => Promise<Program>,
-  name: string,
-  config: object,
-): Promise<Program> {
+function startSidecar(start: Start, name: string, config: object): Promise<Program> {
   const drain = { notice: "100ms", grace: "3s" };
   return start(name, [join(ROOT, "src/launcher.js"), "run", "-c", "-"], JSON.stringify({ ...config, drain }));
 }

@@ -15,20 +15,31 @@ export interface Program {
   stop(patience?: number): Promise<void>;
 }
 
+const running = new Set<ChildProcess>();
+// However this process ends, nothing that it has started is left behind.
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Lines of a log that are kept. */
 const KEPT = 200;
+/** How long a program may take to be ready, in milliseconds. */
+const READY_MS = 20_000;
 
 /**
  * Starts a program and waits for its ready line on standard output. Rejects with its last words where it ends before, or says
- * nothing within `timeout` milliseconds.
+ * nothing for long.
+ *
+ * @param env Added to the environment.
  */
 export async function startProgram(
   name: string,
   args: readonly string[],
   input: string,
-  timeout = 20_000,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Program> {
-  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
+  running.add(child);
   const lines: string[] = [];
   const keep = (line: string): void => {
     lines.push(line);
@@ -37,13 +48,18 @@ export async function startProgram(
   createInterface({ input: child.stderr }).on("line", keep);
   child.stdin.on("error", () => {});
   child.stdin.end(input);
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const ended = new Promise<void>((resolve) =>
+    child.once("close", () => {
+      running.delete(child);
+      resolve();
+    }),
+  );
   const ready = await new Promise<ReadonlyMap<string, string>>((resolve, reject) => {
     const fail = (why: string): void => reject(new Error(`${name} ${why}\n${lines.slice(-10).join("\n")}`));
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
-      fail(`was not ready within ${timeout} ms`);
-    }, timeout);
+      fail(`was not ready within ${READY_MS} ms`);
+    }, READY_MS);
     child.once("error", (error) => fail(error.message));
     void ended.then(() => {
       clearTimeout(timer);
