@@ -17,9 +17,24 @@ export interface Picker {
   pick(context: PickContext): Endpoint | undefined;
 }
 
+/** What a picker takes from its surroundings. */
+export interface PickerTools {
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Milliseconds of the clock, read once a turn of the event loop. */
+  readonly now: () => number;
+  /** What calls are kept together by: 32 bits, or undefined for a call that has nothing of the kind. */
+  readonly hash: (call: Call) => number | undefined;
+}
+
 /** A balancing algorithm: one file, one line in the table of balancers. */
 export interface BalancerDefinition {
   readonly name: string;
-  /** `previous`: the picker that this one replaces, for algorithms that carry a position on. `random` yields [0, 1). */
-  picker(endpoints: readonly Endpoint[], random: () => number, previous: Picker | undefined): Picker;
+  /**
+   * What endpoints have to keep of the attempts at them: how long answers take, or what the application says of its load.
+   * Nothing of the kind is kept where no balancer needs it.
+   */
+  readonly needs?: "latency" | "load";
+  /** `previous`: the picker that this one replaces, for algorithms that carry a position on. */
+  picker(endpoints: readonly Endpoint[], tools: PickerTools, previous: Picker | undefined): Picker;
 }

@@ -1,46 +1,44 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Timer } from "../core/clock.ts";
 import { Watch } from "../core/watch.ts";
 import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "../discovery/source.ts";
-import type { Reason } from "../http/reason.ts";
-import type { BalancerDefinition, PickContext, Picker } from "./balancer.ts";
-import { type ConnectionStats, defaultPoolOptions, type PoolOptions, type PoolServices } from "./connection-pool.ts";
+import type { Call } from "../http/call.ts";
+import type { AttemptReport } from "./attempt-report.ts";
+import type { PickContext } from "./balancer.ts";
+import type { SessionField } from "./choice/affinity.ts";
+import { Selection } from "./choice/selection.ts";
+import { defaultPoolOptions, type PoolOptions, type PoolServices } from "./connection-pool.ts";
 import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts";
 import { EndpointSet } from "./endpoint-set.ts";
+import { conditionOf, type EndpointStats, statsOf } from "./endpoint-stats.ts";
+import { OutlierDetection } from "./health/outlier-detection.ts";
+import { type NoneReason, noneOf } from "./none-reason.ts";
+import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
+import { Skew } from "./skew.ts";
+import { isWarming, weigh } from "./weigh.ts";
 
 export interface ClusterOptions {
   readonly name: string;
   /** Where the endpoints come from, for people. */
   readonly source: DiscoverySource["kind"];
-  readonly balancer: BalancerDefinition;
+  /** The defaults where it is left out. */
+  readonly policy?: ClusterPolicy;
   readonly pool?: Partial<PoolOptions>;
   /** Milliseconds at most between two tries to reach an endpoint that is out; 10 s by default. */
   readonly probeCap?: number;
 }
 
-/** One endpoint, as people see it. */
-export interface EndpointStats {
-  readonly id: string;
-  readonly address: string;
-  readonly state: Endpoint["state"]["kind"];
-  readonly weight: number;
-  readonly zone: string | undefined;
-  readonly meta: Readonly<Record<string, string>>;
-  readonly inFlight: number;
-  readonly selected: number;
-  readonly failures: number;
-  readonly waiting: number;
-  readonly connections: readonly ConnectionStats[];
-  readonly lastError: string | undefined;
-}
-
 const NO_SPECS: readonly EndpointSpec[] = [];
+/** Steps in which a new endpoint gets its weight, and the shortest of them in milliseconds. */
+const STEPS = 20;
+const MIN_STEP = 100;
 
 /**
  * The endpoints of one service: what discovery says of them, which of them can be reached, and who gets the next call.
  *
  * Invariants:
  * - an endpoint is matched by id over every answer of discovery, so it keeps its connections, health and counters;
- * - `picker` knows exactly the endpoints that are up, at any time: it is replaced in the tick in which one goes out or comes;
+ * - `selection` knows exactly the endpoints that are usable, at any time: it is told in the tick in which one goes out or comes;
  * - endpoints that left are kept in `leaving` until their last connection is gone, and get no more calls.
  */
 export class Cluster implements EndpointHost {
@@ -60,22 +58,30 @@ export class Cluster implements EndpointHost {
   private readonly byId = new Map<string, Endpoint>();
   private readonly leaving = new Set<Endpoint>();
   private specs: readonly EndpointSpec[] = NO_SPECS;
-  private picker: Picker;
-  /** As the picker has it, for whoever asks why; made when a call records it. */
+  private policy: ClusterPolicy;
+  private readonly selection: Selection;
+  private readonly detection: OutlierDetection<Endpoint>;
+  private readonly skewed = new Skew();
+  /** Runs while weights change by themselves. */
+  private weighing: Timer | undefined = undefined;
+  /** Clusters that get the calls that this one has nobody for. */
+  private failover: readonly Cluster[] = [];
+  /** As the pickers have it, for whoever asks why; made when a call records it. */
   private set: EndpointSet | undefined = undefined;
-  private balancer: BalancerDefinition;
   private readonly waiting = new Set<{ readonly callback: () => void }>();
   private closed = false;
 
   constructor(options: ClusterOptions, subscription: Subscription, services: PoolServices) {
     this.name = options.name;
     this.kind = options.source;
-    this.balancer = options.balancer;
+    this.policy = options.policy ?? defaultPolicy;
     this.subscription = subscription;
     this.state = new Watch(subscription.state.current);
     this.services = { ...services, log: services.log.child({ upstream: options.name }) };
     this.options = { pool: { ...defaultPoolOptions, ...options.pool }, probeCap: options.probeCap ?? 10_000 };
-    this.picker = this.balancer.picker([], services.random, undefined);
+    const { loop, clock, random } = services;
+    this.selection = new Selection(this.policy, random, () => loop.now());
+    this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
     this.follow();
   }
 
@@ -101,7 +107,7 @@ export class Cluster implements EndpointHost {
   }
 
   get balancerName(): string {
-    return this.balancer.name;
+    return this.policy.balancer.name;
   }
 
   /** Whether there is nothing to wait for: discovery has answered once, or will not be asked any more. */
@@ -116,45 +122,50 @@ export class Cluster implements EndpointHost {
 
   /** The endpoint for a call, or undefined: `noneReason` says why. */
   pick(context: PickContext): Endpoint | undefined {
-    this.subscription.uses++;
-    return this.picker.pick(context) ?? this.lastResort(context);
+    const found = this.own(context);
+    if (found !== undefined && (this.failover.length === 0 || context.tried?.includes(found) !== true)) return found;
+    for (const cluster of this.failover) {
+      const other = cluster.own(context);
+      if (other !== undefined && context.tried?.includes(other) !== true) return other;
+    }
+    return found ?? this.lastResort(context);
   }
 
   /** What `pick` chooses from now, for whoever asks later why a call went where it did. */
   get candidates(): EndpointSet {
-    this.set ??= new EndpointSet(this.byId.values(), this.balancer.name);
+    this.set ??= new EndpointSet(this.byId.values(), this.policy.balancer.name);
     return this.set;
   }
 
-  /** Whether there is an endpoint that is up besides one and those that were tried. */
+  /** Whether there is an endpoint that may be picked besides one and those that were tried. */
   hasOther(tried: readonly Endpoint[] | undefined, besides: Endpoint): boolean {
     for (const endpoint of this.byId.values())
-      if (endpoint !== besides && endpoint.state.kind === "up" && tried?.includes(endpoint) !== true) return true;
-    return false;
+      if (endpoint !== besides && this.selection.mayGet(endpoint) && tried?.includes(endpoint) !== true) return true;
+    return this.failover.some((cluster) => cluster.hasOther(tried, besides));
   }
 
   /** Why `pick` gave nothing. */
-  noneReason(): { readonly reason: Reason; readonly detail: string } {
+  noneReason(call?: Call): NoneReason {
     const discovered = this.state.current;
     if (this.closed) return { reason: "NO_ENDPOINTS", detail: `upstream ${this.name} is no longer configured` };
     if (discovered.kind === "pending") {
       const why = discovered.error === undefined ? "" : `: ${discovered.error}`;
       return { reason: "NO_ENDPOINTS", detail: `${this.source} has not answered for ${this.name} yet${why}` };
     }
-    let last: Extract<Endpoint["state"], { kind: "unreachable" }> | undefined;
-    for (const { state } of this.byId.values())
-      if (state.kind === "unreachable" && (last === undefined || state.failedAt > last.failedAt)) last = state;
-    if (last !== undefined) {
-      const { reason, message } = last.failure;
-      const count = this.byId.size;
-      return {
-        reason,
-        detail: count === 1 ? message : `none of ${count} instances can be reached, the last try: ${message}`,
-      };
-    }
+    const found = noneOf(this.name, [...this.byId.values()], this.selection, call);
+    const beside =
+      this.failover.length === 0 ? "" : `, nor is there one of ${this.failover.map(({ name }) => name).join(", ")}`;
+    if (found !== undefined) return { ...found, detail: found.detail + beside };
     const stale =
       discovered.staleSince === undefined ? "" : `, and no longer answers: ${discovered.error ?? "unknown"}`;
-    return { reason: "NO_ENDPOINTS", detail: `${this.source} knows no instance of ${this.name}${stale}` };
+    return { reason: "NO_ENDPOINTS", detail: `${this.source} knows no instance of ${this.name}${stale}${beside}` };
+  }
+
+  /** The field that session affinity sets on an answer of this endpoint; undefined where the call has it already. */
+  sessionField(endpoint: Endpoint, call: Call): SessionField | undefined {
+    const { affinity } = this.policy;
+    if (affinity === undefined || call.head.get(affinity.metadata) === endpoint.token) return undefined;
+    return [affinity.metadata, endpoint.token];
   }
 
   /** Calls back once discovery has answered for the first time, at once where it has. Returns what gives it up. */
@@ -177,34 +188,67 @@ export class Cluster implements EndpointHost {
     this.follow();
   }
 
-  /** Balances by another algorithm from now on; endpoints and their connections stay. */
-  useBalancer(balancer: BalancerDefinition): void {
-    if (balancer === this.balancer) return;
-    this.balancer = balancer;
-    this.rebuild(undefined);
+  /** Chooses and judges by another policy from now on; endpoints, their connections and their health stay. */
+  usePolicy(policy: ClusterPolicy): void {
+    const before = this.policy;
+    if (isDeepStrictEqual(policy, before)) return;
+    this.policy = policy;
+    this.selection.use(policy);
+    const checks = !isDeepStrictEqual(policy.healthCheck, before.healthCheck);
+    for (const endpoint of this.byId.values()) {
+      this.equip(endpoint);
+      if (checks) endpoint.watchHealth(policy.healthCheck);
+    }
+    this.detection.use(policy.outlierDetection);
+    this.rebuild();
+  }
+
+  /** Gives the calls that this cluster has nobody for to these, in their order. */
+  useFailover(clusters: readonly Cluster[]): void {
+    this.failover = clusters;
+  }
+
+  get failoverNames(): readonly string[] {
+    return this.failover.map(({ name }) => name);
   }
 
   stats(): EndpointStats[] {
-    return [...this.byId.values(), ...this.leaving].map((endpoint) => ({
-      id: endpoint.id,
-      address: endpoint.label,
-      state: endpoint.state.kind,
-      weight: endpoint.weight,
-      zone: endpoint.zone,
-      meta: endpoint.meta,
-      inFlight: endpoint.inFlight,
-      selected: endpoint.selected,
-      failures: endpoint.failures,
-      waiting: endpoint.pool.waiting,
-      connections: endpoint.pool.connections(),
-      lastError: endpoint.lastError?.message,
-    }));
+    const now = this.services.clock.now();
+    return [...this.byId.values(), ...this.leaving].map((endpoint) => statsOf(endpoint, this.policy.slowStart, now));
+  }
+
+  /** How many endpoints are in which state. */
+  conditions(): Map<string, number> {
+    const now = this.services.clock.now();
+    const counts = new Map<string, number>();
+    for (const endpoint of this.byId.values()) {
+      const word = conditionOf(endpoint, this.policy.slowStart, now);
+      counts.set(word, (counts.get(word) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  /** So few endpoints are usable that health is ignored. */
+  get panic(): boolean {
+    return this.selection.panic;
+  }
+
+  /** Ejections so far, by cause, and how many the bound did not allow. */
+  get ejections(): { readonly byCause: ReadonlyMap<string, number>; readonly suppressed: number } {
+    return { byCause: this.detection.ejections, suppressed: this.detection.suppressed };
+  }
+
+  /** How uneven calls are spread: those of the endpoint with the most for its weight, as a multiple of the mean. */
+  get skew(): number | undefined {
+    return this.skewed.read([...this.byId.values()], this.services.clock.now());
   }
 
   /** Gives the subscription back and takes no more calls; connections end with their last stream. Idempotent. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.weighing?.cancel();
+    this.detection.close();
     this.stopWatching();
     this.subscription.close();
     this.reconcile(NO_SPECS);
@@ -217,8 +261,32 @@ export class Cluster implements EndpointHost {
     for (const endpoint of [...this.leaving]) endpoint.pool.close(reason);
   }
 
-  reachabilityChanged(): void {
-    this.rebuild(this.picker);
+  reachabilityChanged(endpoint: Endpoint): void {
+    if (endpoint.reachable) {
+      this.cameFresh(endpoint);
+      // Its process may be another one: a call may find that out at once.
+      this.detection.cameBack(endpoint);
+    }
+    this.detection.keepBound();
+    this.rebuild();
+  }
+
+  checkChanged(endpoint: Endpoint): void {
+    const { checked, label } = endpoint;
+    const { log } = this.services;
+    if (checked.kind === "unhealthy") log.warn({ endpoint: label }, `${label} is unhealthy: ${checked.detail}`);
+    else log.info({ endpoint: label }, `${label} is healthy`);
+    if (checked.kind === "healthy") this.cameFresh(endpoint);
+    this.detection.keepBound();
+    this.rebuild();
+  }
+
+  ejectionChanged(): void {
+    this.rebuild();
+  }
+
+  reported(endpoint: Endpoint, report: AttemptReport): void {
+    this.detection.take(endpoint, report);
   }
 
   left(endpoint: Endpoint): void {
@@ -254,6 +322,7 @@ export class Cluster implements EndpointHost {
   private reconcile(specs: readonly EndpointSpec[]): void {
     if (specs === this.specs) return;
     this.specs = specs;
+    const spared = this.hasWarm();
     const gone = new Map(this.byId);
     this.byId.clear();
     for (const spec of specs) {
@@ -262,18 +331,71 @@ export class Cluster implements EndpointHost {
       const kept = known !== undefined && isDeepStrictEqual(known.address, spec.address) ? known : undefined;
       if (kept !== undefined) gone.delete(spec.id);
       kept?.update(spec);
-      this.byId.set(spec.id, kept ?? new Endpoint(spec, this.services, this.options, this));
+      this.byId.set(spec.id, kept ?? this.welcome(spec, spared));
     }
     // Nobody may pick an endpoint that is about to leave, nor be told of its end before there is another.
-    for (const endpoint of gone.values()) this.leaving.add(endpoint);
-    this.rebuild(this.picker);
+    for (const endpoint of gone.values()) {
+      this.leaving.add(endpoint);
+      this.detection.left(endpoint);
+    }
+    this.detection.keepBound();
+    this.rebuild();
     for (const endpoint of gone.values()) endpoint.leave();
   }
 
-  private rebuild(previous: Picker | undefined): void {
+  private welcome(spec: EndpointSpec, spared: boolean): Endpoint {
+    const endpoint = new Endpoint(spec, this.services, this.options, this);
+    this.equip(endpoint);
+    endpoint.watchHealth(this.policy.healthCheck);
+    if (spared) endpoint.freshSince = this.services.clock.now();
+    return endpoint;
+  }
+
+  private equip(endpoint: Endpoint): void {
+    endpoint.keep(this.policy.balancer.needs, () => this.policy.load);
+  }
+
+  private cameFresh(endpoint: Endpoint): void {
+    if (this.hasWarm(endpoint)) endpoint.freshSince = this.services.clock.now();
+  }
+
+  /** Whether another can take a new one's share while that is spared: the first of a service has to take all of it. */
+  private hasWarm(besides?: Endpoint): boolean {
+    const now = this.services.clock.now();
+    for (const endpoint of this.byId.values())
+      if (endpoint !== besides && endpoint.usable && !isWarming(endpoint, this.policy.slowStart, now)) return true;
+    return false;
+  }
+
+  private rebuild(): void {
     this.set = undefined;
-    const up = [...this.byId.values()].filter(({ state }) => state.kind === "up");
-    this.picker = this.balancer.picker(up, this.services.random, previous);
+    const { slowStart, balancer, load } = this.policy;
+    const now = this.services.clock.now();
+    weigh(this.byId.values(), slowStart, now);
+    this.selection.update(this.byId.values());
+    const warming = [...this.byId.values()].some((endpoint) => isWarming(endpoint, slowStart, now));
+    this.weighing?.cancel();
+    this.weighing = undefined;
+    if (this.closed) return;
+    if (warming && slowStart !== undefined) this.weighAfter(Math.max(MIN_STEP, slowStart.window / STEPS));
+    else if (balancer.needs === "load" && this.byId.size > 1) this.weighAfter(load.update);
+  }
+
+  private weighAfter(ms: number): void {
+    this.weighing = this.services.clock.setTimer(ms, () => this.rebuild());
+  }
+
+  /** Of this cluster alone. */
+  private own(context: PickContext): Endpoint | undefined {
+    this.subscription.uses++;
+    if (this.detection.halfOpen.length > 0) {
+      const trial = this.detection.trial(
+        this.services.loop.now(),
+        (endpoint) => this.selection.mayServe(endpoint, context.call) && context.tried?.includes(endpoint) !== true,
+      );
+      if (trial !== undefined) return trial;
+    }
+    return this.selection.pick(context);
   }
 
   /** No endpoint is up. One that was left alone for a while is tried; a call waits for it only where that will be short. */

@@ -3,6 +3,7 @@ import { type Address, formatAddress } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { later } from "../core/later.ts";
+import type { HeaderTable } from "../http/headers.ts";
 import type { CloseCause, Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
@@ -16,6 +17,7 @@ import { type Waiter, WaitingLine } from "./waiting-line.ts";
 export interface PoolServices {
   readonly clock: Clock;
   readonly loop: FlushLoop;
+  readonly headers: HeaderTable;
   readonly log: Logger;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;

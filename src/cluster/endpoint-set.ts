@@ -18,9 +18,12 @@ export class EndpointSet implements Explainer {
 }
 
 /** Whether it could be picked, and if not, why. */
-function verdictOn({ state }: Endpoint): string {
+function verdictOn({ state, checked, outlier }: Endpoint): string {
   switch (state.kind) {
     case "up":
+      if (checked.kind === "unhealthy") return `not eligible: unhealthy: ${checked.detail}`;
+      if (outlier.state.kind === "ejected") return `not eligible: ejected: ${outlier.state.detail}`;
+      if (outlier.state.kind === "halfOpen") return `one call at a time: was ejected: ${outlier.state.detail}`;
       return "eligible";
     case "unreachable":
       return `not eligible: ${state.failure.message}`;

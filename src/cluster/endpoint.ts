@@ -2,9 +2,17 @@ import { type Address, formatAddress } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { Timer } from "../core/clock.ts";
 import type { EndpointSpec } from "../discovery/source.ts";
+import type { Call } from "../http/call.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { AttemptReport } from "./attempt-report.ts";
+import { type SessionField, tokenOf } from "./choice/affinity.ts";
 import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
+import { ActiveCheck, type Checked, type CheckState } from "./health/active-check.ts";
+import type { CheckSettings } from "./health/check.ts";
+import type { Judged } from "./health/outlier-detection.ts";
+import { OutlierRecord } from "./health/record.ts";
+import { PeakLatency } from "./latency.ts";
+import { type LoadSettings, LoadWeight } from "./load-weight.ts";
 
 export type EndpointState =
   | { readonly kind: "up" }
@@ -30,6 +38,12 @@ export interface EndpointOptions {
 export interface EndpointHost {
   /** It went out or came back. */
   reachabilityChanged(endpoint: Endpoint): void;
+  /** Its active checks say something else of it. */
+  checkChanged(endpoint: Endpoint): void;
+  /** An attempt is over. */
+  reported(endpoint: Endpoint, report: AttemptReport): void;
+  /** See `Endpoint.sessionField`. */
+  sessionField(endpoint: Endpoint, call: Call): SessionField | undefined;
   /** It left, and the last of its connections is gone. */
   left(endpoint: Endpoint): void;
 }
@@ -45,7 +59,7 @@ const ON_DEMAND = 1000;
  * An endpoint is out as soon as connecting to it fails, and tried again with growing pauses, with or without calls. What
  * discovery says of it is a hint, what connecting says is the truth.
  */
-export class Endpoint implements PoolWatcher {
+export class Endpoint implements PoolWatcher, Judged, Checked {
   // --- immutable ---
   readonly id: string;
   readonly address: Address;
@@ -58,6 +72,7 @@ export class Endpoint implements PoolWatcher {
 
   // --- what discovery says ---
   private known: EndpointSpec;
+  /** The share of calls beside the others that is due to it now; its cluster works it out. */
   weight: number;
 
   // --- what calls say ---
@@ -66,12 +81,20 @@ export class Endpoint implements PoolWatcher {
   /** Attempts ever. */
   selected = 0;
   failures = 0;
+  /** Kept where the balancer needs it. */
+  latency: PeakLatency | undefined = undefined;
+  load: LoadWeight | undefined = undefined;
 
   // --- health ---
   state: EndpointState = { kind: "up" };
   /** The last failure to connect, kept after it is over. `at`: milliseconds since the Unix epoch. */
   lastError: { readonly message: string; readonly at: number } | undefined = undefined;
+  /** Since when it is new, or back, among others that are not: milliseconds of the clock. */
+  freshSince = Number.NEGATIVE_INFINITY;
+  readonly outlier = new OutlierRecord();
+  private check: ActiveCheck | undefined = undefined;
   private probeTimer: Timer | undefined = undefined;
+  private ownToken: string | undefined = undefined;
 
   constructor(spec: EndpointSpec, services: PoolServices, options: EndpointOptions, host: EndpointHost) {
     this.id = spec.id;
@@ -97,10 +120,55 @@ export class Endpoint implements PoolWatcher {
     return this.known.meta;
   }
 
+  /** It takes connections. */
+  get reachable(): boolean {
+    return this.state.kind === "up";
+  }
+
+  /** It takes connections, and its active checks do not say that it is ill. */
+  get standing(): boolean {
+    return this.state.kind === "up" && this.check?.state.kind !== "unhealthy";
+  }
+
+  /** Nothing speaks against giving it calls. */
+  get usable(): boolean {
+    return this.standing && this.outlier.isIn;
+  }
+
+  get checked(): CheckState {
+    return this.check?.state ?? { kind: "unchecked" };
+  }
+
+  /** What stands for it in the field of session affinity. */
+  get token(): string {
+    this.ownToken ??= tokenOf(this.id);
+    return this.ownToken;
+  }
+
+  /** The field that brings a caller back to this endpoint; undefined where it has it, or its upstream wants none. */
+  sessionField(call: Call): SessionField | undefined {
+    return this.host.sessionField(this, call);
+  }
+
   /** Takes a new spec of the same instance: weight, zone and meta may differ, the address may not. */
   update(spec: EndpointSpec): void {
     this.known = spec;
-    this.weight = spec.weight;
+  }
+
+  /** Keeps of attempts what the balancer needs, and nothing else. */
+  keep(what: "latency" | "load" | undefined, load: () => LoadSettings): void {
+    this.latency = what === "latency" ? (this.latency ?? new PeakLatency()) : undefined;
+    this.load = what === "load" ? (this.load ?? new LoadWeight(load)) : undefined;
+  }
+
+  /** Asks it from now on whether it serves, or no more. */
+  watchHealth(settings: CheckSettings | undefined): void {
+    this.check?.close();
+    this.check = settings && new ActiveCheck(settings, this, this.services, this.checked);
+  }
+
+  checkChanged(): void {
+    this.host.checkChanged(this);
   }
 
   /** An attempt goes to this endpoint. */
@@ -110,9 +178,12 @@ export class Endpoint implements PoolWatcher {
   }
 
   /** The attempt is over; once for each `started`. */
-  done({ outcome }: AttemptReport): void {
+  done(report: AttemptReport): void {
     this.inFlight--;
-    if (outcome === "failure") this.failures++;
+    if (report.outcome === "failure") this.failures++;
+    this.latency?.take(report);
+    this.load?.take(report);
+    this.host.reported(this, report);
   }
 
   /**
@@ -131,6 +202,7 @@ export class Endpoint implements PoolWatcher {
   leave(): void {
     this.state = { kind: "leaving" };
     this.probeTimer?.cancel();
+    this.check?.close();
     this.pool.drain("the endpoint left the service");
   }
 

@@ -1,3 +1,5 @@
+import { readVarint, skip, varint } from "./protobuf-wire.ts";
+
 /**
  * The two messages of grpc.health.v1.Health/Check, by hand, for a protobuf library would be most of what is loaded for them:
  *
@@ -66,40 +68,4 @@ export function decodeRequest(buffer: Buffer): string | undefined {
 /** A response with its prefix. */
 export function encodeResponse(status: keyof typeof statusNumbers): Buffer {
   return Buffer.from([0, 0, 0, 0, 2, STATUS_TAG, statusNumbers[status]]);
-}
-
-/** Where a field's value ends. Fields that are not known are passed over, as a newer server may send them. */
-function skip(buffer: Buffer, at: number, wireType: number): number | undefined {
-  switch (wireType) {
-    case 0:
-      return readVarint(buffer, at)?.end;
-    case 1:
-      return at + 8;
-    case 2: {
-      const length = readVarint(buffer, at);
-      return length === undefined ? undefined : length.end + length.value;
-    }
-    case 5:
-      return at + 4;
-    default:
-      return undefined;
-  }
-}
-
-function varint(value: number): number[] {
-  const octets: number[] = [];
-  let rest = value;
-  for (; rest > 127; rest >>>= 7) octets.push((rest & 127) | 128);
-  return [...octets, rest];
-}
-
-/** A varint below 2^53; longer ones are no length, tag or status of these messages. */
-function readVarint(buffer: Buffer, start: number): { readonly value: number; readonly end: number } | undefined {
-  let value = 0;
-  for (let at = start, scale = 1; at < buffer.length && at < start + 7; at++, scale *= 128) {
-    const octet = buffer.readUInt8(at);
-    value += (octet & 127) * scale;
-    if (octet < 128) return { value, end: at + 1 };
-  }
-  return undefined;
 }

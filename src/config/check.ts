@@ -1,4 +1,5 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
+import { checkBalancing } from "./checks/balancing.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
@@ -22,4 +23,5 @@ export function check(
   checkUpstreams(draft, env, reading);
   checkRateLimits(draft, reading);
   checkMtls(draft, reading);
+  checkBalancing(draft, reading);
 }

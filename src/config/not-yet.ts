@@ -14,9 +14,7 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "upstreams.*.balancer", words: ["peakEwma", "random", "ringHash", "maglev"] },
   { key: "upstreams.*.circuitBreaker" },
-  { key: "upstreams.*.outlierDetection" },
   { key: "upstreams.*.limits" },
   { key: "tracing" },
   { key: "workers", above: 1 },

@@ -1,4 +1,8 @@
 import type { balancers } from "../cluster/balancers/index.ts";
+import type { AffinitySettings } from "../cluster/choice/affinity.ts";
+import type { CheckSettings } from "../cluster/health/check.ts";
+import type { OutlierSettings } from "../cluster/health/settings.ts";
+import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { StatusWord } from "../http/status-words.ts";
@@ -122,6 +126,11 @@ export interface MtlsConfig {
   readonly handshakes: HandshakeLimits;
 }
 
+interface HealthQuestion {
+  readonly service: string | undefined;
+  readonly path: string | undefined;
+}
+
 export interface UpstreamConfig {
   readonly discovery: SourceKind;
   /** For the static source only. */
@@ -133,6 +142,27 @@ export interface UpstreamConfig {
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;
+  readonly hash: { readonly by: "metadata" | "identity" | "path"; readonly name: string | undefined } | undefined;
+  readonly loadReports: LoadSettings | undefined;
+  readonly slowStart:
+    | { readonly window: number; readonly from: number; readonly curve: "linear" | "early" | "late" }
+    | undefined;
+  readonly zones: { readonly prefer: "own"; readonly own: string | undefined } | undefined;
+  readonly priorities: readonly ReadonlyMap<string, string>[];
+  readonly spillBelow: number;
+  readonly subsets:
+    | {
+        readonly match: ReadonlyMap<string, string>;
+        readonly byMetadata: ReadonlyMap<string, string>;
+        readonly otherwise: "refuse" | "any";
+      }
+    | undefined;
+  readonly affinity: AffinitySettings | undefined;
+  readonly panicThreshold: number;
+  readonly outlierDetection: OutlierSettings;
+  readonly healthCheck: (Omit<CheckSettings, "service" | "path"> & HealthQuestion) | undefined;
+  /** Names of upstreams. */
+  readonly failover: readonly string[];
   readonly timeout: number | undefined;
   /** undefined: as `mtls.mode`. */
   readonly mtls: MtlsMode | undefined;

@@ -78,17 +78,18 @@ ${clusters.map(clusterRows).join("\n")}
 }
 
 function clusterRows(cluster: ClusterAnswer): string {
-  const { name, source, staleSince, balancer, endpoints } = cluster;
+  const { name, source, staleSince, balancer, panic, endpoints } = cluster;
   const stale = staleSince === null ? "" : `<br><span class="bad">no answer since ${html(staleSince)}</span>`;
-  const about = `<br><span class="dim">${html(source)}, ${html(balancer)}</span>${stale}`;
+  const panics = panic ? `<br><span class="bad">panic: health is ignored</span>` : "";
+  const about = `<br><span class="dim">${html(source)}, ${html(balancer)}</span>${stale}${panics}`;
   const cell = `<td rowspan="${Math.max(1, endpoints.length)}">${html(name)}${about}</td>`;
   if (endpoints.length === 0) return `<tr>${cell}<td colspan="6" class="bad">no instance is known</td></tr>`;
   return endpoints
     .map((endpoint, at) => {
-      const { address, state, inFlight, zone, lastError } = endpoint;
-      const mood = state === "up" ? "good" : "bad";
+      const { address, state, inFlight, zone, lastError, out } = endpoint;
+      const mood = state === "up" || state === "slowStart" ? "good" : "bad";
       return `<tr>${at === 0 ? cell : ""}<td><code>${html(address)}</code></td><td class="${mood}">${html(state)}</td>
-<td class="n">${inFlight}</td><td class="n">${endpoint.connections}</td><td>${html(zone ?? "")}</td><td>${html(lastError ?? "")}</td></tr>`;
+<td class="n">${inFlight}</td><td class="n">${endpoint.connections}</td><td>${html(zone ?? "")}</td><td>${html(out?.detail ?? lastError ?? "")}</td></tr>`;
     })
     .join("\n");
 }

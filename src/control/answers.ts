@@ -17,15 +17,30 @@ export type ReadyAnswer =
 
 export interface EndpointAnswer {
   readonly address: string;
-  /** `up`, `unreachable`, `leaving`; further words may come. */
+  /** `up`, `slowStart`, `unreachable`, `unhealthy`, `ejected`, `halfOpen`, `leaving`; further words may come. */
   readonly state: string;
   readonly weight: number;
+  /** What is due to it now: weight, load reports and slow start together. */
+  readonly effectiveWeight: number;
   readonly zone: string | null;
   readonly meta: Readonly<Record<string, string>>;
   /** Calls under way. */
   readonly inFlight: number;
   readonly connections: number;
   readonly lastError: string | null;
+  /** Why it gets no calls although it takes connections. */
+  readonly out: OutAnswer | null;
+}
+
+export interface OutAnswer {
+  /** `healthCheck`, `consecutiveFailures`, `failurePercentage`, `successRate`. */
+  readonly cause: string;
+  readonly detail: string;
+  readonly since: string;
+  /** When a call will be let through; null where that is not a matter of time, or the next call is. */
+  readonly until: string | null;
+  /** How often it was ejected in a row. */
+  readonly times: number;
 }
 
 export interface ClusterAnswer {
@@ -35,6 +50,10 @@ export interface ClusterAnswer {
   /** Since when the source no longer answers; the endpoints are the last ones that it knew. */
   readonly staleSince: string | null;
   readonly balancer: string;
+  /** So few endpoints are healthy that health is ignored. */
+  readonly panic: boolean;
+  /** Upstreams that get the calls for which there is no endpoint here. */
+  readonly failover: readonly string[];
   readonly endpoints: readonly EndpointAnswer[];
 }
 

@@ -1,4 +1,5 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import type { EndpointStats } from "../cluster/endpoint-stats.ts";
 import { redact } from "../config/redact.ts";
 import type { Direction } from "../http/reason.ts";
 import { describeConcurrency } from "../limits/describe-concurrency.ts";
@@ -8,7 +9,14 @@ import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape } from "../observability/metrics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { ClusterAnswer, ClustersAnswer, ConnectionAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
+import type {
+  ClusterAnswer,
+  ClustersAnswer,
+  ConnectionAnswer,
+  ConnectionsAnswer,
+  OutAnswer,
+  ReadyAnswer,
+} from "./answers.ts";
 import { ApplicationHealth } from "./application-health.ts";
 import type { ControlView, HealthStatus } from "./view.ts";
 
@@ -154,17 +162,31 @@ function clusterAnswer(cluster: Cluster): ClusterAnswer {
     source: cluster.source,
     staleSince: staleSince === undefined ? null : timestamp(staleSince),
     balancer: cluster.balancerName,
-    endpoints: cluster.stats().map(({ address, state, weight, zone, meta, inFlight, connections, lastError }) => ({
-      address,
-      state,
-      weight,
-      zone: zone ?? null,
-      meta,
-      inFlight,
-      connections: connections.length,
-      lastError: lastError ?? null,
+    panic: cluster.panic,
+    failover: cluster.failoverNames,
+    endpoints: cluster.stats().map((stats) => ({
+      address: stats.address,
+      state: stats.state,
+      weight: stats.weight,
+      effectiveWeight: stats.effectiveWeight,
+      zone: stats.zone ?? null,
+      meta: stats.meta,
+      inFlight: stats.inFlight,
+      connections: stats.connections.length,
+      lastError: stats.lastError ?? null,
+      out: outAnswer(stats),
     })),
   };
+}
+
+function outAnswer({ unhealthy, ejected }: EndpointStats): OutAnswer | null {
+  if (unhealthy !== undefined) {
+    const { since, detail } = unhealthy;
+    return { cause: "healthCheck", detail, since: timestamp(since), until: null, times: ejected?.times ?? 0 };
+  }
+  if (ejected === undefined) return null;
+  const { cause, detail, since, until, times } = ejected;
+  return { cause, detail, since: timestamp(since), until: until === undefined ? null : timestamp(until), times };
 }
 
 function timestamp(wall: number): string {

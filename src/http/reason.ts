@@ -42,6 +42,8 @@ interface ReasonFacts {
  */
 export const reasons = {
   NO_ENDPOINTS: { status: 14, retry: "safe", text: "the service has no instance" },
+  ALL_EJECTED: { status: 14, retry: "safe", text: "every instance is out for its failures" },
+  NO_MATCHING_SUBSET: { status: 14, retry: "safe", text: "no instance has what the call asks for" },
   CONNECT_REFUSED: { status: 14, retry: "safe", text: "the connection was refused" },
   CONNECT_TIMEOUT: { status: 14, retry: "safe", text: "the connection was not made in time" },
   CONNECT_FAILED: { status: 14, retry: "safe", text: "the connection could not be made" },

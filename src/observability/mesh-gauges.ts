@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from "prom-client";
 import type { Direction } from "../http/reason.ts";
+import { type BalancingFigures, registerBalancingMetrics } from "./balancing-metrics.ts";
 
 /** What the gauges ask of the runtime when they are read. Upstreams are configured or resolved names only. */
 export interface MetricsView {
@@ -10,6 +11,7 @@ export interface MetricsView {
   configVersion(): number;
   /** Whether the last reload was taken; true while there was none. */
   lastReloadSucceeded(): boolean;
+  balancing(): Iterable<BalancingFigures>;
   /** Seconds since the discovery source last confirmed what it knows of an upstream; those never answered are left out. */
   discoveryAges(): Iterable<{ readonly upstream: string; readonly seconds: number }>;
   /** Callers' connections that are open, by what they speak. */
@@ -21,6 +23,7 @@ export interface MetricsView {
 /** Registers the gauges of the mesh. They hold nothing: the view is asked on scrape. */
 export function registerMeshGauges(registry: Registry, view: MetricsView): void {
   const registers = [registry];
+  registerBalancingMetrics(registry, () => view.balancing());
   new Gauge({
     name: "outrigger_endpoints",
     help: "Endpoints known of an upstream, by state.",

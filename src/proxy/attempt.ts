@@ -183,8 +183,8 @@ export class Attempt implements Sending, SearchOwner {
   }
 
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
-  unprocessed(reason: Reason | undefined): boolean {
-    this.search.done("failure", Status.UNAVAILABLE, reason);
+  unprocessed(reason: Reason | undefined, last: Head): boolean {
+    this.search.done("failure", Status.UNAVAILABLE, reason, last);
     return this.again(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason ?? ""}`);
   }
 

@@ -166,7 +166,7 @@ export class EndpointSearch {
       return;
     }
     if (this.cluster.known) {
-      const { reason, detail } = this.cluster.noneReason();
+      const { reason, detail } = this.cluster.noneReason(this.call);
       this.owner.onNoEndpoint(failure(reason, detail, { unprocessed: true }));
       return;
     }

@@ -1,6 +1,7 @@
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Failure, failure } from "../http/call.ts";
 import { isGrpc, parseStatus, statusOfHttp, statusOfReset } from "../http/grpc.ts";
+import { withField } from "../http/head-edit.ts";
 import type { Head } from "../http/headers.ts";
 import { type Reason, reasons, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
@@ -69,11 +70,11 @@ export class Forward implements StreamHandler {
     }
     if (end && this.connection.peer.sidecar && head.get("outrigger-unprocessed") === "1") {
       this.state = "ended";
-      if (this.attempt.unprocessed(asReason(head.get("outrigger-reason")))) return;
+      if (this.attempt.unprocessed(asReason(head.get("outrigger-reason")), head)) return;
     }
     this.state = "answering";
     this.attempt.answering();
-    this.attempt.host.passHead(this.filtered(head), end, this.attempt);
+    this.attempt.host.passHead(this.marked(this.filtered(head)), end, this.attempt);
     if (end) this.finish(head);
   }
 
@@ -132,6 +133,13 @@ export class Forward implements StreamHandler {
   private filtered(head: Head): Head {
     const { edits } = this.attempt.host.services;
     return this.connection.peer.sidecar ? edits.consumed.apply(head) : edits.foreign.apply(head);
+  }
+
+  /** Where the upstream has session affinity the answer says how to come back to this endpoint. */
+  private marked(head: Head): Head {
+    const { call, services } = this.attempt.host;
+    const field = this.endpoint.sessionField(call);
+    return field === undefined ? head : withField(services.headers, head, field[0], field[1]);
   }
 
   private failureOf(abort: StreamAbort): Failure {

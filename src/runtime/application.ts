@@ -1,11 +1,20 @@
 import { AppHealth, type HealthCheck } from "../cluster/app-health.ts";
+import { roundRobin } from "../cluster/balancers/round-robin.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { type ClusterPolicy, defaultPolicy } from "../cluster/policy.ts";
 import type { ServiceConfig } from "../config/types.ts";
 import { StaticSource } from "../discovery/static.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { Target } from "../proxy/target.ts";
 import type { ProcessServices } from "./services.ts";
 import type { MakeCluster } from "./upstreams.ts";
+
+/** One endpoint, which is not judged: there is no other to call instead. */
+const alone: ClusterPolicy = {
+  ...defaultPolicy,
+  balancer: roundRobin,
+  outlierDetection: { ...defaultPolicy.outlierDetection, mode: "disabled" },
+};
 
 /** The application beside this sidecar: where inbound calls go, and how it is. */
 export class Application {
@@ -16,7 +25,7 @@ export class Application {
     const { metrics, accessLog, http2, clock, log, random } = services;
     const addresses = new Map([[service.name, [service.address]]]);
     const source = new StaticSource(addresses, { clock, log: log.logger, random, own: () => [] });
-    const cluster = makeCluster(service.name, source, "roundRobin");
+    const cluster = makeCluster(service.name, source, alone);
     const series = metrics.calls.upstream("inbound", service.name);
     this.target = {
       name: service.name,

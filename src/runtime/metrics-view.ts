@@ -6,9 +6,7 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
   return {
     *endpoints() {
       for (const cluster of runtime.upstreams.clusters()) {
-        const counts = new Map<string, number>();
-        for (const { state } of cluster.endpoints) counts.set(state.kind, (counts.get(state.kind) ?? 0) + 1);
-        for (const [state, count] of counts) yield { upstream: cluster.name, state, count };
+        for (const [state, count] of cluster.conditions()) yield { upstream: cluster.name, state, count };
       }
     },
     *connections() {
@@ -23,6 +21,12 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
         let count = 0;
         for (const { pool } of cluster.endpoints) count += pool.size;
         yield { direction: "outbound", upstream: cluster.name, count };
+      }
+    },
+    *balancing() {
+      for (const cluster of runtime.upstreams.clusters()) {
+        const { panic, skew, ejections } = cluster;
+        yield { upstream: cluster.name, panic, skew, ejections: ejections.byCause, suppressed: ejections.suppressed };
       }
     },
     configVersion: () => runtime.version,

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { type Connect, plainConnect } from "../cluster/connect.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import type { ClusterPolicy } from "../cluster/policy.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
@@ -264,10 +264,10 @@ export class Runtime {
   /** `connectTo`: how the endpoints of a name are dialled. */
   private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
     const { http2, clock, log, random, keepalive } = this.services;
-    const services = { clock, loop: http2.loop, log: log.logger, random, keepalive };
-    return (name: string, source: DiscoverySource, balancer: BalancerName) => {
+    const services = { clock, loop: http2.loop, headers: http2.headers, log: log.logger, random, keepalive };
+    return (name: string, source: DiscoverySource, policy: ClusterPolicy) => {
       const connect = connectTo(name, () => cluster.endpoints);
-      const options = { name, source: source.kind, balancer: balancers[balancer] };
+      const options = { name, source: source.kind, policy };
       const cluster: Cluster = new Cluster(options, source.subscribe(name), { ...services, connect });
       return cluster;
     };

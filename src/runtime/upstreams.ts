@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { type BalancerName, balancers } from "../cluster/balancers/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { type ClusterPolicy, defaultPolicy } from "../cluster/policy.ts";
 import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
@@ -12,12 +12,13 @@ import type { CallMetrics } from "../observability/call-metrics.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
 import type { Resolution, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
+import { policyOf } from "./cluster-policy.ts";
 import { OnDemand } from "./on-demand.ts";
 import type { Sources } from "./sources.ts";
 import { UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Makes the cluster of a name. */
-export type MakeCluster = (name: string, source: DiscoverySource, balancer: BalancerName) => Cluster;
+export type MakeCluster = (name: string, source: DiscoverySource, policy: ClusterPolicy) => Cluster;
 
 export interface UpstreamsOptions {
   readonly sources: Sources;
@@ -30,9 +31,6 @@ export interface UpstreamsOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
-
-/** How calls of a looked-up name are balanced. */
-const LOOKED_UP: BalancerName = "leastRequest";
 
 interface Declared {
   readonly config: UpstreamConfig;
@@ -108,13 +106,15 @@ export class Upstreams implements OutboundRules {
   /** Takes the upstreams of a configuration; returns the clusters that nobody asks for any more. */
   private adopt(config: Config): Cluster[] {
     const before = this.declared;
+    const zone = config.service?.meta.zone;
     this.declared = new Map();
     for (const [name, upstream] of config.upstreams) {
-      this.declared.set(name, { config: upstream, target: this.targetOf(name, upstream, before.get(name)) });
+      this.declared.set(name, { config: upstream, target: this.targetOf(name, upstream, zone, before.get(name)) });
       before.delete(name);
     }
     for (const [, { config: upstream, target }] of this.declared) {
-      target.cluster.useBalancer(balancers[upstream.balancer]);
+      target.cluster.usePolicy(policyOf(upstream, zone));
+      target.cluster.useFailover(this.clustersOf(upstream.failover));
       follow(target.cluster, this.options.sources.of(upstream.discovery));
     }
     const given: Cluster[] = [];
@@ -127,20 +127,25 @@ export class Upstreams implements OutboundRules {
     return given;
   }
 
-  private targetOf(name: string, config: UpstreamConfig, old: Declared | undefined): Target {
+  private targetOf(name: string, config: UpstreamConfig, zone: string | undefined, old: Declared | undefined): Target {
     // A name that callers used before it was declared keeps what they have found out of it.
     const known = old?.target.cluster ?? this.onDemand.release(name);
     if (old !== undefined && isDeepStrictEqual(old.config, config)) return old.target;
     const source = this.options.sources.of(config.discovery);
-    return this.makeTarget(known ?? this.options.makeCluster(name, source, config.balancer), config);
+    return this.makeTarget(known ?? this.options.makeCluster(name, source, policyOf(config, zone)), config);
   }
 
   /** A name that is no longer declared may be used all the same. */
   private lookUpInstead(name: string, cluster: Cluster): boolean {
     const route = this.table.matchAuthority(name);
     if (route.kind !== "lookup" || route.name !== name || !this.onDemand.adopt(name, cluster)) return false;
-    cluster.useBalancer(balancers[LOOKED_UP]);
+    cluster.usePolicy(defaultPolicy);
+    cluster.useFailover([]);
     return true;
+  }
+
+  private clustersOf(names: readonly string[]): Cluster[] {
+    return names.map((name) => this.declared.get(name)?.target.cluster).filter((cluster) => cluster !== undefined);
   }
 
   private makeTable(config: Config): RouteTable {
@@ -155,7 +160,7 @@ export class Upstreams implements OutboundRules {
   private makeOnDemand(config: Config): OnDemand {
     const { makeCluster, metrics, clock } = this.options;
     const host = {
-      cluster: (name: string) => makeCluster(name, this.lookupSource, LOOKED_UP),
+      cluster: (name: string) => makeCluster(name, this.lookupSource, defaultPolicy),
       target: (cluster: Cluster) => this.makeTarget(cluster),
       forget: (target: Target) => metrics.free("outbound", target.name),
     };

@@ -4,6 +4,7 @@ import { roundRobin } from "../../src/cluster/balancers/round-robin.ts";
 import { Cluster, type ClusterOptions } from "../../src/cluster/cluster.ts";
 import type { Connect } from "../../src/cluster/connect.ts";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
+import { type ClusterPolicy, defaultPolicy } from "../../src/cluster/policy.ts";
 import { formatAddress } from "../../src/core/address.ts";
 import { Watch } from "../../src/core/watch.ts";
 import type { Discovered, EndpointSpec, Subscription } from "../../src/discovery/source.ts";
@@ -11,6 +12,9 @@ import type { Reason } from "../../src/http/reason.ts";
 import { FakeClock } from "../support/clock.ts";
 import { after, poolServices } from "./endpoints.ts";
 import { FakeServer, NOTHING, requestHead } from "./fake-server.ts";
+
+/** Round robin, so that a test can say who is next. */
+export const inTurn: ClusterPolicy = { ...defaultPolicy, balancer: roundRobin };
 
 /** A cluster over a source and servers that are the test's. */
 export class ClusterHarness {
@@ -34,11 +38,7 @@ export class ClusterHarness {
     };
     const log = pino({ base: null }, new Writable({ write }));
     const services = { ...poolServices(connect, this.clock), log, random: () => this.chance };
-    this.cluster = new Cluster(
-      { name: "orders", source: "consul", balancer: roundRobin, ...more },
-      subscription,
-      services,
-    );
+    this.cluster = new Cluster({ name: "orders", source: "consul", policy: inTurn, ...more }, subscription, services);
   }
 
   /** The server behind an address. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { leastRequest } from "../../src/cluster/balancers/least-request.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
 import { settled } from "../support/clock.ts";
-import { ClusterHarness, NOTHING_LEFT } from "./cluster-harness.ts";
+import { ClusterHarness, inTurn, NOTHING_LEFT } from "./cluster-harness.ts";
 import { report, spec } from "./endpoints.ts";
 
 test("a cluster of which nothing is known yet has no endpoint, and says who has not answered and why", async () => {
@@ -199,7 +199,7 @@ test("another balancer takes over with endpoints and connections as they are", a
   harness.discover(spec(1), spec(2));
   await harness.call();
   const [one, two] = [harness.endpoint("1"), harness.endpoint("2")];
-  harness.cluster.useBalancer(leastRequest);
+  harness.cluster.usePolicy({ ...inTurn, balancer: leastRequest });
   assert.equal(harness.cluster.balancerName, "leastRequest");
   two.started();
   assert.equal(harness.picks(4), "1 1 1 1");
@@ -237,6 +237,7 @@ test("what people see of a cluster holds every endpoint with its load, health an
     address: "127.0.0.1:1",
     state: "up",
     weight: 2,
+    effectiveWeight: 2,
     zone: "a",
     meta: { version: "v1" },
     inFlight: 0,
@@ -244,6 +245,8 @@ test("what people see of a cluster holds every endpoint with its load, health an
     failures: 1,
     waiting: 0,
     lastError: undefined,
+    unhealthy: undefined,
+    ejected: undefined,
   });
   assert.deepEqual(
     connections.map(({ state, streams, maxStreams }) => [state, streams, maxStreams]),

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { roundRobin } from "../../src/cluster/balancers/round-robin.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { Watch } from "../../src/core/watch.ts";
 import type { Discovered, Subscription } from "../../src/discovery/source.ts";
@@ -12,7 +11,7 @@ test("each pick is counted with discovery, which asks about busy names first", (
   const subscription: Subscription = { state, uses: 0, close() {} };
   const connect = (): never => assert.fail("nobody is dialled");
   const services = poolServices(connect, new FakeClock());
-  const cluster = new Cluster({ name: "orders", source: "consul", balancer: roundRobin }, subscription, services);
+  const cluster = new Cluster({ name: "orders", source: "consul" }, subscription, services);
   for (let n = 0; n < 3; n++) cluster.pick(ANY);
   assert.equal(subscription.uses, 3);
   cluster.close();

@@ -1,12 +1,13 @@
 import { pino } from "pino";
 import type { AttemptReport } from "../../src/cluster/attempt-report.ts";
-import type { PickContext } from "../../src/cluster/balancer.ts";
+import type { PickContext, PickerTools } from "../../src/cluster/balancer.ts";
 import type { Connect } from "../../src/cluster/connect.ts";
 import { defaultPoolOptions, type PoolServices } from "../../src/cluster/connection-pool.ts";
 import { Endpoint } from "../../src/cluster/endpoint.ts";
 import { defaultKeepalive } from "../../src/cluster/keepalive.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
+import { HeaderTable } from "../../src/http/headers.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { makeCall } from "../filters/make-call.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -21,7 +22,16 @@ export function spec(port: number, more: Partial<EndpointSpec> = {}): EndpointSp
 /** What a pool takes from its surroundings, silent, with a seed. */
 export function poolServices(connect: Connect, clock: Clock = new FakeClock()): PoolServices {
   const log = pino({ enabled: false });
-  return { clock, loop: new FlushLoop(clock), log, random: seededRandom(1), connect, keepalive: defaultKeepalive };
+  const headers = new HeaderTable();
+  return {
+    clock,
+    loop: new FlushLoop(clock),
+    headers,
+    log,
+    random: seededRandom(1),
+    connect,
+    keepalive: defaultKeepalive,
+  };
 }
 
 /** Endpoints that are never dialled, with these weights, for what looks at their load only. */
@@ -29,7 +39,7 @@ export function idleEndpoints(...weights: number[]): Endpoint[] {
   const services = poolServices(() => {
     throw new Error("nobody dials here");
   });
-  const host = { reachabilityChanged() {}, left() {} };
+  const host = { reachabilityChanged() {}, checkChanged() {}, reported() {}, sessionField: () => undefined, left() {} };
   const options = { pool: defaultPoolOptions, probeCap: 10_000 };
   return weights.map((weight, at) => new Endpoint(spec(at + 1, { weight }), services, options, host));
 }
@@ -46,4 +56,9 @@ export function after(...tried: readonly Endpoint[]): PickContext {
 export function report(outcome: AttemptReport["outcome"], more: Partial<AttemptReport> = {}): AttemptReport {
   const nothing = { status: undefined, reason: undefined, answeredAt: undefined, trailers: undefined };
   return { ...nothing, startedAt: 0, endedAt: 0, outcome, ...more };
+}
+
+/** What a picker takes from its surroundings: this chance, a time that stands, and calls that have nothing in common. */
+export function tools(random: () => number, more: Partial<PickerTools> = {}): PickerTools {
+  return { random, now: () => 0, hash: () => undefined, ...more };
 }

@@ -5,7 +5,6 @@ import type { AddressInfo, Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { balancers } from "../../src/cluster/balancers/index.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { plainConnect } from "../../src/cluster/connect.ts";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
@@ -17,6 +16,7 @@ import { HeaderTable } from "../../src/http/headers.ts";
 import type { Connection } from "../../src/http2/connection.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
+import { inTurn } from "./cluster-harness.ts";
 import { after, report, spec } from "./endpoints.ts";
 import { NOTHING, requestHead } from "./fake-server.ts";
 
@@ -86,11 +86,12 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
     error: undefined,
   });
   const cluster = new Cluster(
-    { name: "peers", source: "static", balancer: balancers.roundRobin },
+    { name: "peers", source: "static", policy: inTurn },
     { state, uses: 0, close() {} },
     {
       clock: systemClock,
       loop: services.loop,
+      headers: services.headers,
       log: pino({ enabled: false }),
       random: Math.random,
       connect: plainConnect(services, { limits: defaultLimits, announce: false }),

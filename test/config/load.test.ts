@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { defaultOutlierSettings } from "../../src/cluster/health/settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { bad, complaints, good } from "./load-text.ts";
 
@@ -47,7 +48,24 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 });
 
 /** What an upstream has only where it is asked for. */
-const off = { retry: undefined, adaptiveConcurrency: undefined, mtls: undefined, identity: undefined };
+const off = {
+  retry: undefined,
+  adaptiveConcurrency: undefined,
+  mtls: undefined,
+  identity: undefined,
+  hash: undefined,
+  loadReports: undefined,
+  slowStart: undefined,
+  zones: undefined,
+  priorities: [],
+  spillBelow: 0.7,
+  subsets: undefined,
+  affinity: undefined,
+  panicThreshold: 0.01,
+  outlierDetection: defaultOutlierSettings,
+  healthCheck: undefined,
+  failover: [],
+};
 
 test("what is said is taken over", () => {
   const config = good(`

@@ -44,7 +44,7 @@ const rows: readonly [string, boolean][] = [
   ["workers: 2", false],
   ["workers: ${WORKERS}", true],
   ["upstreams: { orders: { balancer: roundRobin }, billing: }", true],
-  ["upstreams: { orders: { balancer: ringHash } }", false],
+  ["upstreams: { orders: { balancer: p2c } }", false],
   ["upstreams: { orders: { circuitBreaker: {} } }", false],
   ["upstreams: { Orders: {} }", false],
 ];

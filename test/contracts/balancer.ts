@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BalancerDefinition, Picker } from "../../src/cluster/balancer.ts";
 import type { Endpoint } from "../../src/cluster/endpoint.ts";
-import { ANY, after, idleEndpoints } from "../cluster/endpoints.ts";
+import { ANY, after, idleEndpoints, tools } from "../cluster/endpoints.ts";
 import { chiSquare, chiSquareBound, seededRandom } from "../support/random.ts";
 
 /** How often each endpoint is picked for calls that end at once. */
@@ -35,7 +35,7 @@ const idsOf = (endpoints: readonly Endpoint[]) => endpoints.map(({ id }) => id).
 /** What every balancer has to do. */
 export function balancerContract(balancer: BalancerDefinition): void {
   const pickerOf = (endpoints: readonly Endpoint[], previous?: Picker, seed = 1) =>
-    balancer.picker(endpoints, seededRandom(seed), previous);
+    balancer.picker(endpoints, tools(seededRandom(seed)), previous);
   const name = balancer.name;
 
   test(`${name} picks nothing where there is nothing`, () => {
@@ -131,10 +131,10 @@ export function balancerContract(balancer: BalancerDefinition): void {
     ]) {
       const endpoints = idleEndpoints(...weights);
       const random = seededRandom(7);
-      let picker = balancer.picker(endpoints, random, undefined);
+      let picker = balancer.picker(endpoints, tools(random), undefined);
       const counts = endpoints.map(() => 0);
       for (let n = 0; n < 6000; n++) {
-        if (n % 2 === 0) picker = balancer.picker(endpoints, random, picker);
+        if (n % 2 === 0) picker = balancer.picker(endpoints, tools(random), picker);
         const at = endpoints.indexOf(picker.pick(ANY) ?? assert.fail());
         counts[at] = (counts[at] ?? 0) + 1;
       }

@@ -26,6 +26,9 @@ class View implements MetricsView {
   lastReloadSucceeded() {
     return this.reloaded;
   }
+  balancing() {
+    return [{ upstream: "orders", panic: false, skew: undefined, ejections: new Map(), suppressed: 0 }];
+  }
   discoveryAges() {
     return [{ upstream: "user", seconds: 0.25 }];
   }

@@ -98,7 +98,7 @@ function carryCredit(endpoints: readonly Endpoint[], previous: SmoothRotation): 
 /** Every endpoint in turn, as often as its weight says; the position is carried on when the set changes. */
 export const roundRobin: BalancerDefinition = {
   name: "roundRobin",
-  picker(endpoints, random, previous) {
+  picker(endpoints, { random }, previous) {
     if (endpoints.every(({ weight }) => weight === endpoints[0]?.weight)) {
       const next = previous instanceof Rotation ? resume(endpoints, previous) : Math.floor(random() * endpoints.length);
       return new Rotation(endpoints, next);

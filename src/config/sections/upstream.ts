@@ -7,7 +7,9 @@ import { optional, preset } from "../schema/type.ts";
 import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { balancing } from "./balancing.ts";
 import { none } from "./defaults.ts";
+import { health } from "./health.ts";
 import { idPattern, mtlsModes } from "./mtls.ts";
 import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
@@ -43,6 +45,13 @@ const upstream = object({
   ),
   listen: optional(listenAddress(), "A listener of its own: any :authority that comes in there is for this upstream."),
   balancer: preset(words(wordsOf(balancers)), "leastRequest", "How an endpoint is chosen for each call."),
+  ...balancing,
+  ...health,
+  failover: preset(
+    list(serviceName("the name of an upstream")),
+    none,
+    "Upstreams that get the calls for which this one has no endpoint, in their order.",
+  ),
   mtls: optional(
     mtlsModes,
     "How its endpoints are dialled: in plaintext, by TLS those that say that they take it, or by TLS only.",

@@ -1,4 +1,3 @@
-import { balancers } from "../../../src/cluster/balancers/index.ts";
 import { Cluster } from "../../../src/cluster/cluster.ts";
 import type { Connect } from "../../../src/cluster/connect.ts";
 import { defaultKeepalive } from "../../../src/cluster/keepalive.ts";
@@ -158,11 +157,19 @@ export function proxied(): World {
       over = true;
     };
   };
-  const pools = { clock, loop: http2.loop, log: log.logger, random, connect, keepalive: defaultKeepalive };
+  const pools = {
+    clock,
+    loop: http2.loop,
+    headers: http2.headers,
+    log: log.logger,
+    random,
+    connect,
+    keepalive: defaultKeepalive,
+  };
   const upstreams = new Upstreams(config, {
     sources: new Sources(config, { clock, log: log.logger, random, own: () => [] }),
-    makeCluster: (name, source, balancer) =>
-      new Cluster({ name, source: source.kind, balancer: balancers[balancer] }, source.subscribe(name), pools),
+    makeCluster: (name, source, policy) =>
+      new Cluster({ name, source: source.kind, policy }, source.subscribe(name), pools),
     metrics: metrics.calls,
     accessLog,
     rates: shared.rateLimits.groups.outbound,

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { leastRequest } from "../../../src/cluster/balancers/least-request.ts";
 import type { Endpoint } from "../../../src/cluster/endpoint.ts";
 import { seededRandom } from "../../support/random.ts";
-import { ANY, idleEndpoints, report } from "../endpoints.ts";
+import { ANY, idleEndpoints, report, tools } from "../endpoints.ts";
 
 /** Calls that come by chance and take a time by chance, in the mean 1; returns each endpoint's share of them. */
 function simulate(endpoints: readonly Endpoint[], load: number, calls: number): number[] {
   const random = seededRandom(3);
-  const picker = leastRequest.picker(endpoints, random, undefined);
+  const picker = leastRequest.picker(endpoints, tools(random), undefined);
   let running: { readonly end: number; readonly endpoint: Endpoint }[] = [];
   let now = 0;
   for (let n = 0; n < calls; n++) {
@@ -26,7 +26,7 @@ test("of two endpoints the one with less in flight is picked", () => {
   const [idle, busy] = idleEndpoints(1, 1);
   assert.ok(idle !== undefined && busy !== undefined);
   busy.started();
-  const picker = leastRequest.picker([busy, idle], seededRandom(1), undefined);
+  const picker = leastRequest.picker([busy, idle], tools(seededRandom(1)), undefined);
   for (let n = 0; n < 100; n++) assert.equal(picker.pick(ANY), idle);
   busy.done(report("ok"));
   const picked = new Set(Array.from({ length: 100 }, () => picker.pick(ANY)));
@@ -36,7 +36,7 @@ test("of two endpoints the one with less in flight is picked", () => {
 test("the busiest of many is never picked, for it is never alone in the draw", () => {
   const endpoints = idleEndpoints(1, 1, 1, 1, 1);
   for (const [at, endpoint] of endpoints.entries()) for (let n = 0; n < at; n++) endpoint.started();
-  const picker = leastRequest.picker(endpoints, seededRandom(1), undefined);
+  const picker = leastRequest.picker(endpoints, tools(seededRandom(1)), undefined);
   const counts = new Map(endpoints.map((endpoint) => [endpoint.id, 0]));
   for (let n = 0; n < 10_000; n++) {
     const { id } = picker.pick(ANY) ?? assert.fail();
@@ -55,7 +55,7 @@ test("a slow endpoint gets less: what is in flight stays even", () => {
   const [slow] = endpoints;
   assert.ok(slow !== undefined);
   for (let n = 0; n < 20; n++) slow.started();
-  const picker = leastRequest.picker(endpoints, seededRandom(1), undefined);
+  const picker = leastRequest.picker(endpoints, tools(seededRandom(1)), undefined);
   for (let n = 0; n < 40; n++) (picker.pick(ANY) ?? assert.fail()).started();
   for (const { inFlight } of endpoints) assert.ok(inFlight >= 18 && inFlight <= 22, `${inFlight} in flight`);
 });
@@ -63,7 +63,7 @@ test("a slow endpoint gets less: what is in flight stays even", () => {
 test("weights compare what is in flight for their weight", () => {
   const [light, heavy] = idleEndpoints(1, 4);
   assert.ok(light !== undefined && heavy !== undefined);
-  const picker = leastRequest.picker([light, heavy], seededRandom(1), undefined);
+  const picker = leastRequest.picker([light, heavy], tools(seededRandom(1)), undefined);
   for (let n = 0; n < 1000; n++) (picker.pick(ANY) ?? assert.fail()).started();
   assert.ok(Math.abs(heavy.inFlight - 800) <= 2, `${heavy.inFlight} of 1000`);
 });

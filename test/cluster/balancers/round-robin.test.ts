@@ -3,9 +3,9 @@ import { test } from "node:test";
 import type { Picker } from "../../../src/cluster/balancer.ts";
 import { roundRobin } from "../../../src/cluster/balancers/round-robin.ts";
 import type { Endpoint } from "../../../src/cluster/endpoint.ts";
-import { after, idleEndpoints } from "../endpoints.ts";
+import { after, idleEndpoints, tools } from "../endpoints.ts";
 
-const first = () => 0;
+const first = tools(() => 0);
 
 function ids(picker: Picker, count: number, tried?: Endpoint[]): string {
   return Array.from({ length: count }, () => picker.pick(after(...(tried ?? [])))?.id).join(" ");
@@ -18,7 +18,11 @@ test("round robin goes through the endpoints in their order", () => {
 test("round robin starts where chance has it", () => {
   assert.equal(
     ids(
-      roundRobin.picker(idleEndpoints(1, 1, 1), () => 0.99, undefined),
+      roundRobin.picker(
+        idleEndpoints(1, 1, 1),
+        tools(() => 0.99),
+        undefined,
+      ),
       4,
     ),
     "3 1 2 3",

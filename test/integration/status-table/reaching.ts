@@ -40,6 +40,44 @@ export const reaching: readonly StatusCase[] = [
     },
   },
   {
+    title: "instances of which none has the meta that the upstream asks for",
+    expected: {
+      ...out,
+      reason: "NO_MATCHING_SUBSET",
+      message: "none of 1 instances of up has the meta that the call asks for",
+    },
+    provoke: async (scope) => {
+      const discovery = { directory: await folder(scope) };
+      await scope.sidecar({ service: { name: "up", address: "127.0.0.1:1", meta: { version: "v1" } }, discovery });
+      const sidecar = await scope.sidecar({
+        identity: { name: "caller" },
+        discovery,
+        upstreams: { up: { subsets: { match: { version: "v2" } } } },
+      });
+      await stateOf(sidecar, "up");
+      return await callVia(scope, sidecar, sidecar.outbound);
+    },
+  },
+  {
+    title: "an endpoint whose health checks fail, where health is never ignored",
+    expected: {
+      ...out,
+      reason: "ALL_EJECTED",
+      message: /^none of 1 instances of up is healthy, 127\.0\.0\.1:\d+: cannot connect to .*: connection refused/,
+    },
+    provoke: async (scope) => {
+      const server = await RawServer.listen();
+      scope.onEnd(() => server.close());
+      const healthCheck = { kind: "tcp", port: await freePort() };
+      const sidecar = await scope.sidecar({
+        identity: { name: "caller" },
+        upstreams: { up: { discovery: "static", endpoints: [server.address], healthCheck, panicThreshold: "0%" } },
+      });
+      await stateOf(sidecar, "unhealthy");
+      return await callVia(scope, sidecar, sidecar.outbound);
+    },
+  },
+  {
     title: "an endpoint at which nothing listens",
     expected: {
       ...out,
@@ -184,4 +222,12 @@ async function begin(scope: Scope, config: SidecarConfig) {
       answer: await caller.answer(stream),
     }),
   };
+}
+
+/** Waits until the only endpoint of the only upstream is known and in a state. */
+async function stateOf(sidecar: Sidecar, state: string): Promise<void> {
+  await eventually(
+    () => [...sidecar.runtime.upstreams.clusters()].some((cluster) => cluster.conditions().has(state)),
+    () => `an endpoint that is ${state}`,
+  );
 }

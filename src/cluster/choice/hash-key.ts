@@ -1,0 +1,46 @@
+import type { Call } from "../../http/call.ts";
+
+/** What calls are kept together by. */
+export type HashSettings =
+  | { readonly by: "metadata"; readonly name: string }
+  | { readonly by: "identity" }
+  | { readonly by: "path" };
+
+/** A function that finds the hash of what a call is kept together by; undefined where the call has nothing of the kind. */
+export function hashKey(settings: HashSettings): (call: Call) => number | undefined {
+  switch (settings.by) {
+    case "metadata": {
+      const { name } = settings;
+      return ({ head }) => hashOf(head.get(name));
+    }
+    case "identity":
+      return ({ identity }) => hashOf(identity);
+    case "path":
+      return ({ path }) => hashText(path);
+  }
+}
+
+function hashOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : hashText(text);
+}
+
+/** 32 bits of a text: MurmurHash3 over its UTF-16 units, since every sidecar has to come to the same. */
+export function hashText(text: string, seed = 0): number {
+  let hash = seed;
+  for (let at = 0; at < text.length; at++) {
+    let unit = Math.imul(text.charCodeAt(at), 0xcc9e2d51);
+    unit = (unit << 15) | (unit >>> 17);
+    hash ^= Math.imul(unit, 0x1b873593);
+    hash = (hash << 13) | (hash >>> 19);
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
+  }
+  return mix(hash ^ text.length);
+}
+
+/** Spreads 32 bits: the finaliser of MurmurHash3. */
+export function mix(bits: number): number {
+  let hash = bits;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

@@ -1,0 +1,40 @@
+import type { BalancerDefinition } from "./balancer.ts";
+import { leastRequest } from "./balancers/least-request.ts";
+import type { AffinitySettings } from "./choice/affinity.ts";
+import type { HashSettings } from "./choice/hash-key.ts";
+import type { LevelSettings } from "./choice/levels.ts";
+import type { SubsetSettings } from "./choice/subsets.ts";
+import type { CheckSettings } from "./health/check.ts";
+import { defaultOutlierSettings, type OutlierSettings } from "./health/settings.ts";
+import { defaultLoadSettings, type LoadSettings } from "./load-weight.ts";
+import type { SlowStartSettings } from "./slow-start.ts";
+
+/** How a cluster chooses among its endpoints, and what takes one out. Replaced whole by a reload; endpoints keep their state. */
+export interface ClusterPolicy {
+  readonly balancer: BalancerDefinition;
+  /** For balancers that keep calls together. */
+  readonly hash: HashSettings;
+  /** For balancers that go by what the application says of its load. */
+  readonly load: LoadSettings;
+  readonly slowStart: SlowStartSettings | undefined;
+  readonly levels: LevelSettings;
+  readonly subsets: SubsetSettings | undefined;
+  readonly affinity: AffinitySettings | undefined;
+  readonly outlierDetection: OutlierSettings;
+  readonly healthCheck: CheckSettings | undefined;
+  /** Where less than this share of the endpoints that take connections is usable, health is ignored; 0: never. */
+  readonly panicThreshold: number;
+}
+
+export const defaultPolicy: ClusterPolicy = {
+  balancer: leastRequest,
+  hash: { by: "path" },
+  load: defaultLoadSettings,
+  slowStart: undefined,
+  levels: { zone: undefined, priorities: [], spillBelow: 0.7 },
+  subsets: undefined,
+  affinity: undefined,
+  outlierDetection: defaultOutlierSettings,
+  healthCheck: undefined,
+  panicThreshold: 0.01,
+};

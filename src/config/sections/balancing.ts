@@ -1,0 +1,132 @@
+import { defaultLoadSettings } from "../../cluster/load-weight.ts";
+import { defaultPolicy } from "../../cluster/policy.ts";
+import { metadataName } from "../schema/calls.ts";
+import { type KeyRule, list, record } from "../schema/collections.ts";
+import { object } from "../schema/object.ts";
+import { parsed, quote, refused } from "../schema/parsed.ts";
+import { string, text } from "../schema/text.ts";
+import { optional, preset, required } from "../schema/type.ts";
+import { duration, percent } from "../schema/units.ts";
+import { words } from "../schema/words.ts";
+import { none } from "./defaults.ts";
+
+/** The name of metadata as a value. */
+const metadata = text({
+  noun: "a name of metadata",
+  label: metadataName.label,
+  pattern: metadataName.pattern,
+  parse: (written) => metadataName.parse(written),
+  write: (value) => value,
+});
+
+const metaKey: KeyRule = {
+  placeholder: "KEY",
+  label: "a key of the endpoints' meta",
+  pattern: "^[A-Za-z0-9_-]{1,128}$",
+  parse: (key) => (/^[A-Za-z0-9_-]{1,128}$/.test(key) ? parsed(key) : refused(`${quote(key)} cannot be a key of meta`)),
+};
+
+const meta = record(metaKey, string("a value of the endpoints' meta"));
+
+const { levels, panicThreshold } = defaultPolicy;
+
+/** Keys of an upstream: which of its endpoints a call goes to. */
+export const balancing = {
+  hash: optional(
+    object({
+      by: required(
+        words(["metadata", "identity", "path"]),
+        "What calls have in common that go to the same endpoint: a metadata's value, who calls, or the method. Calls without it go to any.",
+      ),
+      name: optional(metadata, "Which metadata."),
+    }),
+    "What ringHash and maglev keep calls together by.",
+    "by: path, with ringHash and maglev",
+  ),
+  loadReports: optional(
+    object({
+      blackout: preset(
+        duration({ min: 0 }),
+        defaultLoadSettings.blackout,
+        "How long an endpoint has to have reported before it is weighed by that.",
+      ),
+      expiration: preset(
+        duration(),
+        defaultLoadSettings.expiration,
+        "After how long without a report it no longer is.",
+      ),
+      update: preset(duration(), defaultLoadSettings.update, "How often the weights are worked out."),
+      errorPenalty: preset(
+        percent(),
+        defaultLoadSettings.errorPenalty,
+        "How much the reported errors count: at 100% an endpoint where each call fails counts as one more endpoint's worth of load.",
+      ),
+      metrics: preset(
+        list(string("the name of a metric", " such as named_metrics.queue")),
+        none,
+        "Where application_utilization is not reported: metrics to go by instead, the largest of them. Without these, cpu_utilization.",
+      ),
+    }),
+    "How weightedRoundRobin takes the load reports in trailers (endpoint-load-metrics-bin).",
+    "the defaults below, with weightedRoundRobin",
+  ),
+  slowStart: optional(
+    object({
+      window: preset(duration(), 30_000, "How long it takes."),
+      from: preset(percent(), 0.1, "The share of its weight that it has at once."),
+      curve: preset(
+        words(["linear", "early", "late"]),
+        "linear",
+        "How the share grows with the part of the window that is over: with it, with its root, or with its square.",
+      ),
+    }),
+    "Endpoints that are new, or back, get their share of calls little by little. The first ones of a service do not.",
+  ),
+  zones: optional(
+    object({
+      prefer: preset(words(["own"]), "own", "Endpoints of the sidecar's own zone go first."),
+      own: optional(string("a zone"), "The sidecar's own zone.", "service.meta.zone"),
+    }),
+    "Which zone's endpoints go first. An endpoint says its zone by its meta.",
+  ),
+  priorities: preset(
+    list(meta),
+    none,
+    "Endpoints whose meta has all of the first item go first, then those with all of the second, and so on; others last.",
+  ),
+  spillBelow: preset(
+    percent(),
+    levels.spillBelow,
+    "With zones or priorities: while this share of the endpoints that go first is usable they take all calls; below that less in proportion, and the rest goes to the next.",
+  ),
+  subsets: optional(
+    object({
+      match: preset(meta, new Map<string, string>(), "Meta that an endpoint has to have to get any call."),
+      byMetadata: preset(
+        record(metadataName, string("a key of the endpoints' meta")),
+        new Map<string, string>(),
+        "Which metadata of a call has to be equal to which meta of the endpoint. A call without it may go to any.",
+      ),
+      otherwise: preset(
+        words(["refuse", "any"]),
+        "refuse",
+        "What becomes of a call for which there is no endpoint: NO_MATCHING_SUBSET, or any endpoint.",
+      ),
+    }),
+    "Which endpoints a call may go to, by their meta.",
+  ),
+  affinity: optional(
+    object({
+      metadata: required(
+        metadata,
+        "A field that the sidecar adds to the head of an answer, and that keeps a caller who sends it back at the same endpoint for as long as that gets calls.",
+      ),
+    }),
+    "Session affinity.",
+  ),
+  panicThreshold: preset(
+    percent(),
+    panicThreshold,
+    "Where less than this share of the endpoints that take connections is neither ejected nor unhealthy, all of them get calls. 0%: never, and calls are refused with ALL_EJECTED where there is none.",
+  ),
+};
