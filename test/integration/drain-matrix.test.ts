@@ -6,6 +6,7 @@ import type { CountingAppOptions } from "../support/counting-app.ts";
 import { CountingMesh, type CountingReplica } from "../support/counting-mesh.ts";
 import { counterService } from "../support/counting-service.ts";
 import { grpcClient } from "../support/grpc-service.ts";
+import { OpenStreams } from "../support/open-streams.ts";
 import { eventually } from "../support/with-proxy.ts";
 
 interface Row {
@@ -96,6 +97,41 @@ for (const { name, app, least, most, mayFail = [] } of rows) {
       });
     });
   }
+}
+
+for (const traffic of [true, false]) {
+  test(`streams that are open when both get SIGTERM go on and end in good order, ${traffic ? "with" : "without"} traffic`, async () => {
+    await withMesh({ onTerm: "fast", delay: 2 }, async (mesh, { app, sidecar }) => {
+      const caller = new CountingCaller("call", mesh.caller.address("outbound"), "counter");
+      const stop = traffic ? caller.pace(150) : (): void => {};
+      // Of the application that goes, and through both sidecars of either.
+      const near = new OpenStreams(10, sidecar.address("inbound"), "counter");
+      const far = new OpenStreams(10, mesh.caller.address("outbound"), "counter");
+      try {
+        const use = async (): Promise<void> => void (await Promise.all([near.round(), far.round()]));
+        await use();
+        sidecar.process.signal("SIGTERM");
+        app.process.signal("SIGTERM");
+        // Beyond the notice, when callers have been asked to go.
+        const end = performance.now() + NOTICE + 500;
+        while (performance.now() < end) {
+          await use();
+          await sleep(20);
+        }
+        assert.deepEqual([[...near.broken], [...far.broken]], [[], []]);
+        assert.deepEqual([await near.close(), await far.close()], [0, 0], "streams that did not end in good order");
+        assert.deepEqual(await sidecar.process.exited, { code: 0, signal: null });
+        assert.doesNotMatch(sidecar.process.stderr(), /were cut/);
+        stop();
+        await caller.settled();
+        assert.deepEqual(caller.failed, []);
+      } finally {
+        stop();
+        for (const one of [near, far]) one.destroy();
+        caller.close();
+      }
+    });
+  });
 }
 
 test("a stream that does not end is cut with DRAINING when grace is over, and the exit code is 0", async () => {
