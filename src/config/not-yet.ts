@@ -16,7 +16,6 @@ export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
   { key: "upstreams.*.circuitBreaker" },
   { key: "upstreams.*.limits" },
-  { key: "tracing" },
   { key: "workers", above: 1 },
   { key: "routes" },
   { key: "authorization" },

@@ -33,11 +33,18 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     ),
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     log: file.log,
+    tracing: file.tracing && { ...file.tracing, protocol: file.tracing.protocol ?? otlpProtocol(file.tracing.otlp) },
     explain: file.explain,
     drain: file.drain,
     keepalive: file.keepalive,
     workers: 1,
   };
+}
+
+/** What a collector speaks at a URL, by the ports and paths that OTLP has. */
+export function otlpProtocol(url: string): "grpc" | "http" {
+  const { port, pathname } = new URL(url);
+  return port === "4318" || pathname !== "/" ? "http" : "grpc";
 }
 
 /** The only source that is configured. Static is always there and does not count; with several, none is the default. */

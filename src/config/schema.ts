@@ -13,6 +13,7 @@ import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
 import { service } from "./sections/service.ts";
+import { tracing } from "./sections/tracing.ts";
 import { upstreams } from "./sections/upstream.ts";
 
 /**
@@ -52,6 +53,7 @@ export const schema = object({
     "How many calls may pass. A call has to pass every limit that it matches, and is charged to all of them or to none.",
   ),
   log: section(log, "Logs."),
+  tracing: optional(tracing, "Distributed tracing: see [tracing.md](tracing.md).", "no call is traced"),
   explain: section(explain, "Why a call went as it did: see [explain.md](explain.md)."),
   drain: section(
     object({

@@ -11,6 +11,7 @@ import type { HandshakeLimits } from "../identity/handshake-limits.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
+import type { TracingOptions } from "../observability/tracing/options.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
 export interface Config {
@@ -29,6 +30,7 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
+  readonly tracing: TracingOptions | undefined;
   readonly explain: ExplainConfig;
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };

@@ -1,6 +1,7 @@
 import type { ConcurrencyLimit } from "../limits/concurrency-limit.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
+import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
@@ -8,10 +9,12 @@ import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
 import { rateLimit } from "./rate-limit.ts";
+import { tracing } from "./tracing.ts";
 
 export interface RouteFilterOptions {
   readonly series: UpstreamSeries;
   readonly accessLog: AccessLog;
+  readonly tracer: Tracer | undefined;
   /** Milliseconds, from `upstreams.NAME.timeout`. */
   readonly timeout: number | undefined;
   /** The learned limit of the upstream, where it has one. */
@@ -21,9 +24,18 @@ export interface RouteFilterOptions {
 }
 
 /** The filters of a route, in the order in which they see a call. */
-export function routeFilters({ series, accessLog: log, timeout, concurrency, rates }: RouteFilterOptions): FilterChain {
+export function routeFilters({
+  series,
+  accessLog: log,
+  tracer,
+  timeout,
+  concurrency,
+  rates,
+}: RouteFilterOptions): FilterChain {
   return new FilterChain([
-    // First, so that a call that a later filter refuses is counted as well.
+    // First, so that the others know the trace.
+    ...(tracer === undefined ? [] : [tracing(tracer)]),
+    // Before any that refuses, so that a call that is refused is counted as well.
     callMetrics(series),
     accessLog(log),
     // What the caller asked for, before a policy may shorten it.
@@ -40,6 +52,7 @@ export function routeFilters({ series, accessLog: log, timeout, concurrency, rat
 export function unroutedFilters({
   series,
   accessLog: log,
-}: Pick<RouteFilterOptions, "series" | "accessLog">): FilterChain {
-  return new FilterChain([callMetrics(series), accessLog(log)]);
+  tracer,
+}: Pick<RouteFilterOptions, "series" | "accessLog" | "tracer">): FilterChain {
+  return new FilterChain([...(tracer === undefined ? [] : [tracing(tracer)]), callMetrics(series), accessLog(log)]);
 }

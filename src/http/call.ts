@@ -1,6 +1,7 @@
 import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { Head } from "./headers.ts";
 import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
+import type { CallTrace } from "./trace-context.ts";
 
 /** A refusal or failure that the proxy itself answers with. */
 export interface Failure {
@@ -82,6 +83,10 @@ export class Call {
   /** Its number in this process, from 1 on; 0 where nobody records. */
   id = 0;
   recorder: Recorder | undefined = undefined;
+  /** The trace that it is a part of, where there is one that this sidecar has to do with. */
+  trace: CallTrace | undefined = undefined;
+  /** A trace could have begun here and does not: the next hop is told, so that none begins there either. */
+  untraced = false;
   /** What was decided about it, where that is wanted at its end; the recorder forgets. */
   facts: Fact[] | undefined = undefined;
   /** Its caller reads in the answer's trailers what was decided. */

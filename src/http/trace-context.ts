@@ -76,3 +76,15 @@ export function traceFields({ format, traceId, spanId, sampled }: TraceContext):
       ];
   }
 }
+
+/** A call as a part of a trace. */
+export interface CallTrace {
+  readonly format: TraceFormat;
+  readonly traceId: string;
+  /** The span that the caller is in; undefined where the trace begins here. */
+  readonly parentId: string | undefined;
+  /** Its spans are exported. Where not, a context that came is passed on untouched. */
+  readonly sampled: boolean;
+  /** The ids of its spans, given before there are any: of the server's span inbound, of each attempt outbound. */
+  readonly spanIds: string[];
+}

@@ -125,7 +125,8 @@ export class Attempt implements Sending, SearchOwner {
     call.sentAt = services.loop.now();
     call.note("attempt", endpoint.label, call.attempts);
     const { maxHeaderListSize, sidecar } = connection.peer;
-    const own = this.requestHead();
+    this.search.number = call.attempts;
+    const own = services.tracer.inject(services.headers, call, this.requestHead());
     const head = sidecar ? this.toSidecar(own, hops) : own;
     if (head.size > maxHeaderListSize) {
       // Some servers end the whole connection for it, and with it the calls of others.

@@ -47,6 +47,8 @@ export class EndpointSearch {
   private lastFailure: Failure | undefined = undefined;
   /** The endpoint of the attempt that is under way. */
   private current: Endpoint | undefined = undefined;
+  /** The number of the attempt that left for it, 0 where none did. */
+  number = 0;
   private startedAt = 0;
   private answeredAt: number | undefined = undefined;
   /** The endpoint that was chosen last. */
@@ -109,7 +111,7 @@ export class EndpointSearch {
     if (this.answeredAt !== undefined) return;
     this.answeredAt = this.time.now();
     this.call.answeredAt = this.answeredAt;
-    this.call.note("answered", this.call.endpoint ?? "", this.call.attempts);
+    this.call.note("answered", this.current?.label ?? "", this.number);
   }
 
   /** The attempt under way is over. `trailers`: the last head of its answer. */
@@ -119,7 +121,8 @@ export class EndpointSearch {
     this.current = undefined;
     const { startedAt, answeredAt, call } = this;
     const word = reason ?? (status === undefined ? outcome : statusName(status));
-    call.note("attemptEnded", word, call.endpoint === endpoint.label ? call.attempts : 0);
+    call.note("attemptEnded", word, this.number);
+    this.number = 0;
     endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt: this.time.now(), trailers });
   }
 

@@ -4,6 +4,7 @@ import type { HeadFilter } from "../http/head-edit.ts";
 import type { HeaderTable } from "../http/headers.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import type { Explanations } from "../observability/explain/explanations.ts";
+import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { ExplainCallers } from "./explain-trailer.ts";
 import type { LocalReply } from "./local-reply.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
@@ -19,6 +20,7 @@ export interface ExchangeServices {
   /** What is decided about each call. */
   readonly explanations: Explanations;
   readonly explainCallers: ExplainCallers;
+  readonly tracer: Tracer;
   /** Octets of a request that are kept for another attempt until its answer begins. */
   readonly replay: number;
   /** Edits of heads, each remembered by header list. */

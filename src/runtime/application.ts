@@ -34,6 +34,7 @@ export class Application {
       filters: routeFilters({
         series,
         accessLog,
+        tracer: services.tracer,
         timeout: undefined,
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,

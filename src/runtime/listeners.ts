@@ -169,7 +169,10 @@ export class Listeners {
       keepalive: services.keepalive,
       limits: defaultLimits,
       services: services.exchange(this.identity, direction),
-      unrouted: { series, filters: unroutedFilters({ series, accessLog: services.accessLog }) },
+      unrouted: {
+        series,
+        filters: unroutedFilters({ series, accessLog: services.accessLog, tracer: services.tracer }),
+      },
       log: services.log.logger,
     };
   }

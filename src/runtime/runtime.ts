@@ -80,6 +80,7 @@ export class Runtime {
       makeCluster: this.clusterMaker((name, endpoints) => this.mtls.upstream(name, CONNECT, endpoints)),
       metrics: metrics.calls,
       accessLog,
+      tracer: services.tracer,
       rates: rateLimits.groups.outbound,
       concurrency,
       clock,
@@ -178,7 +179,12 @@ export class Runtime {
     this.upstreams.close();
     this.app?.close();
     await Promise.all([this.listeners.close(), withdrawn]);
-    await Promise.all([this.sources.close(), this.services.rateLimits.close(), this.mtls.close()]);
+    await Promise.all([
+      this.sources.close(),
+      this.services.rateLimits.close(),
+      this.mtls.close(),
+      this.services.tracer.close(),
+    ]);
   }
 
   private refuseNow(why: string): ApplyResult {

@@ -14,6 +14,7 @@ import { Decisions } from "../observability/explain/decisions.ts";
 import { Explanations } from "../observability/explain/explanations.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { Tracer } from "../observability/tracing/tracer.ts";
 import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
@@ -30,6 +31,7 @@ export interface ProcessServices {
   readonly accessLog: AccessLog;
   readonly explanations: Explanations;
   readonly explainCallers: ExplainCallers;
+  readonly tracer: Tracer;
   readonly http2: Http2Services;
   /** Of every connection, whoever opened it. */
   readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
@@ -49,6 +51,15 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
   const explanations = new Explanations(decisions, clock, Math.random);
   const explainCallers = new ExplainCallers();
   explainCallers.set(config.explain.callers);
+  const tracer = new Tracer({
+    clock,
+    log: log.logger,
+    random: Math.random,
+    service: config.identity.name,
+    version,
+    idOf: (call) => explanations.idOf(call),
+  });
+  tracer.apply(config.tracing);
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
@@ -60,6 +71,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     accessLog: new AccessLog(log.calls, config.log.access),
     explanations,
     explainCallers,
+    tracer,
     http2: { clock, loop, headers },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
@@ -72,6 +84,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
       room,
       explanations,
       explainCallers,
+      tracer,
       edits,
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,
@@ -82,7 +95,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
 
 /** What the parts of a process take from another configuration. */
 export function applyToServices(services: ProcessServices, before: Config, config: Config): void {
-  const { log, accessLog, keepalive, explanations, explainCallers } = services;
+  const { log, accessLog, keepalive, explanations, explainCallers, tracer } = services;
   // Whoever changed the level by admin keeps it until the file says another one.
   if (before.log.level !== config.log.level) log.setLevel(config.log.level);
   accessLog.mode = config.log.access;
@@ -90,6 +103,7 @@ export function applyToServices(services: ProcessServices, before: Config, confi
   applyLimits(services, config);
   explainCallers.set(config.explain.callers);
   explanations.decisions.resize(config.explain.calls);
+  tracer.apply(config.tracing);
 }
 
 /** The limits of a configuration, under what they have counted and learned so far. */

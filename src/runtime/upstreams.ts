@@ -9,6 +9,7 @@ import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
+import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
 import type { Resolution, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
@@ -25,6 +26,7 @@ export interface UpstreamsOptions {
   readonly makeCluster: MakeCluster;
   readonly metrics: CallMetrics;
   readonly accessLog: AccessLog;
+  readonly tracer: Tracer;
   readonly rates: LimitGroup;
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
@@ -169,13 +171,13 @@ export class Upstreams implements OutboundRules {
 
   /** `config`: where it is declared. */
   private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
-    const { metrics, accessLog, rates } = this.options;
+    const { metrics, accessLog, tracer, rates } = this.options;
     const { name } = cluster;
     const series = metrics.upstream("outbound", name);
     const retry = config && this.policies.apply(name, config).retry;
     const limited = config?.adaptiveConcurrency !== undefined;
     const concurrency = limited ? this.options.concurrency.of("outbound", name) : undefined;
-    const filters = routeFilters({ series, accessLog, timeout: config?.timeout, concurrency, rates });
+    const filters = routeFilters({ series, accessLog, tracer, timeout: config?.timeout, concurrency, rates });
     return { name, cluster, series, filters, retry };
   }
 }

@@ -23,7 +23,14 @@ const failed: Outcome = { status: 14, reason: "UPSTREAM_LOST", origin: "proxy", 
 
 test("a call is counted when it begins and when it ends, and its line tells the same outcome", async () => {
   const { lines, series, accessLog, scrape } = setup();
-  const chain = routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates: undefined });
+  const chain = routeFilters({
+    series,
+    accessLog,
+    tracer: undefined,
+    timeout: undefined,
+    concurrency: undefined,
+    rates: undefined,
+  });
   const call = makeCall([
     ["x-request-id", "r1"],
     ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
@@ -73,7 +80,7 @@ test("the log has the lines that its mode asks for", () => {
   ];
   for (const [mode, count] of expected) {
     const { lines, series, accessLog } = setup(mode);
-    const chain = unroutedFilters({ series, accessLog });
+    const chain = unroutedFilters({ series, accessLog, tracer: undefined });
     for (const outcome of [failed, { ...failed, status: 0, reason: undefined }]) {
       void chain.onRequest(makeCall());
       chain.onFinish(makeCall(), outcome, 1001);
@@ -86,7 +93,14 @@ test("an upstream's timeout comes after the caller's, and only where one is conf
   const { series, accessLog } = setup();
   const deadlineOf = async (timeout: number | undefined) => {
     const call = makeCall([["grpc-timeout", "1S"]]);
-    await routeFilters({ series, accessLog, timeout, concurrency: undefined, rates: undefined }).onRequest(call);
+    await routeFilters({
+      series,
+      accessLog,
+      tracer: undefined,
+      timeout,
+      concurrency: undefined,
+      rates: undefined,
+    }).onRequest(call);
     return call.deadline;
   };
   assert.deepEqual(await deadlineOf(undefined), { at: 2000, by: "caller" });
@@ -97,6 +111,6 @@ test("an upstream's timeout comes after the caller's, and only where one is conf
 test("a call that reaches no route has no deadline: it is answered at once", async () => {
   const { series, accessLog } = setup();
   const call = makeCall([["grpc-timeout", "1S"]]);
-  await unroutedFilters({ series, accessLog }).onRequest(call);
+  await unroutedFilters({ series, accessLog, tracer: undefined }).onRequest(call);
   assert.equal(call.deadline, undefined);
 });

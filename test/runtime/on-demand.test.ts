@@ -54,7 +54,14 @@ function target(cluster: Cluster): Target {
     name: cluster.name,
     cluster,
     series,
-    filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates: undefined }),
+    filters: routeFilters({
+      series,
+      accessLog,
+      tracer: undefined,
+      timeout: undefined,
+      concurrency: undefined,
+      rates: undefined,
+    }),
   };
 }
 

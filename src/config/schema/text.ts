@@ -47,8 +47,9 @@ export function string(noun: string, examples = ""): Type<string> {
   });
 }
 
-/** A string that is never shown again: not in messages, not when the configuration is printed. */
-export function secret(noun: string): Type<string> {
+/** A string that is never shown again: not in messages, not when the configuration is printed. A field's value may have spaces. */
+export function secret(noun: string, kind: "token" | "field" = "token"): Type<string> {
+  const form = kind === "token" ? /^[\x21-\x7e]+$/ : /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
   const words = { noun, label: `${noun}, a string`, secret: true };
   return {
     noun,
@@ -60,9 +61,7 @@ export function secret(noun: string): Type<string> {
       const { value } = opened.scalar;
       if (typeof value !== "string") return opened.wrongType();
       if (value === "") return opened.invalid("this is empty");
-      return /^[\x21-\x7e]+$/.test(value)
-        ? value
-        : opened.invalid("it has a space or another character in it that no token has");
+      return form.test(value) ? value : opened.invalid(`it has a space or another character in it that no ${kind} has`);
     },
     write: () => "***",
     jsonSchema: () => ({ type: "string" }),

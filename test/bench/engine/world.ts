@@ -126,9 +126,10 @@ export function direct(): World {
 }
 
 /** The outbound half of a sidecar between them, as `outrigger run` composes it, with sockets in memory. */
-export function proxied(): World {
+export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
   const text = JSON.stringify({
     identity: { name: "bench" },
+    ...more,
     upstreams: { echo: { discovery: "static", endpoints: ["127.0.0.1:1"] } },
   });
   const loaded = loadConfig(text, { file: "engine", env: {} });
@@ -172,6 +173,7 @@ export function proxied(): World {
       new Cluster({ name, source: source.kind, policy }, source.subscribe(name), pools),
     metrics: metrics.calls,
     accessLog,
+    tracer: shared.tracer,
     rates: shared.rateLimits.groups.outbound,
     concurrency: shared.concurrency,
     clock,
@@ -185,7 +187,7 @@ export function proxied(): World {
       keepalive: defaultKeepalive,
       limits: defaultLimits,
       services: shared.exchange(() => "bench", "outbound"),
-      unrouted: { series, filters: unroutedFilters({ series, accessLog }) },
+      unrouted: { series, filters: unroutedFilters({ series, accessLog, tracer: shared.tracer }) },
       log: log.logger,
     },
     () => upstreams,
