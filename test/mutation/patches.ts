@@ -15,6 +15,7 @@ const CONNECTIONS = ["test/http2/connection-*.test.ts", "test/http2/budgets.test
 const TABLES = ["test/http2/hpack/*.test.ts"];
 const FUZZ = ["test/fuzz/*.test.ts"];
 const FLOW = ["test/integration/flow-control.test.ts"];
+const PAIRS = ["test/integration/stream-pair/*.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
@@ -206,5 +207,19 @@ export const patches: readonly Patch[] = [
     from: 'this.violation(stream, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream");',
     to: "this.dataStream = stream;",
     tests: FUZZ,
+  },
+  {
+    name: "stream pairs: a caller is not told that its request is unwanted",
+    file: "src/proxy/forward.ts",
+    from: "this.attempt.host.upstreamGone(this.attempt);",
+    to: "",
+    tests: PAIRS,
+  },
+  {
+    name: "stream pairs: nor where its answer has yet to leave",
+    file: "src/http2/stream.ts",
+    from: "if (this.resetAfter !== undefined) this.reset(this.resetAfter);",
+    to: "",
+    tests: PAIRS,
   },
 ];
