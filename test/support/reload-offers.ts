@@ -23,6 +23,10 @@ export interface Fixed {
   readonly taken: string;
 }
 
+const retry = { attempts: 2, statuses: ["unavailable"], idempotentMethods: ["test.v1.Counter/Hold"] };
+/** A limit that nobody reaches. */
+const plenty = { name: "plenty", direction: "outbound", limit: "100000/s", burst: 100_000 };
+
 /** Takes one at random. */
 function pick<T>(random: () => number, ...of: readonly [T, ...T[]]): T {
   return of[Math.floor(random() * of.length)] ?? of[0];
@@ -37,7 +41,9 @@ export function goodOffer(fixed: Fixed, random: () => number, serial: number): O
     if (Object.keys(always).length === 0 && random() < 0.2) continue;
     upstreams[name] = {
       ...always,
-      balancer: pick(random, "leastRequest", "roundRobin"),
+      balancer: pick(random, "leastRequest", "roundRobin", "peakEwma", "random", "ringHash", "maglev"),
+      ...(random() < 0.3 ? { retry } : {}),
+      ...(random() < 0.3 ? { adaptiveConcurrency: { initial: 1000, min: 900, max: 1000 } } : {}),
       ...(random() < 0.5 ? { timeout: `${20 + Math.floor(random() * 20)}s` } : {}),
       ...(random() < 0.3 ? { hosts: [`${name}.internal`] } : {}),
     };
@@ -48,6 +54,7 @@ export function goodOffer(fixed: Fixed, random: () => number, serial: number): O
   const whole = {
     ...base,
     upstreams,
+    ...(random() < 0.3 ? { rateLimits: [plenty] } : {}),
     log: { level: pick(random, "info", "debug"), access: "errors" },
     drain: { notice: `${1000 + serial}ms`, grace: "5s" },
     names: { onDemand: { idle: pick(random, "10m", "20m"), rate: pick(random, "100/s", "200/s") } },
