@@ -48,6 +48,8 @@ export class Cluster implements EndpointHost {
   readonly state: Watch<Discovered>;
   private readonly services: PoolServices;
   private readonly options: EndpointOptions;
+  /** What the pools of all endpoints read their limit from. */
+  private readonly pool: { maxConnections: number } & PoolOptions;
 
   // --- where endpoints come from ---
   private kind: DiscoverySource["kind"];
@@ -78,7 +80,8 @@ export class Cluster implements EndpointHost {
     this.subscription = subscription;
     this.state = new Watch(subscription.state.current);
     this.services = { ...services, log: services.log.child({ upstream: options.name }) };
-    this.options = { pool: { ...defaultPoolOptions, ...options.pool }, probeCap: options.probeCap ?? 10_000 };
+    this.pool = { ...defaultPoolOptions, ...options.pool };
+    this.options = { pool: this.pool, probeCap: options.probeCap ?? 10_000 };
     const { loop, clock, random } = services;
     this.selection = new Selection(this.policy, random, () => loop.now());
     this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
@@ -210,6 +213,11 @@ export class Cluster implements EndpointHost {
 
   get failoverNames(): readonly string[] {
     return this.failover.map(({ name }) => name);
+  }
+
+  /** Connections to each endpoint at once from now on; those that are too many end when they are idle. */
+  limitConnections(most = defaultPoolOptions.maxConnections): void {
+    this.pool.maxConnections = most;
   }
 
   stats(): EndpointStats[] {

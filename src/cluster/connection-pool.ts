@@ -34,7 +34,7 @@ export interface PoolOptions {
   readonly firstStream: "atOnce" | "afterSettings";
   /** Calls that may wait for a connection; one more is refused with QUEUE_FULL. */
   readonly maxWaiting: number;
-  /** Connections at once. A peer that allows one stream a connection needs one for each call in flight. */
+  /** Connections at once; may change. A peer that allows one stream a connection needs one for each call in flight. */
   readonly maxConnections: number;
   /** Milliseconds after which a connection beyond the first that nobody needed is closed. */
   readonly surplusIdle: number;

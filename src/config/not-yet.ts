@@ -14,8 +14,6 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "upstreams.*.circuitBreaker" },
-  { key: "upstreams.*.limits" },
   { key: "workers", above: 1 },
   { key: "routes" },
   { key: "authorization" },

@@ -172,6 +172,27 @@ export interface UpstreamConfig {
   readonly identity: string | undefined;
   readonly retry: RetryConfig | undefined;
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
+  readonly circuitBreaker: BreakerConfig | undefined;
+  readonly limits: LimitsConfig | undefined;
+}
+
+export interface BreakerConfig {
+  readonly failureRate: number;
+  readonly slowCall: number | undefined;
+  readonly slowRate: number | undefined;
+  readonly window: number;
+  readonly minimumRequests: number;
+  readonly openFor: number;
+  readonly statuses: readonly StatusWord[];
+  readonly scope: "upstream" | "method";
+  readonly fallback: { readonly upstream: string | undefined; readonly status: StatusWord | undefined } | undefined;
+}
+
+export interface LimitsConfig {
+  readonly maxConnections: number | undefined;
+  readonly maxConcurrent: number | undefined;
+  readonly maxQueue: number;
+  readonly maxQueueTime: number;
 }
 
 export interface RetryConfig {

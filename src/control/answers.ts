@@ -1,3 +1,4 @@
+import type { PolicyAnswer } from "../runtime/describe-policies.ts";
 /**
  * What admin and probe answer, in the form of the JSON. `docs/admin/` has a JSON Schema of each; a test holds the two together.
  * Dates are ISO 8601 in UTC; what is not known is null, so that every key is always there.
@@ -94,6 +95,8 @@ export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
   readonly rateLimits: readonly RateLimitAnswer[];
   readonly concurrency: readonly ConcurrencyAnswer[];
+  /** Retries, circuit breakers and hard limits of the upstreams that have any. */
+  readonly policies: readonly PolicyAnswer[];
 }
 
 export interface ConnectionAnswer {

@@ -8,6 +8,7 @@ import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape } from "../observability/metrics.ts";
+import { describePolicies } from "../runtime/describe-policies.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type {
   ClusterAnswer,
@@ -74,6 +75,7 @@ export class RuntimeView implements ControlView {
       clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)),
       rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
+      policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
     };
   }
 

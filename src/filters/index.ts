@@ -5,6 +5,7 @@ import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { type CallLimit, callLimit } from "./call-limit.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
@@ -19,12 +20,15 @@ export interface RouteFilterOptions {
   readonly timeout: number | undefined;
   /** The learned limit of the upstream, where it has one. */
   readonly concurrency: ConcurrencyLimit | undefined;
+  /** From `upstreams.NAME.limits`. */
+  readonly calls?: CallLimit | undefined;
   /** The rate limits of the direction. */
   readonly rates: LimitGroup | undefined;
 }
 
 /** The filters of a route, in the order in which they see a call. */
 export function routeFilters({
+  calls,
   series,
   accessLog: log,
   tracer,
@@ -41,6 +45,8 @@ export function routeFilters({
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // Before what is charged, after the deadline: a call waits in its line no longer than its caller does.
+    ...(calls === undefined ? [] : [callLimit(calls)]),
     // Before the rate limits: a call that is shed is not charged.
     ...(concurrency === undefined ? [] : [adaptiveConcurrency(concurrency)]),
     // Last of those that refuse: a call that is refused for something else is not charged.

@@ -62,6 +62,7 @@ export const reasons = {
   DEADLINE_POLICY: { status: 4, retry: "never", text: "the configured timeout has passed" },
   RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   TRY_TIMEOUT: { status: 14, retry: "unknown", text: "no attempt was answered in time" },
+  CIRCUIT_OPEN: { status: 14, retry: "safe", text: "the circuit breaker is open" },
   CONCURRENCY: { status: 8, retry: "later", text: "too many calls are under way" },
   QUEUE_FULL: { status: 14, retry: "safe", text: "too many calls are waiting" },
   NO_ROUTE: { status: 12, retry: "never", text: "no upstream has that name" },

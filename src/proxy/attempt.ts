@@ -1,4 +1,3 @@
-import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
 import { formatTimeout } from "../http/grpc.ts";
@@ -7,13 +6,15 @@ import type { Head } from "../http/headers.ts";
 import { type Reason, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
-import { EndpointSearch, type SearchOwner } from "./endpoint-search.ts";
+import { AttemptPermit } from "./attempt-permit.ts";
+import { EndpointSearch, LATE, type SearchOwner } from "./endpoint-search.ts";
 import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { type Proof, proofs } from "./proof.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
+import type { Target } from "./target.ts";
 
 /** The upstream's side of a call, as its exchange sees it: one attempt, or a policy that makes several. */
 export interface Sending {
@@ -64,19 +65,34 @@ export interface AttemptHost {
  */
 export class Attempt implements Sending, SearchOwner {
   readonly host: AttemptHost;
+  private readonly target: Target;
   private readonly search: EndpointSearch;
+  /** Where the upstream has a circuit breaker. */
+  private permit: AttemptPermit | undefined = undefined;
   private forward: Forward | undefined = undefined;
   /** Attempts at the call that came before this one. */
   readonly previous: number;
 
   /** `tried`: endpoints that others are to be preferred to. */
-  constructor(cluster: Cluster, host: AttemptHost, previous = 0, tried?: Endpoint[]) {
+  constructor(target: Target, host: AttemptHost, previous = 0, tried?: Endpoint[]) {
     this.host = host;
+    this.target = target;
     this.previous = previous;
-    this.search = new EndpointSearch(cluster, host.call, host.services.loop, this, tried);
+    this.search = new EndpointSearch(target.cluster, host.call, host.services.loop, this, tried);
   }
 
   start(): void {
+    const { breakers, name } = this.target;
+    if (breakers !== undefined) {
+      const { call, services } = this.host;
+      this.permit = new AttemptPermit(breakers, call.path, services.loop.now());
+      const refusal = this.permit.refusal(name);
+      if (refusal !== undefined) {
+        call.note("breaker", `${name} open`);
+        this.host.failed(refusal, this);
+        return;
+      }
+    }
     this.search.next();
   }
 
@@ -106,6 +122,8 @@ export class Attempt implements Sending, SearchOwner {
   }
 
   stop(code: ErrorCode, why?: Failure): void {
+    const late = why !== undefined && LATE.has(why.reason);
+    this.permit?.settle(late ? why.status : undefined, why?.reason, this.host.services.loop.now());
     this.search.stop(why);
     this.forward?.cancel(code);
     this.forward = undefined;
@@ -131,7 +149,7 @@ export class Attempt implements Sending, SearchOwner {
     if (head.size > maxHeaderListSize) {
       // Some servers end the whole connection for it, and with it the calls of others.
       const detail = `the request has ${head.size} octets of header list, ${endpoint.label} takes ${maxHeaderListSize}`;
-      this.host.failed(failure("HEADERS_TOO_LARGE", detail, { unprocessed: true }), this);
+      this.give(failure("HEADERS_TOO_LARGE", detail, { unprocessed: true }));
       return;
     }
     const forward = new Forward(this, endpoint, connection);
@@ -142,6 +160,11 @@ export class Attempt implements Sending, SearchOwner {
   }
 
   onNoEndpoint(what: Failure): void {
+    this.give(what);
+  }
+
+  private give(what: Failure): void {
+    this.permit?.settle(what.status, what.reason, this.host.services.loop.now());
     this.host.failed(what, this);
   }
 
@@ -167,12 +190,14 @@ export class Attempt implements Sending, SearchOwner {
 
   /** The head of the answer came. */
   answering(): void {
+    this.permit?.answering(this.host.services.loop.now());
     this.search.answering();
   }
 
   /** `last`: the last head of the answer. */
   answered(outcome: Outcome, last: Head | undefined): void {
     const { status, reason } = outcome;
+    this.permit?.settle(status, reason, this.host.services.loop.now());
     this.search.done(reason === undefined ? "ok" : "failure", status, reason, last);
     this.host.answered(outcome, this, last);
   }
@@ -180,7 +205,7 @@ export class Attempt implements Sending, SearchOwner {
   /** There is no answer. The attempt is made again where the application provably has not seen the call. */
   failed(what: Failure, proof: Proof | undefined): void {
     this.search.done("failure", what.status, what.reason);
-    if (proof === undefined || !this.again(what, proof, proofs[proof])) this.host.failed(what, this);
+    if (proof === undefined || !this.again(what, proof, proofs[proof])) this.give(what);
   }
 
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */

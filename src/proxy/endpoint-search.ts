@@ -28,7 +28,7 @@ const MAX_REPEATS = 3;
 const MAX_TOO_LATE = 5;
 
 /** Time ran out without an answer, which says something of the endpoint. */
-const LATE: ReadonlySet<Reason> = new Set(["DEADLINE_CLIENT", "DEADLINE_POLICY", "TRY_TIMEOUT"]);
+export const LATE: ReadonlySet<Reason> = new Set(["DEADLINE_CLIENT", "DEADLINE_POLICY", "TRY_TIMEOUT"]);
 
 /**
  * Finds an endpoint with a connection for a call, one after the other while nothing has been sent: an endpoint that cannot be

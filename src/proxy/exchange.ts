@@ -47,6 +47,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   headSent = false;
 
   private waiting = false;
+  private fellBack = false;
   readonly body: RequestBody;
 
   constructor(call: Call, down: Stream, ended: boolean, services: ExchangeServices, unrouted: Unrouted) {
@@ -112,6 +113,8 @@ export class Exchange implements StreamHandler, AttemptHost {
       return;
     }
     if (verdict instanceof Promise) {
+      // A filter has the call wait: not longer than its caller does.
+      this.armDeadline();
       void verdict.then(
         (answer) => this.decided(answer),
         (error: unknown) => this.decided(this.fault(error)),
@@ -148,11 +151,11 @@ export class Exchange implements StreamHandler, AttemptHost {
   protected start(): void {
     if (this.target === undefined) return;
     this.call.decidedAt ||= this.services.loop.now();
-    const { cluster, retry } = this.target;
+    const { retry } = this.target;
     const proof = retry?.proofFor(this.call);
     this.sending =
       retry === undefined || proof === undefined
-        ? new Attempt(cluster, this)
+        ? new Attempt(this.target, this)
         : new RetryRun(this.target, retry, proof, this);
     this.sending.start();
   }
@@ -234,7 +237,18 @@ export class Exchange implements StreamHandler, AttemptHost {
     // Where its upstream was given up meanwhile, the configuration in force may know another way.
     const moves = what.unprocessed && this.body.complete && this.target?.cluster.isClosed === true;
     if (moves && this.router !== undefined) this.route(this.router);
-    else this.refuse(what);
+    else if (what.reason !== "CIRCUIT_OPEN" || !this.fallBack()) this.refuse(what);
+  }
+
+  /** Goes to the upstream that stands in for one whose circuit breaker is open. False where there is none. */
+  private fallBack(): boolean {
+    const { target } = this;
+    const other = this.fellBack || !this.body.complete ? undefined : target?.fallback?.();
+    if (target === undefined || other === undefined) return false;
+    this.fellBack = true;
+    this.call.note("routed", `${other.name}, the fallback of ${target.name}`);
+    this.move(target, other);
+    return true;
   }
 
   // --- the answer, as the attempt brings it ---

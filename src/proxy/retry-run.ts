@@ -105,7 +105,7 @@ export class RetryRun implements Sending, AttemptHost {
     const { target, policy, used } = this;
     const last = used.at(-1);
     const others = last !== undefined && target.cluster.hasOther(used, last);
-    const attempt = new Attempt(target.cluster, this, this.made++, others ? [...used] : undefined);
+    const attempt = new Attempt(target, this, this.made++, others ? [...used] : undefined);
     const one: Try = {
       attempt,
       timer: undefined,
@@ -153,6 +153,11 @@ export class RetryRun implements Sending, AttemptHost {
     const { endpoint } = one.attempt;
     if (endpoint !== undefined && !this.used.includes(endpoint)) this.used.push(endpoint);
     const { status, reason } = end.kind === "answer" ? end.outcome : end.what;
+    // Where the breaker has opened meanwhile, what the attempt before ended with says more.
+    if (reason === "CIRCUIT_OPEN" && this.fallen !== undefined) {
+      this.give(this.fallen);
+      return;
+    }
     if (!this.asksForMore(status, reason)) {
       this.give(one);
       return;
@@ -186,7 +191,7 @@ export class RetryRun implements Sending, AttemptHost {
 
   private asksForMore(status: number, reason: Reason | undefined): boolean {
     if (reason === "TRY_TIMEOUT") return true;
-    if (reason !== undefined && reasons[reason].retry === "never") return false;
+    if (reason === "CIRCUIT_OPEN" || (reason !== undefined && reasons[reason].retry === "never")) return false;
     return this.policy.options.statuses.has(status);
   }
 

@@ -2,6 +2,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
 import type { Call, Failure } from "../http/call.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
+import type { Breakers } from "./breakers.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 
 /** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
@@ -12,6 +13,9 @@ export interface Target {
   readonly series: UpstreamSeries;
   /** When and how calls are made again; undefined: only where the application provably has not seen them. */
   readonly retry?: RetryPolicy | undefined;
+  readonly breakers?: Breakers | undefined;
+  /** Where calls go while its circuit breaker is open. */
+  readonly fallback?: (() => Target | undefined) | undefined;
 }
 
 /** What becomes of a call: it has a target, it fails, or it waits for one of the two. */

@@ -1,10 +1,13 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import type { CircuitBreaker } from "../proxy/circuit-breaker.ts";
 import type { PolicyState, UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Registers what the policies of upstreams have done, filled when somebody asks. */
 export function registerPolicyMetrics(registry: Registry, policies: () => UpstreamPolicies, clock: Clock): void {
   const registers = [registry];
+  registerBreakers(registers, policies);
+  registerLimits(registers, policies);
   const retrying = function* (): IterableIterator<PolicyState> {
     for (const state of policies().all()) if (state.retry !== undefined) yield state;
   };
@@ -43,6 +46,82 @@ export function registerPolicyMetrics(registry: Registry, policies: () => Upstre
         const { used, allowed } = retries.budget.state(retry?.options.budget ?? 0, clock.now());
         this.set({ upstream, value: "used" }, used);
         this.set({ upstream, value: "allowed" }, allowed);
+      }
+    },
+  });
+}
+
+/** What a state of a breaker is as a number. */
+const STATES = { closed: 0, halfOpen: 1, open: 2 } as const;
+
+function registerBreakers(registers: Registry[], policies: () => UpstreamPolicies): void {
+  const labelNames = ["upstream", "method"] as const;
+  const each = function* (): IterableIterator<[{ upstream: string; method: string }, CircuitBreaker]> {
+    for (const { upstream, breakers } of policies().all())
+      for (const [path, breaker] of breakers?.all() ?? [])
+        yield [{ upstream, method: path.replace(/^\//, "") }, breaker];
+  };
+  new Gauge({
+    name: "outrigger_circuit_breaker_state",
+    help: "0: closed, 1: half open, 2: open. method is empty where one breaker is for all.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [labels, { state }] of each()) this.set(labels, STATES[state]);
+    },
+  });
+  new Counter({
+    name: "outrigger_circuit_breaker_opened_total",
+    help: "How often a circuit breaker has opened.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [labels, { opened }] of each()) this.inc(labels, opened);
+    },
+  });
+  new Counter({
+    name: "outrigger_circuit_breaker_refused_total",
+    help: "Attempts that an open circuit breaker did not let through.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [labels, { refused }] of each()) this.inc(labels, refused);
+    },
+  });
+}
+
+function registerLimits(registers: Registry[], policies: () => UpstreamPolicies): void {
+  const labelNames = ["upstream", "limit"] as const;
+  new Gauge({
+    name: "outrigger_limit",
+    help: "Hard limits of upstreams as configured.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, calls, config } of policies().all()) {
+        if (config.limits?.maxConnections !== undefined)
+          this.set({ upstream, limit: "maxConnections" }, config.limits.maxConnections);
+        if (calls === undefined) continue;
+        this.set({ upstream, limit: "maxConcurrent" }, calls.options.maxConcurrent);
+        this.set({ upstream, limit: "maxQueue" }, calls.options.maxQueue);
+      }
+    },
+  });
+  new Gauge({
+    name: "outrigger_limit_current",
+    help: "How much of a hard limit is in use.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, calls } of policies().all()) {
+        if (calls === undefined) continue;
+        this.set({ upstream, limit: "maxConcurrent" }, calls.current);
+        this.set({ upstream, limit: "maxQueue" }, calls.waiting);
       }
     },
   });

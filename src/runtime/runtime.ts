@@ -84,7 +84,7 @@ export class Runtime {
       rates: rateLimits.groups.outbound,
       concurrency,
       clock,
-      random,
+      policies: { clock, random, deadlines: services.deadlines, log: log.logger },
     });
     this.app = this.makeApplication(config);
     this.publisher = new Publisher({

@@ -35,6 +35,7 @@ export interface ProcessServices {
   readonly http2: Http2Services;
   /** Of every connection, whoever opened it. */
   readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
+  readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
   readonly concurrency: ConcurrencyLimits;
   /** Uniform in [0, 1). */
@@ -75,6 +76,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     http2: { clock, loop, headers },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
+    deadlines,
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
     exchange: (identity, direction) => ({

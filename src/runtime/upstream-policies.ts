@@ -1,37 +1,70 @@
-import type { UpstreamConfig } from "../config/types.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Logger } from "pino";
+import type { BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../config/types.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Deadlines } from "../core/deadlines.ts";
+import { CallLimit } from "../filters/call-limit.ts";
 import { statusOf } from "../http/status-words.ts";
+import { Breakers } from "../proxy/breakers.ts";
+import type { BreakerListener } from "../proxy/circuit-breaker.ts";
 import { IdempotentMethods } from "../proxy/idempotent-methods.ts";
 import { RetryBudget } from "../proxy/retry-budget.ts";
 import { newRetryCounts, type RetryCounts, RetryPolicy } from "../proxy/retry-policy.ts";
 
-/** What the policies of an upstream have counted and found out: kept over reloads for as long as it is declared. */
+/** What policies take from their surroundings. */
+export interface PolicyServices {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly log: Logger;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/**
+ * What the policies of an upstream have counted and found out: kept over reloads for as long as it is declared. A breaker is a new
+ * one only where its own settings change; limits change under the calls that they hold.
+ */
 export interface PolicyState {
   readonly upstream: string;
   readonly retries: { readonly budget: RetryBudget; readonly counts: RetryCounts };
-  /** As configured now. */
+  config: Pick<UpstreamConfig, "retry" | "circuitBreaker" | "limits">;
   retry: RetryPolicy | undefined;
+  breakers: Breakers | undefined;
+  calls: CallLimit | undefined;
 }
 
 /** The policies of every declared upstream, made of the configuration and of what is kept of the one before. */
 export class UpstreamPolicies {
   private readonly states = new Map<string, PolicyState>();
-  private readonly random: () => number;
+  private readonly services: PolicyServices;
 
-  constructor(random: () => number) {
-    this.random = random;
+  constructor(services: PolicyServices) {
+    this.services = services;
   }
 
   /** Goes over to another configuration of an upstream. */
   apply(upstream: string, config: UpstreamConfig): PolicyState {
-    const state = this.states.get(upstream) ?? newState(upstream);
+    const state = this.states.get(upstream) ?? newState(upstream, config);
     this.states.set(upstream, state);
+    const before = state.config;
+    state.config = config;
     state.retry = this.makeRetry(config.retry, state);
+    state.calls = this.limit(config.limits, state.calls);
+    if (state.breakers === undefined || !isDeepStrictEqual(before.circuitBreaker, config.circuitBreaker)) {
+      state.breakers?.close();
+      state.breakers = this.makeBreakers(config.circuitBreaker, upstream);
+    }
     return state;
   }
 
   /** The upstream is no longer declared. */
   free(upstream: string): void {
+    this.states.get(upstream)?.breakers?.close();
     this.states.delete(upstream);
+  }
+
+  close(): void {
+    for (const upstream of [...this.states.keys()]) this.free(upstream);
   }
 
   of(upstream: string): PolicyState | undefined {
@@ -42,13 +75,54 @@ export class UpstreamPolicies {
     return this.states.values();
   }
 
-  private makeRetry(config: UpstreamConfig["retry"], state: PolicyState): RetryPolicy | undefined {
+  /** A retry policy with the budget and the counts of its upstream. */
+  makeRetry(config: RetryConfig | undefined, state: PolicyState): RetryPolicy | undefined {
     if (config === undefined) return undefined;
     const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
-    return new RetryPolicy(options, new IdempotentMethods(config.idempotentMethods), state.retries, this.random);
+    return new RetryPolicy(
+      options,
+      new IdempotentMethods(config.idempotentMethods),
+      state.retries,
+      this.services.random,
+    );
+  }
+
+  private limit(config: LimitsConfig | undefined, known: CallLimit | undefined): CallLimit | undefined {
+    const { maxConcurrent, maxQueue, maxQueueTime } = config ?? {};
+    const options =
+      maxConcurrent === undefined
+        ? undefined
+        : { maxConcurrent, maxQueue: maxQueue ?? 0, maxQueueTime: maxQueueTime ?? 0 };
+    if (known === undefined) return options && new CallLimit(options, this.services.deadlines, this.services.clock);
+    // Calls that wait hold on to the old limit: it lets them in as it goes.
+    known.options = options ?? { maxConcurrent: Number.POSITIVE_INFINITY, maxQueue: 0, maxQueueTime: 0 };
+    known.fill();
+    return options && known;
+  }
+
+  private makeBreakers(config: BreakerConfig | undefined, upstream: string): Breakers | undefined {
+    if (config === undefined) return undefined;
+    const { slowCall, slowRate, fallback } = config;
+    const options = {
+      ...config,
+      statuses: new Set(config.statuses.map(statusOf)),
+      slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
+      status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
+    };
+    return new Breakers(options, this.services.clock, (method) => this.listener(upstream, method));
+  }
+
+  private listener(upstream: string, method: string): BreakerListener {
+    return (state, why) => {
+      const log = this.services.log.child({ upstream, ...(method === "" ? {} : { method }) });
+      if (state === "open") log.warn({ why }, "the circuit breaker is open");
+      else if (state === "closed") log.info("the circuit breaker is closed again");
+      else log.info("the circuit breaker lets one call try");
+    };
   }
 }
 
-function newState(upstream: string): PolicyState {
-  return { upstream, retries: { budget: new RetryBudget(), counts: newRetryCounts() }, retry: undefined };
+function newState(upstream: string, config: UpstreamConfig): PolicyState {
+  const retries = { budget: new RetryBudget(), counts: newRetryCounts() };
+  return { upstream, retries, config, retry: undefined, breakers: undefined, calls: undefined };
 }

@@ -16,7 +16,7 @@ import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
 import { OnDemand } from "./on-demand.ts";
 import type { Sources } from "./sources.ts";
-import { UpstreamPolicies } from "./upstream-policies.ts";
+import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Makes the cluster of a name. */
 export type MakeCluster = (name: string, source: DiscoverySource, policy: ClusterPolicy) => Cluster;
@@ -30,8 +30,7 @@ export interface UpstreamsOptions {
   readonly rates: LimitGroup;
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
+  readonly policies: PolicyServices;
 }
 
 interface Declared {
@@ -58,7 +57,7 @@ export class Upstreams implements OutboundRules {
 
   constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
-    this.policies = new UpstreamPolicies(options.random);
+    this.policies = new UpstreamPolicies(options.policies);
     this.lookupSource = options.sources.of(config.discovery.default);
     this.onDemand = this.makeOnDemand(config);
     this.table = this.makeTable(config);
@@ -103,6 +102,7 @@ export class Upstreams implements OutboundRules {
   close(): void {
     this.onDemand.clear();
     for (const cluster of this.required()) cluster.close();
+    this.policies.close();
   }
 
   /** Takes the upstreams of a configuration; returns the clusters that nobody asks for any more. */
@@ -117,6 +117,7 @@ export class Upstreams implements OutboundRules {
     for (const [, { config: upstream, target }] of this.declared) {
       target.cluster.usePolicy(policyOf(upstream, zone));
       target.cluster.useFailover(this.clustersOf(upstream.failover));
+      target.cluster.limitConnections(upstream.limits?.maxConnections);
       follow(target.cluster, this.options.sources.of(upstream.discovery));
     }
     const given: Cluster[] = [];
@@ -174,11 +175,14 @@ export class Upstreams implements OutboundRules {
     const { metrics, accessLog, tracer, rates } = this.options;
     const { name } = cluster;
     const series = metrics.upstream("outbound", name);
-    const retry = config && this.policies.apply(name, config).retry;
+    const policies = config && this.policies.apply(name, config);
+    const { retry, breakers, calls } = policies ?? {};
     const limited = config?.adaptiveConcurrency !== undefined;
     const concurrency = limited ? this.options.concurrency.of("outbound", name) : undefined;
-    const filters = routeFilters({ series, accessLog, tracer, timeout: config?.timeout, concurrency, rates });
-    return { name, cluster, series, filters, retry };
+    const filters = routeFilters({ series, accessLog, tracer, timeout: config?.timeout, calls, concurrency, rates });
+    const other = config?.circuitBreaker?.fallback?.upstream;
+    const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
+    return { name, cluster, series, filters, retry, breakers, fallback };
   }
 }
 

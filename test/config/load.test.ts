@@ -66,6 +66,8 @@ const off = {
   outlierDetection: defaultOutlierSettings,
   healthCheck: undefined,
   failover: [],
+  circuitBreaker: undefined,
+  limits: undefined,
 };
 
 test("what is said is taken over", () => {

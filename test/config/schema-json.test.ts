@@ -45,7 +45,7 @@ const rows: readonly [string, boolean][] = [
   ["workers: ${WORKERS}", true],
   ["upstreams: { orders: { balancer: roundRobin }, billing: }", true],
   ["upstreams: { orders: { balancer: p2c } }", false],
-  ["upstreams: { orders: { circuitBreaker: {} } }", false],
+  ["upstreams: { orders: { circuitBreaker: {} } }", true],
   ["upstreams: { Orders: {} }", false],
 ];
 

@@ -115,6 +115,27 @@ export class FakeView implements ControlView {
         refused: 7,
       },
     ],
+    policies: [
+      {
+        upstream: "orders",
+        retry: { retries: 3, hedges: 0, budget: { used: 1, allowed: 100 }, refused: { budget: 0 } },
+        circuitBreakers: [
+          {
+            method: "",
+            state: "open",
+            window: { calls: 20, failures: 12, slow: 0 },
+            opened: 1,
+            refused: 4,
+            why: "12 of 20 calls in 10s failed; the next try is in 3s",
+          },
+        ],
+        limits: [
+          { name: "maxConnections", limit: 2, current: null },
+          { name: "maxConcurrent", limit: 100, current: 7 },
+        ],
+      },
+      { upstream: "billing", retry: null, circuitBreakers: [], limits: [] },
+    ],
     concurrency: [
       {
         direction: "inbound",

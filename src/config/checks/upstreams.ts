@@ -6,6 +6,7 @@ import type { Reading } from "../reading.ts";
 import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { checkAdaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { checkBreaker, checkLimits } from "./breaker.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { checkDns } from "./dns.ts";
 import { type Listener, listenersOf, reaches } from "./listeners.ts";
@@ -23,8 +24,11 @@ export function checkUpstreams(
   for (const [name, upstream] of draft.upstreams ?? []) {
     checkSource(name, upstream, draft, reading);
     checkEndpoints(name, upstream, listeners, reading);
-    checkRetry(["upstreams", name, "retry"], upstream.retry, upstream.timeout, reading);
-    checkAdaptiveConcurrency(["upstreams", name, "adaptiveConcurrency"], upstream.adaptiveConcurrency, reading);
+    const path = ["upstreams", name];
+    checkBreaker([...path, "circuitBreaker"], name, upstream.circuitBreaker, draft.upstreams ?? new Map(), reading);
+    checkLimits([...path, "limits"], upstream.limits, reading);
+    checkRetry([...path, "retry"], upstream.retry, upstream.timeout, reading);
+    checkAdaptiveConcurrency([...path, "adaptiveConcurrency"], upstream.adaptiveConcurrency, reading);
   }
   const given = reading.has(["names", "suffixes"]);
   const suffixes = given ? (draft.names?.suffixes ?? []) : defaultSuffixes(env);

@@ -8,8 +8,10 @@ import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { balancing } from "./balancing.ts";
+import { circuitBreaker } from "./breaker.ts";
 import { none } from "./defaults.ts";
 import { health } from "./health.ts";
+import { limits } from "./limits.ts";
 import { idPattern, mtlsModes } from "./mtls.ts";
 import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
@@ -73,6 +75,8 @@ const upstream = object({
     "How many calls of it may be under way at once from this sidecar, learned from their latency.",
     "no such limit",
   ),
+  circuitBreaker: optional(circuitBreaker, "Refuses calls for a while where too many fail or are slow."),
+  limits: optional(limits, "Hard limits. Each refusal names the limit and its value."),
 });
 
 /** `upstreams` */

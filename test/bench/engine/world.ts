@@ -177,7 +177,7 @@ export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
     rates: shared.rateLimits.groups.outbound,
     concurrency: shared.concurrency,
     clock,
-    random,
+    policies: { clock, random, deadlines: shared.deadlines, log: log.logger },
   });
   const series = metrics.calls.upstream("outbound", "");
   const outbound = new Outbound(

@@ -19,4 +19,20 @@ export const policies: readonly StatusCase[] = [
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
     },
   },
+  {
+    title: "a circuit breaker that is open",
+    expected: {
+      ...out,
+      status: 14,
+      reason: "CIRCUIT_OPEN",
+      message: /^the circuit breaker of up is open: 1 of 1 calls in 10s failed; /,
+    },
+    provoke: async (scope) => {
+      const circuitBreaker = { minimumRequests: 1, openFor: "60s", statuses: ["deadlineExceeded"] };
+      const { caller, sidecar } = await outboundHop(scope, { settings: { circuitBreaker } });
+      await caller.answer(caller.request(callHead("up", ["grpc-timeout", "20m"]), true));
+      sidecar.lines.length = 0;
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
 ];

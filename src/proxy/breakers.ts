@@ -1,0 +1,53 @@
+import type { Clock } from "../core/clock.ts";
+import { type BreakerListener, type BreakerOptions, CircuitBreaker } from "./circuit-breaker.ts";
+
+/** Methods with a breaker of their own; the rest share one. A breaker takes some 8 KiB. */
+const MAX_METHODS = 200;
+
+export interface BreakersOptions extends BreakerOptions {
+  /** One for all calls of the upstream, or one for each method. */
+  readonly scope: "upstream" | "method";
+  /** gRPC statuses that are failures. */
+  readonly statuses: ReadonlySet<number>;
+  /** What callers get while it is open, instead of UNAVAILABLE. */
+  readonly status: number | undefined;
+}
+
+/** The circuit breakers of an upstream. Those of methods are made when the method is first called. */
+export class Breakers {
+  readonly options: BreakersOptions;
+  private readonly clock: Clock;
+  private readonly listener: (method: string) => BreakerListener;
+  private readonly byMethod = new Map<string, CircuitBreaker>();
+
+  /** `listener`: hears of the breaker of a method, or of that of all, which is called "". */
+  constructor(options: BreakersOptions, clock: Clock, listener: (method: string) => BreakerListener) {
+    this.options = options;
+    this.clock = clock;
+    this.listener = listener;
+    if (options.scope === "upstream") this.make("");
+  }
+
+  /** The breaker of calls of a `:path`. */
+  for(path: string): CircuitBreaker {
+    const name = this.options.scope === "upstream" ? "" : path;
+    return this.byMethod.get(name) ?? this.make(this.byMethod.size < MAX_METHODS ? name : "other");
+  }
+
+  /** Method, or "", and breaker. */
+  all(): IterableIterator<[string, CircuitBreaker]> {
+    return this.byMethod.entries();
+  }
+
+  close(): void {
+    for (const breaker of this.byMethod.values()) breaker.close();
+  }
+
+  private make(name: string): CircuitBreaker {
+    const known = this.byMethod.get(name);
+    if (known !== undefined) return known;
+    const breaker = new CircuitBreaker(this.options, this.clock, this.listener(name));
+    this.byMethod.set(name, breaker);
+    return breaker;
+  }
+}
