@@ -117,7 +117,9 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
       transport.removeAllListeners();
       transport.on("error", () => {});
     });
-    this.timer = services.clock.setTimer(this.limits.handshakeTimeout, () => this.handshakeOver());
+    const { handshakeTimeout, settingsTimeout } = options.limits;
+    const patience = options.role === "client" ? settingsTimeout : handshakeTimeout;
+    this.timer = services.clock.setTimer(patience, () => this.handshakeOver());
     greet(this.sender, options.role, options.limits, options.announce);
   }
 
@@ -422,7 +424,8 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   }
 
   private handshakeOver(): void {
-    const reason = this.settingsSeen ? "SETTINGS were not acknowledged in time" : "no HTTP/2 preface came in time";
+    const missing = this.role === "client" ? "no SETTINGS came in time" : "no HTTP/2 preface came in time";
+    const reason = this.settingsSeen ? "SETTINGS were not acknowledged in time" : missing;
     this.leave(ErrorCode.SETTINGS_TIMEOUT, reason, { kind: "violation", code: ErrorCode.SETTINGS_TIMEOUT, reason });
   }
 

@@ -26,8 +26,10 @@ export interface Http2Limits {
    * credited at once, so that a stream nobody reads keeps no other waiting; beyond, as they are taken.
    */
   readonly maxUnread: number;
-  /** Milliseconds for the client's preface and first SETTINGS, and for the acknowledgement of ours. */
+  /** Milliseconds for a client's preface and first SETTINGS, and for its acknowledgement of ours. */
   readonly handshakeTimeout: number;
+  /** The same for a server's SETTINGS. */
+  readonly settingsTimeout: number;
   /** Octets that may wait for a peer that does not read what it makes us write: answers to PING and SETTINGS, credit, resets. */
   readonly maxControlBacklog: number;
   /** Octets of everything that may wait for a peer that does not read, heads above all: DATA is held back long before. */
@@ -91,6 +93,8 @@ export const defaultLimits: Http2Limits = {
   // What one caller can hold by reading nothing, 1,000 streams of 128 KiB and the growth, so that none can starve others.
   maxUnread: 167_772_160,
   handshakeTimeout: 10_000,
+  // As long as connecting may take, and less than a call waits: another endpoint can be asked then.
+  settingsTimeout: 5000,
   maxControlBacklog: 1_048_576,
   // 1,000 answers of 16 KiB metadata each, to a caller whose link is slow.
   maxBacklog: 16_777_216,

@@ -15,6 +15,7 @@ import {
   windowFrame,
 } from "../support/frames.ts";
 import { integer, PeerEncoder, type PlainField, plain } from "../support/hpack-peer.ts";
+import { fatalFrames } from "../support/malformed-frames.ts";
 import { connectPeer } from "../support/raw-call.ts";
 import { frame } from "../support/raw-frames.ts";
 import { fieldOf, type RawPeer, RawServer } from "../support/raw-peer.ts";
@@ -157,8 +158,9 @@ test("malformed frames of every type end the connection that they came on, and h
   await inScope(async (scope) => {
     const scene = await makeScene(scope);
     await unharmed(scene, async () => {
-      for (const [name, octets, code] of malformed) {
+      for (const [name, octets, code] of [...malformed, ...fatalFrames]) {
         const bad = await connectPeer(scope, scene.sidecar.inbound);
+        bad.request(head("/slow"), false);
         bad.write(octets);
         assert.match(await ended(bad), new RegExp(`^${code}`), name);
       }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ErrorCode } from "../../src/http2/errors.ts";
+import { ErrorCode, errorCodeName } from "../../src/http2/errors.ts";
 import { Flag, FrameType } from "../../src/http2/frame.ts";
 import { SettingId } from "../../src/http2/settings.ts";
 import {
@@ -10,11 +10,13 @@ import {
   goawayFrame,
   headersFrame,
   pingFrame,
+  priorityFrame,
   resetFrame,
   settingsFrame,
   windowFrame,
 } from "../support/frames.ts";
-import type { PlainField } from "../support/hpack-peer.ts";
+import { integer, PeerEncoder, type PlainField, plain } from "../support/hpack-peer.ts";
+import { fatalFrames } from "../support/malformed-frames.ts";
 import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
 import { frame } from "../support/raw-frames.ts";
 import { fieldOf, type RawAnswer, type RawPeer, type RawPeerOptions, RawServer } from "../support/raw-peer.ts";
@@ -184,6 +186,24 @@ const broken: readonly (readonly [string, (at: number) => Uint8Array, number])[]
   ["a window above 2^31-1", () => windowFrame(0, 0x7fff_ffff), ErrorCode.FLOW_CONTROL_ERROR],
   ["a frame over the frame size", (at) => dataFrame(at, Buffer.alloc(16_385)), ErrorCode.FRAME_SIZE_ERROR],
   ["a flood of PING", () => many(300, () => pingFrame()), ErrorCode.ENHANCE_YOUR_CALM],
+  ["a flood of PRIORITY", () => many(2500, (one) => priorityFrame(2 * one + 1, 0)), ErrorCode.ENHANCE_YOUR_CALM],
+  ["a flood of WINDOW_UPDATE", () => many(12_500, () => windowFrame(0, 1)), ErrorCode.ENHANCE_YOUR_CALM],
+  ["a flood of unknown frames", () => many(300, () => frame(0x42, 0, 0)), ErrorCode.ENHANCE_YOUR_CALM],
+  [
+    "answers on streams that are over",
+    (at) => many(300, () => headersFrame(at, Buffer.of(0x88), { end: true })),
+    ErrorCode.ENHANCE_YOUR_CALM,
+  ],
+  [
+    "an update of the table over its limit",
+    (at) => headersFrame(at, Buffer.from([...integer(4097, 0x20, 5), 0x88])),
+    ErrorCode.COMPRESSION_ERROR,
+  ],
+  [
+    "an update of the table after a field",
+    (at) => headersFrame(at, Buffer.from([0x88, ...integer(0, 0x20, 5)])),
+    ErrorCode.COMPRESSION_ERROR,
+  ],
   ["a flood of SETTINGS", () => many(100, () => settingsFrame()), ErrorCode.ENHANCE_YOUR_CALM],
   ["a flood of GOAWAY", (at) => many(20, () => goawayFrame(at, 0)), ErrorCode.ENHANCE_YOUR_CALM],
   [
@@ -239,5 +259,132 @@ test("interim heads without an end fail the call, and no other one", async () =>
     assert.deepEqual([answer.interim.length, reasonOf(answer)], [16, "PROTOCOL"]);
     await askGood(scene);
     assert.equal(scene.bad.peers.length, 1);
+  });
+});
+
+test("malformed frames of every type cost an upstream its connection, and the caller one call each", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    for (const [name, octets, code] of fatalFrames) {
+      const { stream, upstream } = await begin(scene);
+      upstream.write(octets);
+      const answer = await scene.caller.answer(stream);
+      assert.equal(reasonOf(answer), "PROTOCOL", name);
+      assert.equal(errorCodeName((await upstream.next("goaway")).code), code, name);
+      await askGood(scene);
+      scene.caller.received.length = 0;
+    }
+  });
+});
+
+test("tables may be played with within the limit, and the answer is read as it was meant", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    const updates = (...sizes: number[]): number[] => sizes.flatMap((size) => integer(size, 0x20, 5));
+    for (const game of [updates(0), updates(0, 4096), updates(31, 4096), updates(4096, 0)]) {
+      const stream = scene.caller.request(callHead("up"), true);
+      const upstream = scene.bad.peers[0] ?? (await scene.bad.peer());
+      const { stream: at } = await upstream.nextRequest();
+      upstream.write(
+        headersFrame(at, Buffer.from([...game, ...new PeerEncoder(0, () => "none").encode([...answerHead, ...ok])]), {
+          end: true,
+        }),
+      );
+      assert.equal(statusOf(await scene.caller.answer(stream)), "0");
+    }
+    assert.equal(scene.bad.peers.length, 1);
+  });
+});
+
+test("an answer's list of 65,536 octets is passed on, an octet more or an HPACK bomb costs the call alone", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope);
+    const plainEncoder = new PeerEncoder(0, () => "none");
+    const fields = [...answerHead, ...ok];
+    const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+    const list = (octets: number): Buffer =>
+      plainEncoder.encode([...fields, ["x-fill", "v".repeat(octets - size - 38)]]);
+    const insert = Buffer.from([
+      ...plainEncoder.encode(answerHead),
+      0x40,
+      ...plain("x-bomb"),
+      ...plain("v".repeat(3900)),
+    ]);
+    const bomb = Buffer.concat([insert, Buffer.alloc(10_000, integer(62, 0x80, 7)[0])]);
+    for (const [block, status, reason] of [
+      [list(65_536), "0", undefined],
+      [list(65_537), "8", "HEADERS_TOO_LARGE"],
+      [bomb, "8", "HEADERS_TOO_LARGE"],
+      [list(1000), "0", undefined],
+    ] as const) {
+      const stream = scene.caller.request(callHead("up"), true);
+      const upstream = scene.bad.peers[0] ?? (await scene.bad.peer());
+      const { stream: at } = await upstream.nextRequest();
+      const parts = Array.from({ length: Math.ceil(block.length / 16_384) }, (_, part) =>
+        block.subarray(part * 16_384, (part + 1) * 16_384),
+      );
+      for (const [part, octets] of parts.entries()) {
+        const whole = part === parts.length - 1;
+        upstream.write(
+          part === 0 ? headersFrame(at, octets, { end: true, whole }) : continuationFrame(at, octets, whole),
+        );
+      }
+      const answer = await scene.caller.answer(stream);
+      assert.deepEqual([statusOf(answer), reasonOf(answer)], [status, reason]);
+      await askGood(scene);
+    }
+    assert.equal(scene.bad.peers.length, 1, "none of it costs the connection");
+  });
+});
+
+test("an upstream that never opens a window keeps no call waiting that needs none", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope, { settings: [[SettingId.INITIAL_WINDOW_SIZE, 0]] });
+    const first = await begin(scene);
+    first.upstream.headers(first.at, [...answerHead, ...ok], true);
+    assert.equal(statusOf(await scene.caller.answer(first.stream)), "0");
+    const stuck: number[] = [];
+    for (let call = 0; call < 50; call++) {
+      const stream = scene.caller.request(callHead("up", ["grpc-timeout", "20S"]));
+      scene.caller.data(stream, Buffer.alloc(10_000), true);
+      stuck.push(stream);
+      await first.upstream.nextRequest();
+    }
+    const next = scene.caller.request(callHead("up"), true);
+    const { stream: at } = await first.upstream.nextRequest();
+    first.upstream.headers(at, [...answerHead, ...ok], true);
+    assert.equal(statusOf(await scene.caller.answer(next)), "0");
+    await askGood(scene);
+    assert.equal(first.upstream.octets(), 0);
+    scene.sidecar.clock.jump(20_000);
+    for (const stream of stuck) assert.equal(reasonOf(await scene.caller.answer(stream)), "DEADLINE_CLIENT");
+    assert.equal(scene.bad.peers.length, 1);
+  });
+});
+
+test("an upstream that takes the connection and says nothing has 5 s, and then another one is asked", async () => {
+  await inScope(async (scope) => {
+    const [mute, good] = [await RawServer.listen({ polite: false }), await RawServer.listen()];
+    scope.onEnd(async () => void (await Promise.all([mute.close(), good.close()])));
+    const sidecar = await scope.sidecar({
+      identity: { name: "caller" },
+      upstreams: { up: { discovery: "static", endpoints: [mute.address, good.address], balancer: "roundRobin" } },
+      log: { access: "none" },
+    });
+    const caller = await connectPeer(scope, sidecar.outbound);
+    // One of two calls goes to each.
+    const streams = [caller.request(callHead("up"), true), caller.request(callHead("up"), true)];
+    const [peer, other] = [await mute.peer(), await good.peer()];
+    const answer = async (): Promise<void> => {
+      other.headers((await other.nextRequest()).stream, [...answerHead, ...ok], true);
+    };
+    await answer();
+    sidecar.clock.jump(4000);
+    await sleep(20);
+    assert.equal(peer.received.at(-1)?.kind === "closed", false);
+    sidecar.clock.jump(1000);
+    await answer();
+    for (const stream of streams) assert.equal(statusOf(await caller.answer(stream)), "0");
+    assert.match((await peer.next("goaway")).debug, /no SETTINGS came in time/);
   });
 });

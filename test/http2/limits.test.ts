@@ -24,6 +24,8 @@ import { frame } from "../support/raw-frames.ts";
 /** One limit at a time: what is right at it, and what becomes of one more. Defaults are meant throughout. */
 
 interface Abuse {
+  /** Whose peer the abuser is, where only one of the two can do it. */
+  readonly role?: "server" | "client";
   /** What has to be there before, and how many units of the budget that has spent. */
   readonly before?: (engine: Engine) => number;
   /** The next unit. */
@@ -33,34 +35,49 @@ interface Abuse {
 const requestWithoutPath = requestFields.filter(([name]) => name !== ":path");
 
 function openOne(engine: Engine): number {
-  engine.send(engine.request(1, false));
+  if (engine.connection.role === "server") {
+    engine.send(engine.request(1, false));
+  } else {
+    engine.open(false);
+    engine.send(engine.head(1, [[":status", "200"]]));
+  }
   return 0;
 }
 
 const abuses: Readonly<Record<BudgetName, Abuse>> = {
-  resets: { unit: (engine, at) => Buffer.concat([engine.request(2 * at + 1), resetFrame(2 * at + 1, 8)]) },
+  resets: {
+    role: "server",
+    unit: (engine, at) => Buffer.concat([engine.request(2 * at + 1), resetFrame(2 * at + 1, 8)]),
+  },
   refused: {
+    role: "server",
     before: (engine) => {
       for (let at = 0; at < 1000; at++) engine.send(engine.request(2 * at + 1, false));
       return 0;
     },
     unit: (engine, at) => engine.request(2001 + 2 * at, false),
   },
-  goaways: { before: openOne, unit: () => goawayFrame(0, 0) },
+  goaways: { before: openOne, unit: () => goawayFrame(1, 0) },
   settings: { before: () => 1, unit: () => settingsFrame() },
   pings: { unit: () => pingFrame() },
   emptyData: { before: openOne, unit: () => dataFrame(1, "") },
   priorities: { unit: (_engine, at) => priorityFrame(2 * at + 1, 0) },
   windowUpdates: { unit: () => windowFrame(0, 1) },
-  streamErrors: { unit: (engine, at) => engine.request(2 * at + 1, true, requestWithoutPath) },
+  streamErrors: { role: "server", unit: (engine, at) => engine.request(2 * at + 1, true, requestWithoutPath) },
   unknownFrames: { unit: () => frame(0x42, 0, 0) },
 };
 
-for (const [name, { before, unit }] of Object.entries(abuses)) {
-  const { burst, rate } = defaultLimits.budgets[name as BudgetName];
+const both = Object.entries(abuses).flatMap(([name, abuse]) =>
+  (["server", "client"] as const)
+    .filter((role) => abuse.role === undefined || abuse.role === role)
+    .map((role) => [name as BudgetName, role, abuse] as const),
+);
 
-  test(`${burst} ${name} at once are taken, one more ends the connection, and ${rate} a second come free`, async () => {
-    const engine = Engine.ready("server");
+for (const [name, role, { before, unit }] of both) {
+  const { burst, rate } = defaultLimits.budgets[name];
+
+  test(`a ${role} takes ${burst} ${name} at once, one more ends the connection, and ${rate} a second come free`, async () => {
+    const engine = Engine.ready(role);
     const spent = before?.(engine) ?? 0;
     let at = 0;
     const one = (): void => engine.send(unit(engine, at++));
@@ -77,6 +94,16 @@ for (const [name, { before, unit }] of Object.entries(abuses)) {
     assert.deepEqual(engine.faults, []);
   });
 }
+
+test("a client takes 200 answers to streams that are over, and one more ends the connection", () => {
+  const engine = Engine.ready("client");
+  const { stream } = engine.open();
+  engine.send(engine.head(stream.id, [[":status", "200"]], true));
+  for (let at = 0; at < 200; at++) engine.send(engine.head(stream.id, [[":status", "200"]], true));
+  assert.equal(engine.reason, undefined);
+  engine.send(engine.head(stream.id, [[":status", "200"]], true));
+  assert.equal(engine.reason, "more streamErrors than 200 at once and 20/s");
+});
 
 test("acknowledgements that nobody asked for count as what they pretend to answer", () => {
   const settings = Engine.ready("server");
@@ -318,6 +345,19 @@ test("a peer has 10 s for its preface and SETTINGS, and for the acknowledgement 
   assert.equal(half.reason, "SETTINGS were not acknowledged in time");
   assert.equal(errorCodeName((await half.goaway())?.code ?? -1), "SETTINGS_TIMEOUT");
   const done = Engine.ready("server");
+  done.clock.advance(1e9);
+  assert.equal(done.reason, undefined);
+});
+
+test("a server has 5 s for its SETTINGS, and for the acknowledgement of ours", async () => {
+  const [silent, half] = [new Engine("client"), new Engine("client")];
+  half.send(settingsFrame());
+  for (const { clock } of [silent, half]) clock.advance(4999);
+  for (const { reason } of [silent, half]) assert.equal(reason, undefined);
+  for (const { clock } of [silent, half]) clock.advance(1);
+  assert.equal(silent.reason, "no SETTINGS came in time");
+  assert.equal(half.reason, "SETTINGS were not acknowledged in time");
+  const done = Engine.ready("client");
   done.clock.advance(1e9);
   assert.equal(done.reason, undefined);
 });
