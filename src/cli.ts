@@ -1,3 +1,4 @@
+import { caCommand } from "./commands/ca.ts";
 import { checkCommand } from "./commands/check.ts";
 import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -19,6 +20,7 @@ const commands: Readonly<Record<string, Command>> = {
   inject: injectCommand,
   injector: injectorCommand,
   explain: explainCommand,
+  ca: caCommand,
 };
 
 /** Runs a command line. Resolves with the exit code. */

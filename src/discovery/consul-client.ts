@@ -64,7 +64,6 @@ interface Request extends RequestLimits {
   readonly path: string;
   readonly params: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
-  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: object;
 }
 
@@ -148,7 +147,7 @@ export class ConsulClient {
   get(
     path: string,
     params: Readonly<Record<string, string>>,
-    more: RequestLimits & Pick<Request, "query" | "headers">,
+    more: RequestLimits & Pick<Request, "query">,
   ): Promise<{ readonly headers: IncomingHttpHeaders; readonly text: string }> {
     return this.request({ method: "GET", path, params, ...more });
   }
@@ -198,7 +197,7 @@ export class ConsulClient {
           ...(namespace === undefined ? {} : { ns: namespace }),
           ...(partition === undefined ? {} : { partition }),
         },
-        headers: { ...request.headers, ...(token === undefined ? {} : { "x-consul-token": token }) },
+        headers: token === undefined ? {} : { "x-consul-token": token },
         ...(body === undefined ? {} : { body }),
         type: "json",
         timeout,

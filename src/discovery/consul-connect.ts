@@ -6,8 +6,6 @@ import { ConsulError } from "./consul-error.ts";
 export interface CaQuery {
   /** 0: answer at once. Otherwise: when there is another index, or after a while. */
   readonly index: bigint;
-  /** What the agent has in its memory will not do. */
-  readonly fresh: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -52,12 +50,11 @@ export class ConsulConnect {
   private async ask(
     path: string,
     params: Readonly<Record<string, string>>,
-    { index, fresh, signal }: CaQuery,
+    { index, signal }: CaQuery,
   ): Promise<{ readonly index: bigint; readonly body: unknown }> {
-    const blocks = index !== 0n && !fresh;
+    const blocks = index !== 0n;
     const { headers, text } = await this.client.get(path, params, {
       query: blocks ? { index: `${index}`, wait: `${WAIT}ms` } : {},
-      headers: fresh ? { "cache-control": "must-revalidate" } : {},
       timeout: MARGIN + (blocks ? WAIT + WAIT / 16 : 0),
       signal,
     });

@@ -75,6 +75,8 @@ export class Credentials {
     } catch (error) {
       return `an authority cannot be read: ${messageOf(error)}`;
     }
+    if (material.revoked !== undefined && revocationLists(material.revoked).length === 0)
+      return "there is no list of revoked certificates in what should be one";
     if (!leadsTo(chain, trust.of(own.id.trustDomain) ?? []))
       return "the certificate is signed by none of the authorities, so that no peer would take it";
     try {

@@ -52,6 +52,7 @@ export class Door {
   private readonly count = new HandshakeCount();
   /** Which connection an event of the TLS server is about, for the event itself does not say of what it was made. */
   private readonly entering = new AsyncLocalStorage<Entering>();
+  private readonly transports = new WeakMap<object, Entering>();
   private server: { readonly of: Credentials; readonly tls: Server } | undefined = undefined;
 
   constructor(options: DoorOptions, handler: DoorHandler) {
@@ -94,7 +95,8 @@ export class Door {
       log.debug({ peer, result }, why);
       socket.destroy();
     };
-    const gone = (): void => giveUp("failed", "the peer went away before its TLS handshake was done");
+    // What TLS has to say of it comes after this, within the same turn.
+    const gone = (): unknown => setImmediate(giveUp, "failed", "the peer went away before its TLS handshake was done");
     const timer = clock.setTimer(timeout, () => giveUp("timeout", `no TLS handshake within ${timeout} ms`));
     let isEntering = true;
     const leave = (): boolean => {
@@ -137,7 +139,9 @@ export class Door {
       this.refuse(socket, peer, "noIdentity", "this sidecar has no valid certificate");
       return;
     }
-    this.entering.run({ peer, credentials, leave }, () => this.serverOf(credentials).emit("connection", socket));
+    const entering = { peer, credentials, leave };
+    this.transports.set(socket, entering);
+    this.entering.run(entering, () => this.serverOf(credentials).emit("connection", socket));
   }
 
   private serverOf(credentials: Credentials): Server {
@@ -166,8 +170,8 @@ export class Door {
   }
 
   private failed(error: Error, socket: TLSSocket): void {
-    const entering = this.entering.getStore();
-    // Given up by us, or closed by the peer: then the connection's own end has been counted, or will be.
+    // A connection that was closed over the peer's certificate ends outside of its own context.
+    const entering = this.entering.getStore() ?? this.transports.get(Object(Reflect.get(socket, "_parent")));
     if (entering === undefined || !entering.leave()) return;
     const verdict: unknown = socket.authorizationError;
     const known = typeof verdict === "string" && verdict !== "" ? verdict : undefined;

@@ -5,6 +5,7 @@ import { type Address, formatAddress } from "../core/address.ts";
 import { unroutedFilters } from "../filters/index.ts";
 import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
+import type { Door } from "../identity/door.ts";
 import { Listener } from "../net/listener.ts";
 import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
 import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
@@ -30,6 +31,7 @@ export class Listeners {
   private retired: BoundListener<Outbound>[] = [];
   private readonly identity: () => string;
   private readonly mtls: Mtls;
+  private door: Door | undefined = undefined;
 
   /** `identity`: how this sidecar is called, asked whenever it is said. */
   constructor(identity: () => string, mtls: Mtls, services: ProcessServices) {
@@ -45,13 +47,13 @@ export class Listeners {
       if (application !== undefined) {
         const forwarded = new Forwarded(this.services.http2.headers);
         const inbound = new Inbound({ ...this.acceptorOptions("inbound"), forwarded }, application);
-        const door = this.mtls.door({
+        this.door = this.mtls.door({
           plain: (socket, peer, arrived) => inbound.accept(socket, peer, arrived),
           secured: (socket, peer, who, own) =>
             inbound.acceptSecured(socket, peer, { identity: who.id.text, certificate: clientCertificate(own, who) }),
         });
         this.inbound = await this.open("inbound", listeners.inbound, inbound, (socket, peer) =>
-          door.take(socket, peer),
+          this.door?.take(socket, peer),
         );
       }
       const outbound = new Outbound(this.acceptorOptions("outbound"), rules);

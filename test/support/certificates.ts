@@ -9,6 +9,7 @@ import {
   makeAuthority,
 } from "../../src/identity/make-certificate.ts";
 import type { Material } from "../../src/identity/material.ts";
+import { pemBlock } from "../../src/identity/pem.ts";
 
 const HOUR = 3_600_000;
 
@@ -71,7 +72,8 @@ export class TestCa {
       signingKey: await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]),
       entries: certificates.map((pem) => ({ serialNumber: new x509.X509Certificate(pem).serialNumber })),
     });
-    return `${crl.toString("pem")}\n`;
+    // The package labels it "CRL", which OpenSSL does not read.
+    return pemBlock("X509 CRL", new Uint8Array(crl.rawData));
   }
 }
 

@@ -76,7 +76,12 @@ export class Sidecar {
       podIp: undefined,
       otherListeners: () => [],
     });
-    await runtime.start();
+    try {
+      await runtime.start();
+    } catch (error) {
+      await runtime.stop();
+      throw error;
+    }
     return new Sidecar(runtime, clock, lines);
   }
 

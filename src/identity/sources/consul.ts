@@ -6,8 +6,6 @@ import type { IdentitySource, MaterialTaker } from "../material.ts";
 export interface ConnectQuery {
   /** 0: answer at once. Otherwise: when it has another index, or after a while. */
   readonly index: bigint;
-  /** A certificate that the agent has made before will not do. */
-  readonly fresh: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +28,10 @@ export interface ConnectCa {
   close(): void;
 }
 
-/** Certificates of Consul Connect's CA, by blocking queries. The agent makes the key and asks a server to sign. */
+/**
+ * Certificates of Consul Connect's CA, by blocking queries. The agent makes the key, asks a server to sign, and does both anew
+ * between 60 % and 90 % of the certificate's life, and when the authority changes, for as long as somebody asks.
+ */
 export class ConsulIdentity implements IdentitySource {
   readonly kind = "consul";
   private readonly ca: ConnectCa;
@@ -42,7 +43,7 @@ export class ConsulIdentity implements IdentitySource {
   private roots: ConnectRoots | undefined = undefined;
   private leaf: ConnectLeaf | undefined = undefined;
   private asking = new AbortController();
-  private fresh = false;
+  private again = false;
   private loops: Promise<unknown> = Promise.resolve();
 
   constructor(ca: ConnectCa, service: string, clock: Clock, random: () => number) {
@@ -56,7 +57,7 @@ export class ConsulIdentity implements IdentitySource {
     this.taker = taker;
     this.loops = Promise.all([
       this.follow(
-        (index) => this.ca.roots({ index, fresh: false, signal: this.stopped.signal }),
+        (index) => this.ca.roots({ index, signal: this.stopped.signal }),
         (roots) => {
           this.roots = roots;
         },
@@ -71,7 +72,7 @@ export class ConsulIdentity implements IdentitySource {
   }
 
   renew(): void {
-    this.fresh = true;
+    this.again = true;
     this.asking.abort();
   }
 
@@ -84,11 +85,9 @@ export class ConsulIdentity implements IdentitySource {
   }
 
   private askLeaf(index: bigint): Promise<ConnectLeaf> {
-    const { fresh } = this;
-    this.fresh = false;
+    this.again = false;
     this.asking = new AbortController();
-    const signal = AbortSignal.any([this.asking.signal, this.stopped.signal]);
-    return this.ca.leaf(this.service, { index: fresh ? 0n : index, fresh, signal });
+    return this.ca.leaf(this.service, { index, signal: AbortSignal.any([this.asking.signal, this.stopped.signal]) });
   }
 
   /** One blocking query after the other, with growing pauses while they fail. */
@@ -108,9 +107,9 @@ export class ConsulIdentity implements IdentitySource {
         this.tell();
       } catch (error) {
         if (this.stopped.signal.aborted) return;
-        // Renewal ends the query that waits for a change.
-        if (this.fresh) continue;
         index = 0n;
+        // Renewal ends the query that waits for a change.
+        if (this.again) continue;
         this.taker?.failed(error instanceof Error ? error.message : String(error));
         await this.pause(100 + backoff.next());
       }

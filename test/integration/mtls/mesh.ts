@@ -90,6 +90,14 @@ export interface MeshOptions {
   readonly ca?: TestCa;
   readonly inbound?: "disabled" | "permissive" | "strict";
   readonly outbound?: "disabled" | "permissive" | "strict";
+  /** A list of revoked certificates, for both. */
+  readonly crl?: string;
+  /** Files of other trust domains' authorities, for both. */
+  readonly federated?: Readonly<Record<string, string>>;
+  /** More of `mtls` of the application's sidecar. */
+  readonly inboundMtls?: Readonly<Record<string, unknown>>;
+  /** Where the application is, unless it is one that answers. */
+  readonly application?: string;
   /** More of `mtls` of both. */
   readonly mtls?: Readonly<Record<string, unknown>>;
   /** More of the upstream. */
@@ -103,15 +111,26 @@ export async function mesh(scope: Scope, options: MeshOptions = {}): Promise<Mes
   const path = await folder(scope);
   const up = await filesOf(scope, ca, "up", options.certificates?.up);
   const caller = await filesOf(scope, ca, "caller", options.certificates?.caller);
-  const mtls = (mode: string | undefined, { files }: CertificateFiles) => {
+  const { crl, federated = {} } = options;
+  const lists = { ...(crl === undefined ? {} : { crl }), federated };
+  const mtls = (mode: string | undefined, { files }: CertificateFiles, more = {}) => {
     const said = mode ?? "strict";
-    return said === "disabled" ? {} : { mtls: { mode: said, source: { files }, ...options.mtls } };
+    return said === "disabled"
+      ? {}
+      : {
+          mtls: {
+            mode: said,
+            source: { files: { ...files, ...lists } },
+            ...options.mtls,
+            ...more,
+          },
+        };
   };
   const common = { discovery: { directory: { path } } } satisfies SidecarConfig;
   const inbound = await scope.sidecar({
     ...common,
-    service: { name: "up", address: application.address },
-    ...mtls(options.inbound, up),
+    service: { name: "up", address: options.application ?? application.address },
+    ...mtls(options.inbound, up, options.inboundMtls),
   });
   const outbound = await scope.sidecar({
     ...common,
