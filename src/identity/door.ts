@@ -95,8 +95,9 @@ export class Door {
       log.debug({ peer, result }, why);
       socket.destroy();
     };
-    // What TLS has to say of it comes after this, within the same turn.
-    const gone = (): unknown => setImmediate(giveUp, "failed", "the peer went away before its TLS handshake was done");
+    // What TLS has to say of it comes right after this.
+    const gone = (): unknown =>
+      clock.setTimer(0, () => giveUp("failed", "the peer went away before its TLS handshake was done"));
     const timer = clock.setTimer(timeout, () => giveUp("timeout", `no TLS handshake within ${timeout} ms`));
     let isEntering = true;
     const leave = (): boolean => {
