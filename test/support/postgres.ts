@@ -1,4 +1,4 @@
-import { chown, mkdtemp, realpath, rm } from "node:fs/promises";
+import { chown, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./ports.ts";
@@ -10,6 +10,11 @@ const UNPRIVILEGED = "nobody";
 
 /** Nothing is to survive the machine here, so nothing waits for its disk; a crash of the server is survived. */
 const SETTINGS = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB"];
+
+export interface PostgresOptions {
+  /** What it shows to clients that want TLS, in PEM; default: it speaks none. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+}
 
 /** A PostgreSQL server of a test's own, in a folder and on a port of its own. */
 export class Postgres {
@@ -24,7 +29,7 @@ export class Postgres {
     this.#user = user;
   }
 
-  static async start(): Promise<Postgres> {
+  static async start({ tls }: PostgresOptions = {}): Promise<Postgres> {
     const folder = await mkdtemp(join(tmpdir(), "outrigger-postgres-"));
     const user = await unprivileged();
     if (user.uid !== undefined) await chown(folder, user.uid, user.gid ?? user.uid);
@@ -32,6 +37,7 @@ export class Postgres {
     const flags = ["--pgdata", postgres.#data, "--username=postgres", "--auth=trust", "--encoding=UTF8"];
     const made = await runProcess(await program("initdb"), [...flags, "--locale=C.UTF-8", "--no-sync"], postgres.#user);
     if (made.code !== 0) throw new Error(`initdb failed: ${made.stderr}${made.stdout}`);
+    if (tls !== undefined) await postgres.#use(tls.certificate, tls.key);
     await postgres.resume();
     return postgres;
   }
@@ -51,6 +57,16 @@ export class Postgres {
     const flags = [...settings, `unix_socket_directories=${this.#folder}`].flatMap((setting) => ["-c", setting]);
     this.#process = await startProcess(await program("postgres"), ["-D", this.#data, ...flags], this.#user);
     await this.#process.line(/database system is ready to accept connections/, 30_000);
+  }
+
+  async #use(certificate: string, key: string): Promise<void> {
+    const { uid, gid } = this.#user;
+    for (const [name, pem] of [["server.crt", certificate] as const, ["server.key", key] as const]) {
+      const path = join(this.#data, name);
+      await writeFile(path, pem, { mode: 0o600 });
+      if (uid !== undefined) await chown(path, uid, gid ?? uid);
+    }
+    await writeFile(join(this.#data, "postgresql.conf"), "ssl = on\n", { flag: "a" });
   }
 
   /** Ends the server at once, as a crash does: connections break, and it has to recover. */

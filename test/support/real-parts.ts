@@ -69,7 +69,8 @@ export function skipUnlessIn(env: Environment, names: readonly string[]): { skip
   return { skip: missing(absent) };
 }
 
-function missing(names: readonly string[]): string {
+function missing(absent: readonly string[]): string {
+  const names = [...new Set(absent)];
   const parts = names.filter((name) => !(name in HAD_AT)).map((name) => PART_OF[name] ?? name);
   const ways = names.flatMap((name) => HAD_AT[name] ?? []);
   if (parts.length > 0) ways.unshift(`.ci/real-parts ${[...new Set(parts)].join(" ")}`);

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import postgres from "postgres";
 import { StoreError } from "./store-error.ts";
 
@@ -26,10 +27,13 @@ export interface ClientEvents {
  * that connected again by itself would go on with a transaction outside of it.
  */
 export function openClient(url: string, { onClose = () => {}, onNotify = () => {} }: ClientEvents = {}): Sql {
+  const connection = new OneConnection();
   const options = {
     max: 1,
     types: { bigint: postgres.BigInt },
-    socket: connectOnce(),
+    socket: (target: Target) => connection.open(target),
+    // Left to itself, a client that connects to an IP address takes any certificate of "localhost".
+    ...(/[?&]ssl(mode)?=verify/.test(url) ? { ssl: { checkServerIdentity: connection.check } } : {}),
     connect_timeout: CONNECT_TIMEOUT_S,
     max_lifetime: null,
     onnotice: () => {},
@@ -53,24 +57,30 @@ interface Target {
   readonly path: string | false;
 }
 
-/** A way to connect that works once. */
-function connectOnce(): (target: Target) => Promise<Socket> {
-  let used = false;
-  return async ({ host, port, path }) => {
-    if (used) throw new StoreError("unavailable", "the connection to the store was lost");
-    used = true;
+/** A connection that can be made once. */
+class OneConnection {
+  #host: string | undefined;
+
+  async open({ host, port, path }: Target): Promise<Socket> {
+    if (this.#host !== undefined) throw new StoreError("unavailable", "the connection to the store was lost");
+    this.#host = "";
     if (path !== false) return await connected(connect(path));
     let failed: unknown;
     for (const [at, name] of host.entries()) {
       try {
-        // The name is what TLS checks the server's certificate for.
+        this.#host = name;
+        // For the client, which sends the name ahead in TLS.
         return Object.assign(await connected(connect(port[at] ?? 5432, name)), { host: name });
       } catch (error) {
         failed = error;
       }
     }
     throw failed;
-  };
+  }
+
+  /** Whether a certificate is one of the host that was connected to. */
+  readonly check = (_: string, certificate: PeerCertificate): Error | undefined =>
+    checkServerIdentity(this.#host ?? "", certificate);
 }
 
 async function connected(socket: Socket): Promise<Socket> {
@@ -84,10 +94,9 @@ async function connected(socket: Socket): Promise<Socket> {
   }
 }
 
-/** The database in a connection string, without the password. */
+/** The database in a connection string, which may name several hosts, without the password. */
 export function nameOf(url: string): string {
-  const { username, host, pathname } = new URL(url);
-  return `postgres://${username === "" ? "" : `${username}@`}${host}${pathname}`;
+  return url.replace(/^(\w+:\/\/[^:@/]*):[^@]*@/, "$1@").replace(/\?.*$/, "");
 }
 
 /** What the server or the driver says when the server cannot be reached, is starting, ending, or no longer takes writes. */

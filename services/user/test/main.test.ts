@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { Client, credentials, type Metadata, status } from "@grpc/grpc-js";
+import { TestCa } from "../../../test/support/certificates.ts";
 import { Postgres } from "../../../test/support/postgres.ts";
 import { skipUnless } from "../../../test/support/real-parts.ts";
 import { UserService } from "../api/gen/user_pb.ts";
@@ -83,6 +84,31 @@ describe("the process", () => {
     const server = await Postgres.start();
     t.after(() => server.stop());
     await share(t, server.url());
+  });
+
+  it("speaks TLS with PostgreSQL, and checks whom it speaks to", skipUnless("postgres", "initdb"), async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "users-"));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const ca = await TestCa.make();
+    await writeFile(join(folder, "ca.pem"), ca.pem);
+    const server = await Postgres.start({ tls: await ca.issue("postgres", { dns: ["localhost"] }) });
+    t.after(() => server.stop());
+    const url = (host: string): string => `${server.url().replace("127.0.0.1", host)}?sslmode=verify-full`;
+    const trust = { NODE_EXTRA_CA_CERTS: join(folder, "ca.pem") };
+    const flags = ["--listen=127.0.0.1:0"];
+
+    const users = connect(t, await addressOf(start(t, flags, { ...trust, DATABASE: url("localhost") })));
+    await users.createUser({ user: ANN });
+    assert.equal((await users.getUser({ id: "ann" })).user?.email, "ann@x.org");
+
+    for (const [env, message] of [
+      [{ DATABASE: url("localhost") }, /cannot open database \S+: unable to (get|verify)/],
+      [{ ...trust, DATABASE: url("127.0.0.1") }, /cannot open database \S+: Hostname\/IP does not match/],
+    ] as const) {
+      const refused = start(t, flags, env);
+      assert.equal(await refused.exited, 1);
+      assert.match(refused.output.stderr, message);
+    }
   });
 
   /** Two replicas that start at once on a new database. */

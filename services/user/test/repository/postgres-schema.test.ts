@@ -84,9 +84,16 @@ describe("the schema in PostgreSQL", skipUnless("postgres", "initdb"), () => {
     await assert.rejects(openRepository(url), { message: `cannot open database ${url}: ${message}` });
   });
 
+  it("is that of the first of several hosts that takes connections", async () => {
+    const several = url.replace("127.0.0.1:", `127.0.0.1:${await freePort()},127.0.0.1:`);
+    const repository = await openRepository(several);
+    assert.equal(await repository.revision(never), 0n);
+    await repository.close();
+  });
+
   it("cannot be looked at where nobody answers, or no such database is, which is told without the password", async () => {
     const port = await freePort();
-    const nobody = `postgres://me:secret@127.0.0.1:${port}/users`;
+    const nobody = `postgres://me:sec%2Fret@127.0.0.1:${port}/users?sslmode=require`;
     await assert.rejects(openRepository(nobody), {
       message: `cannot open database postgres://me@127.0.0.1:${port}/users: connect ECONNREFUSED 127.0.0.1:${port}`,
     });
