@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly name: string;
   /** Where the endpoints come from, for people. */
   readonly source: DiscoverySource["kind"];
+  /** How its source calls it; its name where that is left out. */
+  readonly lookup?: string;
   /** The defaults where it is left out. */
   readonly policy?: ClusterPolicy;
   readonly pool?: Partial<PoolOptions>;
@@ -52,6 +54,8 @@ export class Cluster implements EndpointHost {
   private readonly pool: { maxConnections: number } & PoolOptions;
 
   // --- where endpoints come from ---
+  /** How the source calls it. */
+  lookup: string;
   private kind: DiscoverySource["kind"];
   private subscription: Subscription;
   private stopWatching: () => void = () => {};
@@ -76,6 +80,7 @@ export class Cluster implements EndpointHost {
   constructor(options: ClusterOptions, subscription: Subscription, services: PoolServices) {
     this.name = options.name;
     this.kind = options.source;
+    this.lookup = options.lookup ?? options.name;
     this.policy = options.policy ?? defaultPolicy;
     this.subscription = subscription;
     this.state = new Watch(subscription.state.current);
@@ -126,12 +131,19 @@ export class Cluster implements EndpointHost {
   /** The endpoint for a call, or undefined: `noneReason` says why. */
   pick(context: PickContext): Endpoint | undefined {
     const found = this.own(context);
+    if (this.isExpected) return found;
     if (found !== undefined && (this.failover.length === 0 || context.tried?.includes(found) !== true)) return found;
     for (const cluster of this.failover) {
       const other = cluster.own(context);
       if (other !== undefined && context.tried?.includes(other) !== true) return other;
     }
     return found ?? this.lastResort(context);
+  }
+
+  /** Its source has not had the time to answer: nobody else takes its calls for that. */
+  private get isExpected(): boolean {
+    const { current } = this.state;
+    return current.kind === "pending" && current.error === undefined;
   }
 
   /** What `pick` chooses from now, for whoever asks later why a call went where it did. */
@@ -183,10 +195,11 @@ export class Cluster implements EndpointHost {
   }
 
   /** Asks another source from now on. Endpoints stay until it has answered, and those that it knows as well stay after that. */
-  useSource(kind: DiscoverySource["kind"], subscription: Subscription): void {
+  useSource(kind: DiscoverySource["kind"], subscription: Subscription, lookup = this.name): void {
     this.stopWatching();
     this.subscription.close();
     this.kind = kind;
+    this.lookup = lookup;
     this.subscription = subscription;
     this.follow();
   }

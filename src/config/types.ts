@@ -141,6 +141,14 @@ export interface UpstreamConfig {
   readonly dns:
     | { readonly name: string | undefined; readonly port: number | undefined; readonly srv: string | undefined }
     | undefined;
+  /** For the consul source only: a service, or a prepared query. */
+  readonly consul:
+    | {
+        readonly service: string | undefined;
+        readonly datacenter: string | undefined;
+        readonly query: string | undefined;
+      }
+    | undefined;
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;

@@ -1,5 +1,6 @@
 import { formatAddress } from "../core/address.ts";
 import type { ConsulClient, RequestLimits } from "./consul-client.ts";
+import { consulQuestion } from "./consul-name.ts";
 import type { CatalogService } from "./consul-node-services.ts";
 import type { EndpointSpec } from "./source.ts";
 
@@ -16,18 +17,24 @@ export async function catalogSuccessors(
   endpoints: readonly EndpointSpec[],
   limits: RequestLimits,
 ): Promise<ReadonlyMap<string, string>> {
+  const question = consulQuestion(name);
+  // A prepared query may have found any service, in any data centre.
+  if (question.kind === "query") return new Map();
+  const { service: asked, datacenter } = question;
   // The id of an endpoint begins with its node.
   const nodes = new Set(endpoints.map(({ id }) => id.slice(0, id.indexOf("/"))));
   const lists = await Promise.all(
-    [...nodes].slice(0, MAX_NODES).map((node) => client.servicesOf(node, limits).catch(() => [])),
+    [...nodes].slice(0, MAX_NODES).map((node) => client.servicesOf(node, limits, datacenter).catch(() => [])),
   );
   const services = lists.flat();
   const successors = new Map<string, string>();
   for (const { address } of endpoints) {
     const label = formatAddress(address);
     const there = services.filter((service) => formatAddress(service.address) === label);
-    const own = there.find((service) => service.name === name);
-    const other = there.find((service) => service.name !== name && (own === undefined || isThereInstead(service, own)));
+    const own = there.find((service) => service.name === asked);
+    const other = there.find(
+      (service) => service.name !== asked && (own === undefined || isThereInstead(service, own)),
+    );
     if (other !== undefined) successors.set(label, other.name);
   }
   return successors;

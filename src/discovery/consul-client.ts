@@ -5,8 +5,9 @@ import type { Clock } from "../core/clock.ts";
 import { AnswerBody } from "./answer-body.ts";
 import { type ConsulCredentialOptions, ConsulCredentialStore } from "./consul-credentials.ts";
 import { ConsulError, connectionError, statusError } from "./consul-error.ts";
+import { consulQuestion } from "./consul-name.ts";
 import { type CatalogService, readNodeServices } from "./consul-node-services.ts";
-import { type HealthAnswer, readHealth } from "./consul-schema.ts";
+import { type HealthAnswer, readExecuted, readHealth } from "./consul-schema.ts";
 
 export interface ConsulOptions extends ConsulCredentialOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`, with or without a path in front of `/v1`. */
@@ -96,19 +97,26 @@ export class ConsulClient {
   private readonly options: ConsulOptions;
   private readonly credentials: ConsulCredentialStore;
   private readonly baseUrl: string;
+  private readonly clock: Clock;
   private http: Promise<PackageClient> | undefined;
 
   constructor(options: ConsulOptions, clock: Clock) {
     const url = new URL(options.address);
     this.options = options;
+    this.clock = clock;
     this.host = url.host;
     this.credentials = new ConsulCredentialStore(options, url.protocol === "https:", clock);
     this.baseUrl = `${url.origin}${url.pathname.replace(/\/+$/, "")}/v1`;
   }
 
-  /** The passing instances of a service. */
-  async health(service: string, { index, wait, margin, signal }: HealthQuery): Promise<HealthAnswer> {
-    const { datacenter, connect } = this.options;
+  /** The passing instances of a service, or what a prepared query finds; see `consul-name.ts`. */
+  async health(name: string, how: HealthQuery): Promise<HealthAnswer> {
+    const question = consulQuestion(name);
+    if (question.kind === "query") return await this.execute(question.query, how);
+    const { service } = question;
+    const { index, wait, margin, signal } = how;
+    const { connect } = this.options;
+    const datacenter = question.datacenter ?? this.options.datacenter;
     const isConnect = connect?.names.get(service) ?? connect?.others ?? false;
     const { headers, text } = await this.request({
       method: "GET",
@@ -130,9 +138,29 @@ export class ConsulClient {
     return answer;
   }
 
-  /** What is registered on a node, healthy or not; nothing where the node is unknown. */
-  async servicesOf(node: string, limits: RequestLimits): Promise<readonly CatalogService[]> {
+  /** A prepared query cannot block: it answers at once. */
+  private async execute(query: string, { margin, signal }: HealthQuery): Promise<HealthAnswer> {
     const { datacenter } = this.options;
+    const { headers, text } = await this.request({
+      method: "GET",
+      path: "/query/{query}/execute",
+      params: { query },
+      query: { stale: "1", near: "_agent", ...(datacenter === undefined ? {} : { dc: datacenter }) },
+      timeout: margin,
+      signal,
+    });
+    const answer = readExecuted(headers, text, BigInt(Math.ceil(this.clock.now())) + 1n);
+    if (typeof answer === "string")
+      throw new ConsulError(`consul at ${this.host} sent no result of the prepared query ${query}: ${answer}`);
+    return answer;
+  }
+
+  /** What is registered on a node of a data centre, healthy or not; nothing where the node is unknown. */
+  async servicesOf(
+    node: string,
+    limits: RequestLimits,
+    datacenter = this.options.datacenter,
+  ): Promise<readonly CatalogService[]> {
     const { text } = await this.request({
       method: "GET",
       path: "/catalog/node-services/{node}",

@@ -54,6 +54,22 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
   };
 }
 
+/**
+ * Reads what a prepared query found, or says what is wrong with it. It has no index that says whether the list is another one;
+ * `index` stands in for it.
+ */
+export function readExecuted(headers: IncomingHttpHeaders, text: string, index: bigint): HealthAnswer | string {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return "it is no JSON";
+  }
+  const nodes = field(body, "Nodes") ?? [];
+  if (field(body, "Service") === undefined || !Array.isArray(nodes)) return "it has no Service and no Nodes";
+  return readHealth({ ...headers, "x-consul-index": `${index}` }, JSON.stringify(nodes));
+}
+
 function readEntry(entry: unknown, at: string): EndpointSpec | string {
   const node = field(entry, "Node");
   const service = field(entry, "Service");

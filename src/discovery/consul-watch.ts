@@ -6,6 +6,7 @@ import { catalogSuccessors } from "./catalog-successors.ts";
 import type { ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-error.ts";
 import { judge, type Memory } from "./consul-judge.ts";
+import { consulQuestion } from "./consul-name.ts";
 import type { HealthAnswer } from "./consul-schema.ts";
 import type { NameBook } from "./name-book.ts";
 import { NameState } from "./name-state.ts";
@@ -16,6 +17,8 @@ import { WakeLimit } from "./wake-limit.ts";
 
 /** How a watch spends its time, in milliseconds. */
 export interface ConsulTimings {
+  /** Between two executions of a prepared query, which cannot block. */
+  readonly poll: number;
   /** Longest blocking query; short, for a query with an index from before a restart blocks as long as that. */
   readonly wait: number;
   /** The same while other names queue for a slot, … */
@@ -36,6 +39,7 @@ export interface ConsulTimings {
 }
 
 export const CONSUL_TIMINGS: ConsulTimings = {
+  poll: 5000,
   wait: 10_000,
   crowdedWait: 1000,
   rotation: 10_000,
@@ -72,6 +76,7 @@ export interface ConsulSurroundings {
 /** The watch of one name: one blocking query after the other, for as long as somebody holds it. */
 export class ConsulWatch implements NameWatch {
   private readonly name: string;
+  private readonly polls: boolean;
   private readonly client: ConsulClient;
   private readonly slots: QuerySlots;
   private readonly timings: ConsulTimings;
@@ -101,6 +106,7 @@ export class ConsulWatch implements NameWatch {
   ) {
     const { clock, random } = book.services;
     this.name = name;
+    this.polls = consulQuestion(name).kind === "query";
     this.demand = demand;
     this.client = client;
     this.slots = slots;
@@ -142,8 +148,15 @@ export class ConsulWatch implements NameWatch {
       if (next.confirm && !signal.aborted) next = await this.query();
       release();
       if (signal.aborted) return;
-      await this.alarm.wait(Math.max(next.pause, this.wakes.next(this.clock.now())));
+      await this.alarm.wait(
+        Math.max(next.pause, this.wakes.next(this.clock.now()), this.polls ? this.untilNextPoll() : 0),
+      );
     }
+  }
+
+  /** What cannot block is asked again after a while. */
+  private untilNextPoll(): number {
+    return this.timings.poll * (0.8 + 0.4 * this.random());
   }
 
   private applicant(): Applicant {

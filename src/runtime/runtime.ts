@@ -271,10 +271,10 @@ export class Runtime {
   private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
     const { http2, clock, log, random, keepalive } = this.services;
     const services = { clock, loop: http2.loop, headers: http2.headers, log: log.logger, random, keepalive };
-    return (name: string, source: DiscoverySource, policy: ClusterPolicy) => {
+    return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name) => {
       const connect = connectTo(name, () => cluster.endpoints);
-      const options = { name, source: source.kind, policy };
-      const cluster: Cluster = new Cluster(options, source.subscribe(name), { ...services, connect });
+      const options = { name, source: source.kind, policy, lookup };
+      const cluster: Cluster = new Cluster(options, source.subscribe(lookup), { ...services, connect });
       return cluster;
     };
   }

@@ -3,6 +3,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { type ClusterPolicy, defaultPolicy } from "../cluster/policy.ts";
 import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
+import { consulName } from "../discovery/consul-name.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
@@ -18,8 +19,8 @@ import { OnDemand } from "./on-demand.ts";
 import type { Sources } from "./sources.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
-/** Makes the cluster of a name. */
-export type MakeCluster = (name: string, source: DiscoverySource, policy: ClusterPolicy) => Cluster;
+/** Makes the cluster of a name; `lookup`: how the source calls it, where that is something else. */
+export type MakeCluster = (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup?: string) => Cluster;
 
 export interface UpstreamsOptions {
   readonly sources: Sources;
@@ -118,7 +119,7 @@ export class Upstreams implements OutboundRules {
       target.cluster.usePolicy(policyOf(upstream, zone));
       target.cluster.useFailover(this.clustersOf(upstream.failover));
       target.cluster.limitConnections(upstream.limits?.maxConnections);
-      follow(target.cluster, this.options.sources.of(upstream.discovery));
+      follow(target.cluster, this.options.sources.of(upstream.discovery), lookupOf(upstream, target.name));
     }
     const given: Cluster[] = [];
     for (const [name, { target }] of before) {
@@ -135,7 +136,10 @@ export class Upstreams implements OutboundRules {
     const known = old?.target.cluster ?? this.onDemand.release(name);
     if (old !== undefined && isDeepStrictEqual(old.config, config)) return old.target;
     const source = this.options.sources.of(config.discovery);
-    return this.makeTarget(known ?? this.options.makeCluster(name, source, policyOf(config, zone)), config);
+    return this.makeTarget(
+      known ?? this.options.makeCluster(name, source, policyOf(config, zone), lookupOf(config, name)),
+      config,
+    );
   }
 
   /** A name that is no longer declared may be used all the same. */
@@ -187,6 +191,14 @@ export class Upstreams implements OutboundRules {
 }
 
 /** Has a cluster ask a source from now on. */
-function follow(cluster: Cluster, source: DiscoverySource): void {
-  if (cluster.source !== source.kind) cluster.useSource(source.kind, source.subscribe(cluster.name));
+function follow(cluster: Cluster, source: DiscoverySource, lookup = cluster.name): void {
+  if (cluster.source !== source.kind || cluster.lookup !== lookup)
+    cluster.useSource(source.kind, source.subscribe(lookup), lookup);
+}
+
+/** How the source of an upstream calls it. */
+function lookupOf({ discovery, consul }: UpstreamConfig, name: string): string {
+  if (discovery !== "consul" || consul === undefined) return name;
+  const { query, service = name, datacenter } = consul;
+  return consulName(query === undefined ? { kind: "service", service, datacenter } : { kind: "query", query });
 }

@@ -50,6 +50,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 
 /** What an upstream has only where it is asked for. */
 const off = {
+  consul: undefined,
   retry: undefined,
   adaptiveConcurrency: undefined,
   mtls: undefined,

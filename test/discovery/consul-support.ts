@@ -7,6 +7,7 @@ import { type LogLine, type TestServices, testServices } from "./services.ts";
 
 /** As in production, in a fraction of the time. */
 export const FAST: ConsulTimings = {
+  poll: 100,
   wait: 150,
   crowdedWait: 100,
   rotation: 1000,

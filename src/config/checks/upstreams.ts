@@ -49,7 +49,10 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
   if (reading.has([...path, "discovery"]) && said === undefined) return;
   const source = said ?? effectiveSource(draft, reading);
   const given = reading.has([...path, "endpoints"]);
-  if (source !== undefined) checkDns(name, upstream.dns, source, reading);
+  if (source !== undefined) {
+    checkDns(name, upstream.dns, source, reading);
+    checkConsul(name, upstream.consul, source, reading);
+  }
   if (source === "static" && !given) {
     reading.reportKey(path, {
       code: "missing-key",
@@ -70,6 +73,28 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
       message: `endpoints of ${name} have no effect: ${source} discovery finds its own`,
       expected: "discovery: static beside them, or no endpoints",
     });
+  }
+}
+
+/** What an upstream is in Consul: a service or a prepared query, and only where Consul is asked. */
+function checkConsul(name: string, consul: Upstream["consul"], source: string, reading: Reading): void {
+  const path = ["upstreams", name, "consul"];
+  if (source !== "consul") {
+    if (!reading.has(path)) return;
+    reading.reportKey(path, {
+      code: "no-effect",
+      message: `upstreams.${name}.consul has no effect: ${name} is found by ${source} discovery`,
+      expected: "discovery: consul beside it, or no such key",
+    });
+  } else if (consul?.query !== undefined) {
+    for (const key of ["service", "datacenter"]) {
+      if (!reading.has([...path, key])) continue;
+      reading.reportKey([...path, key], {
+        code: "conflict",
+        message: `upstreams.${name}.consul has a ${key} and a query: the prepared query says both`,
+        expected: "service and datacenter, or query",
+      });
+    }
   }
 }
 

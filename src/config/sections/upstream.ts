@@ -3,6 +3,7 @@ import { type KeyRule, list, record } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
 import { authority, dialAddress, dnsName, listenAddress, parseServiceName, serviceName } from "../schema/names.ts";
 import { object } from "../schema/object.ts";
+import { string } from "../schema/text.ts";
 import { optional, preset } from "../schema/type.ts";
 import { duration } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
@@ -39,6 +40,17 @@ const upstream = object({
       ),
     }),
     "Where its endpoints are in DNS, with dns discovery only.",
+  ),
+  consul: optional(
+    object({
+      service: optional(serviceName("a service name"), "Its name in Consul.", "the upstream's name"),
+      datacenter: optional(string("a data centre"), "Where it is.", "discovery.consul.datacenter"),
+      query: optional(
+        string("the name of a prepared query"),
+        "Instead of service and datacenter: a prepared query, which is asked every 5s and may itself go to other data centres.",
+      ),
+    }),
+    "What it is in Consul, with consul discovery only.",
   ),
   hosts: preset(
     list(authority()),
