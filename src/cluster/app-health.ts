@@ -42,6 +42,8 @@ export class AppHealth {
   readonly state: Watch<Health>;
   private readonly check: HealthCheck;
   private readonly services: AppHealthServices;
+  /** Whether there is anything to say of it: `state` is its own answer, or that it gave none in time. */
+  answered: boolean;
   private served = false;
   private closed = false;
   private timer: Timer | undefined = undefined;
@@ -50,6 +52,7 @@ export class AppHealth {
     this.check = check;
     this.services = services;
     const none = check.kind === "none";
+    this.answered = none;
     this.state = new Watch<Health>({ serving: none, note: none ? "not asked" : "has not answered yet" });
     if (!none) void this.run();
   }
@@ -72,6 +75,7 @@ export class AppHealth {
   private async run(): Promise<void> {
     const health = describe(await this.ask(""));
     if (this.closed) return;
+    this.answered = true;
     this.served ||= health.serving;
     const { serving, note } = this.state.current;
     if (health.serving !== serving) {

@@ -135,7 +135,6 @@ export class ConsulRegistrar implements Registrar {
         standing.known = standing.registration === registration;
         if (!standing.published) this.tell(registration, "registered in consul");
         standing.published = true;
-        this.settle();
       }
       const { serving, note } = this.health;
       await this.client.updateCheck(
@@ -143,6 +142,8 @@ export class ConsulRegistrar implements Registrar {
         { Status: serving ? "passing" : "critical", Output: note },
         limits,
       );
+      // Not before: whoever waits for it takes away what was published elsewhere.
+      if (standing.known) this.settle();
       for (const id of standing.formerIds) {
         await this.client.deregister(id, limits).catch(ignoreForgotten);
         standing.formerIds.delete(id);

@@ -72,7 +72,10 @@ export interface Registration {
 
 /** Publishes the local service. The first state is critical; failures are retried for as long as it stands. */
 export interface Registrar {
-  /** Publishes the service as critical, and again whenever the source has forgotten it. Resolves after the first success. */
+  /**
+   * Publishes the service as critical, and again whenever the source has forgotten it. Resolves once the source has it as it is
+   * now, with its health.
+   */
   register(registration: Registration): Promise<void>;
   /** The application's health as last seen; passed on at once and repeated as the source needs it. */
   setHealth(serving: boolean, note: string): void;

@@ -50,7 +50,10 @@ export class Publication {
     try {
       const advertised = await advertise({ configured: service.advertise, inbound, podIp, source });
       if (this.over) return;
-      const tell = (): void => registrar.setHealth(health.state.current.serving, health.state.current.note);
+      // What was said of the application before, in whose place this one is, holds until this one has answered.
+      const tell = (): void => {
+        if (health.answered) registrar.setHealth(health.state.current.serving, health.state.current.note);
+      };
       tell();
       this.stopListening = health.state.onChange(tell);
       const registration = makeRegistration(service, advertised, { version, mtls });
