@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { openClient, type Sql, storeErrorOf } from "./postgres-connection.ts";
 import { StoreError } from "./store-error.ts";
+import { WaitingLine } from "./waiting-line.ts";
 
 export interface PoolOptions {
   /** Connections at most. */
@@ -18,11 +19,6 @@ interface Connection {
   /** The process of the server that is at the other end. */
   readonly backend: number;
   lost: boolean;
-}
-
-interface Waiter {
-  readonly resolve: (connection: Connection) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** How often a statement whose caller is gone is cancelled again, in ms: it may have been between two of them. */
@@ -43,8 +39,7 @@ export class PostgresPool {
   readonly #options: PoolOptions;
   readonly #all = new Set<Connection>();
   readonly #idle: Connection[] = [];
-  /** In the order in which they came. */
-  readonly #waiters = new Set<Waiter>();
+  readonly #line = new WaitingLine<Connection>();
   #opening = 0;
   #closed = false;
 
@@ -56,6 +51,10 @@ export class PostgresPool {
   /** Does some work on a connection. Rejects with the signal's reason as soon as it is aborted, and cancels the work. */
   async use<T>(signal: AbortSignal, work: (sql: Sql) => Promise<T>): Promise<T> {
     const connection = await this.#acquire(signal);
+    if (signal.aborted) {
+      this.#release(connection);
+      throw signal.reason;
+    }
     const working = work(connection.sql);
     const aborted = Promise.withResolvers<never>();
     let cancelling = Promise.resolve();
@@ -89,52 +88,32 @@ export class PostgresPool {
   /** Closes all connections, also those in use. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { reject } of this.#waiters) reject(closedError());
-    this.#waiters.clear();
+    this.#line.dismiss(closedError());
     await Promise.all([...this.#all].map(({ sql }) => sql.end({ timeout: 0 })));
   }
 
-  #acquire(signal: AbortSignal): Promise<Connection> {
+  async #acquire(signal: AbortSignal): Promise<Connection> {
     const { connections, waitMs, waiting } = this.#options;
-    return new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      if (this.#closed) throw closedError();
-      const idle = this.#idle.pop();
-      if (idle) return resolve(idle);
-      if (this.#waiters.size >= waiting) {
-        throw new StoreError("busy", `all ${connections} connections are in use and ${waiting} calls wait for one`);
-      }
-      const onAbort = (): void => waiter.reject(signal.reason);
-      const timer = setTimeout(
-        () => waiter.reject(new StoreError("busy", `all ${connections} connections have been in use for ${waitMs} ms`)),
-        waitMs,
-      );
-      const settle = (): void => {
-        this.#waiters.delete(waiter);
-        clearTimeout(timer);
-        signal.removeEventListener("abort", onAbort);
-      };
-      const waiter: Waiter = {
-        resolve: (connection) => {
-          settle();
-          resolve(connection);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      };
-      signal.addEventListener("abort", onAbort);
-      this.#waiters.add(waiter);
-      this.#openAnother();
-      return undefined;
-    });
+    signal.throwIfAborted();
+    if (this.#closed) throw closedError();
+    const idle = this.#idle.pop();
+    if (idle) return idle;
+    if (this.#line.length >= waiting) {
+      throw new StoreError("busy", `all ${connections} connections are in use and ${waiting} calls wait for one`);
+    }
+    const given = this.#line.join(
+      signal,
+      waitMs,
+      () => new StoreError("busy", `all ${connections} connections have been in use for ${waitMs} ms`),
+    );
+    this.#openAnother();
+    return given;
   }
 
   /** Opens a connection where there may be one more and somebody waits for it. */
   #openAnother(): void {
     const open = this.#all.size + this.#opening;
-    if (this.#closed || open >= this.#options.connections || this.#opening >= this.#waiters.size) return;
+    if (this.#closed || open >= this.#options.connections || this.#opening >= this.#line.length) return;
     this.#opening++;
     void this.#open().then(
       (connection) => {
@@ -145,8 +124,7 @@ export class PostgresPool {
       (error: unknown) => {
         this.#opening--;
         // Those who wait may still get one that is in use. Where there is none, they have nothing to wait for.
-        if (this.#all.size + this.#opening > 0) return;
-        for (const { reject } of this.#waiters) reject(unreachable(error));
+        if (this.#all.size + this.#opening === 0) this.#line.dismiss(unreachable(error));
       },
     );
   }
@@ -182,9 +160,7 @@ export class PostgresPool {
   #release(connection: Connection): void {
     if (this.#closed) void connection.sql.end({ timeout: 0 });
     if (this.#closed || connection.lost) return;
-    const [waiter] = this.#waiters;
-    if (waiter) waiter.resolve(connection);
-    else this.#idle.push(connection);
+    if (!this.#line.give(connection)) this.#idle.push(connection);
   }
 
   /** Ends what the server does on a connection: resolves when it is at rest, or cut. */
