@@ -165,7 +165,7 @@ test("an agent that forgets at once is not asked in a spin", async () => {
       refuse(response, 404, 'Unknown check ID "x"');
       return true;
     };
-    await registrar.register(registration);
+    void registrar.register(registration);
     await sleep(400);
     assert.ok(fake.requests.length > 4 && fake.requests.length < 100, `${fake.requests.length} requests`);
   });
