@@ -1,6 +1,7 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
 import { checkBalancing } from "./checks/balancing.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
+import { checkFaults } from "./checks/faults.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
@@ -21,6 +22,7 @@ export function check(
   checkService(draft, reading);
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
   checkUpstreams(draft, env, reading);
+  checkFaults(draft, reading);
   checkRateLimits(draft, reading);
   checkMtls(draft, reading);
   checkBalancing(draft, reading);

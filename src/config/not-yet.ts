@@ -17,7 +17,6 @@ export const notYet: readonly NotYet[] = [
   { key: "workers", above: 1 },
   { key: "routes" },
   { key: "authorization" },
-  { key: "faults" },
   { key: "health" },
   { key: "tap" },
   { key: "capture" },

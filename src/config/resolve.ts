@@ -32,6 +32,8 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
       [...file.upstreams].map(([name, upstream]) => [name, withSource(name, upstream, source, reading)]),
     ),
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
+    faults: file.faults,
+    deadlines: file.deadlines,
     log: file.log,
     tracing: file.tracing && { ...file.tracing, protocol: file.tracing.protocol ?? otlpProtocol(file.tracing.otlp) },
     explain: file.explain,

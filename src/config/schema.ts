@@ -7,6 +7,7 @@ import { duration } from "./schema/units.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
 import { explain } from "./sections/explain.ts";
+import { deadlines, fault } from "./sections/faults.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
 import { mtls } from "./sections/mtls.ts";
@@ -52,6 +53,8 @@ export const schema = object({
     none,
     "How many calls may pass. A call has to pass every limit that it matches, and is charged to all of them or to none.",
   ),
+  faults: preset(list(fault), none, "Faults on purpose, for game days. The first one that befalls a call is injected."),
+  deadlines: section(deadlines, "What is made of deadlines, beside honouring them."),
   log: section(log, "Logs."),
   tracing: optional(tracing, "Distributed tracing: see [tracing.md](tracing.md).", "no call is traced"),
   explain: section(explain, "Why a call went as it did: see [explain.md](explain.md)."),

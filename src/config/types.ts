@@ -5,6 +5,8 @@ import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
+import type { CallMatch } from "../http/call-match.ts";
+import type { Direction } from "../http/reason.ts";
 import type { StatusWord } from "../http/status-words.ts";
 import type { MtlsMode } from "../identity/door.ts";
 import type { HandshakeLimits } from "../identity/handshake-limits.ts";
@@ -29,6 +31,8 @@ export interface Config {
   readonly mtls: MtlsConfig;
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
+  readonly faults: readonly FaultConfig[];
+  readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
   readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
   readonly tracing: TracingOptions | undefined;
   readonly explain: ExplainConfig;
@@ -182,6 +186,15 @@ export interface UpstreamConfig {
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
   readonly circuitBreaker: BreakerConfig | undefined;
   readonly limits: LimitsConfig | undefined;
+}
+
+export interface FaultConfig {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly match: CallMatch;
+  readonly percentage: number;
+  readonly delay: number | undefined;
+  readonly abort: StatusWord | undefined;
 }
 
 export interface BreakerConfig {

@@ -9,6 +9,8 @@ import { type CallLimit, callLimit } from "./call-limit.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
+import { type Faults, faultInjection } from "./faults.ts";
+import { type HopelessCalls, refuseHopeless } from "./hopeless.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { tracing } from "./tracing.ts";
 
@@ -24,6 +26,8 @@ export interface RouteFilterOptions {
   readonly calls?: CallLimit | undefined;
   /** The rate limits of the direction. */
   readonly rates: LimitGroup | undefined;
+  readonly faults?: Faults | undefined;
+  readonly hopeless?: HopelessCalls | undefined;
 }
 
 /** The filters of a route, in the order in which they see a call. */
@@ -35,6 +39,8 @@ export function routeFilters({
   timeout,
   concurrency,
   rates,
+  faults,
+  hopeless,
 }: RouteFilterOptions): FilterChain {
   return new FilterChain([
     // First, so that the others know the trace.
@@ -45,6 +51,10 @@ export function routeFilters({
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // A fault stands for the upstream's: it is behind what is said of the call, and before what decides by how it goes.
+    ...(faults === undefined ? [] : [faultInjection(faults)]),
+    // After both deadlines: by the shorter one.
+    ...(hopeless === undefined ? [] : [refuseHopeless(hopeless)]),
     // Before what is charged, after the deadline: a call waits in its line no longer than its caller does.
     ...(calls === undefined ? [] : [callLimit(calls)]),
     // Before the rate limits: a call that is shed is not charged.

@@ -60,6 +60,8 @@ export const reasons = {
   RST_STREAM: { status: 13, retry: "unknown", text: "the stream was reset" },
   DEADLINE_CLIENT: { status: 4, retry: "never", text: "the caller's deadline has passed" },
   DEADLINE_POLICY: { status: 4, retry: "never", text: "the configured timeout has passed" },
+  DEADLINE_HOPELESS: { status: 4, retry: "never", text: "the call cannot be answered before its deadline" },
+  FAULT_INJECTED: { status: 14, retry: "perStatus", text: "a fault was injected on purpose" },
   RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   TRY_TIMEOUT: { status: 14, retry: "unknown", text: "no attempt was answered in time" },
   CIRCUIT_OPEN: { status: 14, retry: "safe", text: "the circuit breaker is open" },

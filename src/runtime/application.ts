@@ -38,6 +38,8 @@ export class Application {
         timeout: undefined,
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,
+        faults: services.faults,
+        hopeless: services.hopeless,
       }),
     };
     this.health = new AppHealth(healthCheck(service, cluster), { ...http2, log: log.logger });

@@ -1,5 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import type { Faults } from "../filters/faults.ts";
+import type { HopelessCalls } from "../filters/hopeless.ts";
 import type { CircuitBreaker } from "../proxy/circuit-breaker.ts";
 import type { PolicyState, UpstreamPolicies } from "./upstream-policies.ts";
 
@@ -123,6 +125,36 @@ function registerLimits(registers: Registry[], policies: () => UpstreamPolicies)
         this.set({ upstream, limit: "maxConcurrent" }, calls.current);
         this.set({ upstream, limit: "maxQueue" }, calls.waiting);
       }
+    },
+  });
+}
+
+/** Registers what has been done to calls on purpose. */
+export function registerFaultMetrics(
+  registry: Registry,
+  { faults, hopeless }: { readonly faults: Faults; readonly hopeless: HopelessCalls },
+): void {
+  new Counter({
+    name: "outrigger_faults_injected_total",
+    help: "Calls that a fault of the configuration delayed, or ended.",
+    labelNames: ["fault", "direction", "kind"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { options, delayed, aborted } of faults.all()) {
+        const { name: fault, direction } = options;
+        if (options.delay !== undefined) this.inc({ fault, direction, kind: "delay" }, delayed);
+        if (options.abort !== undefined) this.inc({ fault, direction, kind: "abort" }, aborted);
+      }
+    },
+  });
+  new Counter({
+    name: "outrigger_hopeless_calls_total",
+    help: "Calls that were refused because they could not have been answered before their deadline.",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(hopeless.refused);
     },
   });
 }

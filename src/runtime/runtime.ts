@@ -17,7 +17,7 @@ import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { Mtls, type PreparedMtls } from "./mtls.ts";
-import { registerPolicyMetrics } from "./policy-metrics.ts";
+import { registerFaultMetrics, registerPolicyMetrics } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
@@ -84,6 +84,8 @@ export class Runtime {
       rates: rateLimits.groups.outbound,
       concurrency,
       clock,
+      faults: services.faults,
+      hopeless: services.hopeless,
       policies: { clock, random, deadlines: services.deadlines, log: log.logger },
     });
     this.app = this.makeApplication(config);
@@ -98,6 +100,7 @@ export class Runtime {
     registerLimitMetrics(metrics.registry, rateLimits);
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
+    registerFaultMetrics(metrics.registry, services);
   }
 
   /** The configuration in force. */

@@ -2,9 +2,12 @@ import { defaultKeepalive, type KeepaliveSettings } from "../cluster/keepalive.t
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
+import { Faults } from "../filters/faults.ts";
+import { HopelessCalls } from "../filters/hopeless.ts";
 import { HeadFilter } from "../http/head-edit.ts";
 import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
+import { statusOf } from "../http/status-words.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
@@ -37,6 +40,8 @@ export interface ProcessServices {
   readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
   readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
+  readonly faults: Faults;
+  readonly hopeless: HopelessCalls;
   readonly concurrency: ConcurrencyLimits;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -77,6 +82,8 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
+    faults: new Faults(deadlines, loop, Math.random, log.logger),
+    hopeless: new HopelessCalls(),
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
     random: Math.random,
     exchange: (identity, direction) => ({
@@ -108,11 +115,13 @@ export function applyToServices(services: ProcessServices, before: Config, confi
   tracer.apply(config.tracing);
 }
 
-/** The limits of a configuration, under what they have counted and learned so far. */
+/** The limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { rateLimits, concurrency }: ProcessServices,
-  { rateLimits: rates, service, upstreams }: Config,
+  { rateLimits, concurrency, faults, hopeless }: ProcessServices,
+  { rateLimits: rates, service, upstreams, faults: injected, deadlines }: Config,
 ): void {
+  faults.apply(injected.map((fault) => ({ ...fault, abort: fault.abort && statusOf(fault.abort) })));
+  hopeless.enabled = deadlines.refuseHopeless === "onRequest";
   rateLimits.apply(rates);
   concurrency.apply("inbound", new Map(service && [[service.name, service.adaptiveConcurrency]]));
   concurrency.apply(

@@ -5,6 +5,8 @@ import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { consulName } from "../discovery/consul-name.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
+import type { Faults } from "../filters/faults.ts";
+import type { HopelessCalls } from "../filters/hopeless.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
@@ -32,6 +34,8 @@ export interface UpstreamsOptions {
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
   readonly policies: PolicyServices;
+  readonly faults: Faults;
+  readonly hopeless: HopelessCalls;
 }
 
 interface Declared {
@@ -55,6 +59,7 @@ export class Upstreams implements OutboundRules {
   private readonly onDemand: OnDemand;
   private lookupSource: DiscoverySource;
   readonly policies: UpstreamPolicies;
+  private extras = { faults: false, hopeless: false };
 
   constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
@@ -109,10 +114,16 @@ export class Upstreams implements OutboundRules {
   /** Takes the upstreams of a configuration; returns the clusters that nobody asks for any more. */
   private adopt(config: Config): Cluster[] {
     const before = this.declared;
+    const extras = extrasOf(config);
+    const same = isDeepStrictEqual(extras, this.extras);
+    this.extras = extras;
     const zone = config.service?.meta.zone;
     this.declared = new Map();
     for (const [name, upstream] of config.upstreams) {
-      this.declared.set(name, { config: upstream, target: this.targetOf(name, upstream, zone, before.get(name)) });
+      this.declared.set(name, {
+        config: upstream,
+        target: this.targetOf(name, upstream, zone, before.get(name), same),
+      });
       before.delete(name);
     }
     for (const [, { config: upstream, target }] of this.declared) {
@@ -131,10 +142,17 @@ export class Upstreams implements OutboundRules {
     return given;
   }
 
-  private targetOf(name: string, config: UpstreamConfig, zone: string | undefined, old: Declared | undefined): Target {
+  /** `same`: what is no upstream's own business but part of its filters is as it was. */
+  private targetOf(
+    name: string,
+    config: UpstreamConfig,
+    zone: string | undefined,
+    old: Declared | undefined,
+    same: boolean,
+  ): Target {
     // A name that callers used before it was declared keeps what they have found out of it.
     const known = old?.target.cluster ?? this.onDemand.release(name);
-    if (old !== undefined && isDeepStrictEqual(old.config, config)) return old.target;
+    if (old !== undefined && same && isDeepStrictEqual(old.config, config)) return old.target;
     const source = this.options.sources.of(config.discovery);
     return this.makeTarget(
       known ?? this.options.makeCluster(name, source, policyOf(config, zone), lookupOf(config, name)),
@@ -176,18 +194,36 @@ export class Upstreams implements OutboundRules {
 
   /** `config`: where it is declared. */
   private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
-    const { metrics, accessLog, tracer, rates } = this.options;
+    const { metrics, accessLog, tracer, rates, faults, hopeless } = this.options;
     const { name } = cluster;
     const series = metrics.upstream("outbound", name);
     const policies = config && this.policies.apply(name, config);
     const { retry, breakers, calls } = policies ?? {};
     const limited = config?.adaptiveConcurrency !== undefined;
     const concurrency = limited ? this.options.concurrency.of("outbound", name) : undefined;
-    const filters = routeFilters({ series, accessLog, tracer, timeout: config?.timeout, calls, concurrency, rates });
+    const filters = routeFilters({
+      series,
+      accessLog,
+      tracer,
+      timeout: config?.timeout,
+      calls,
+      concurrency,
+      rates,
+      faults: config === undefined || this.extras.faults ? faults : undefined,
+      hopeless: config === undefined || this.extras.hopeless ? hopeless : undefined,
+    });
     const other = config?.circuitBreaker?.fallback?.upstream;
     const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
     return { name, cluster, series, filters, retry, breakers, fallback };
   }
+}
+
+/** Filters that calls of declared upstreams have only where there is something for them to do. */
+function extrasOf({ faults, deadlines }: Config): { faults: boolean; hopeless: boolean } {
+  return {
+    faults: faults.some(({ direction }) => direction === "outbound"),
+    hopeless: deadlines.refuseHopeless === "onRequest",
+  };
 }
 
 /** Has a cluster ask a source from now on. */

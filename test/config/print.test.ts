@@ -34,6 +34,9 @@ mtls:
     timeout: 5s               # default
 upstreams: {}                 # default
 rateLimits: []                # default
+faults: []                    # default
+deadlines:
+  refuseHopeless: never       # default
 log:
   level: info                 # default
   access: errors              # default

@@ -5,8 +5,7 @@ import type { PlainField } from "../support/hpack-peer.ts";
 const headers = new HeaderTable();
 
 /** A call as filters see it, that began at 1,000 ms. */
-export function makeCall(metadata: readonly PlainField[] = [], grpc = true): Call {
-  const path = "/test.v1.Test/Call";
+export function makeCall(metadata: readonly PlainField[] = [], grpc = true, path = "/test.v1.Test/Call"): Call {
   const head = headers.head([[":method", "POST"], [":path", path], ...metadata]);
   return new Call("outbound", "127.0.0.1:4711", head, path, grpc, 1000);
 }

@@ -14,6 +14,8 @@ export interface Refusal {
   readonly upstream: string;
   /** What the log's detail says; default: anything. */
   readonly detail?: RegExp;
+  /** The label, where the application has answered calls of the method before. */
+  readonly method?: string;
   readonly origin?: Origin;
   /** The refusal says that the application has not seen the call. */
   readonly unprocessed?: boolean;
@@ -73,7 +75,10 @@ export async function checkRecord(sidecar: Sidecar, expected: Refusal): Promise<
     [direction, upstream, grpc_status, origin],
   );
   if (expected.detail !== undefined) assert.match(String(line.detail), expected.detail);
-  assert.equal(await sidecar.handled({ direction, upstream, reason, grpc_status, origin, method: "other" }), 1);
+  assert.equal(
+    await sidecar.handled({ direction, upstream, reason, grpc_status, origin, method: expected.method ?? "other" }),
+    1,
+  );
 }
 
 function sourceOf({ identity, direction }: Refusal): string {

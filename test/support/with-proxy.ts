@@ -22,6 +22,9 @@ export interface SidecarConfig {
   readonly mtls?: Readonly<Record<string, unknown>>;
   readonly upstreams?: Readonly<Record<string, unknown>>;
   readonly rateLimits?: readonly Readonly<Record<string, unknown>>[];
+  readonly faults?: readonly object[];
+  readonly routes?: readonly object[];
+  readonly deadlines?: Readonly<Record<string, unknown>>;
   readonly log?: Readonly<Record<string, unknown>>;
   readonly drain?: Readonly<Record<string, unknown>>;
   readonly explain?: Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import { algorithms } from "../../limits/algorithms.ts";
-import { keyPart, metadataName, methodPattern } from "../schema/calls.ts";
-import { list, record } from "../schema/collections.ts";
+import { keyPart } from "../schema/calls.ts";
+import { list } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
 import { dialAddress, serviceName } from "../schema/names.ts";
 import { object } from "../schema/object.ts";
@@ -10,21 +10,7 @@ import { optional, preset, required, section } from "../schema/type.ts";
 import { duration, percent, quota } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { none } from "./defaults.ts";
-
-/** Which calls a policy is for. */
-const match = object({
-  method: preset(
-    methodPattern(),
-    "*",
-    "Health checks (grpc.health.v1.Health) are not among `*`: they are limited only where they are named.",
-  ),
-  upstream: optional(serviceName(), "Outbound only.", "all"),
-  metadata: preset(
-    record(metadataName, string("a value", ', or "*" for any')),
-    new Map<string, string>(),
-    "Fields that the call has to have, each with its value.",
-  ),
-});
+import { match } from "./match.ts";
 
 /** An item of `rateLimits` */
 export const rateLimits = object({

@@ -177,6 +177,8 @@ export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
     rates: shared.rateLimits.groups.outbound,
     concurrency: shared.concurrency,
     clock,
+    faults: shared.faults,
+    hopeless: shared.hopeless,
     policies: { clock, random, deadlines: shared.deadlines, log: log.logger },
   });
   const series = metrics.calls.upstream("outbound", "");

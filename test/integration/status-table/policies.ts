@@ -1,4 +1,4 @@
-import { callHead, outboundHop } from "../../support/raw-call.ts";
+import { answerHead, callHead, outboundHop } from "../../support/raw-call.ts";
 import type { StatusCase } from "./case.ts";
 
 const out = { direction: "outbound", upstream: "up" } as const;
@@ -33,6 +33,40 @@ export const policies: readonly StatusCase[] = [
       await caller.answer(caller.request(callHead("up", ["grpc-timeout", "20m"]), true));
       sidecar.lines.length = 0;
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
+    title: "a fault that is injected",
+    expected: { ...out, status: 8, reason: "FAULT_INJECTED", message: "the fault game-day ended the call on purpose" },
+    provoke: async (scope) => {
+      const faults = [{ name: "game-day", match: { upstream: "up" }, abort: "resourceExhausted" }];
+      const { caller, sidecar } = await outboundHop(scope, { more: { faults } });
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
+    title: "a call with less time left than the fastest answer took",
+    expected: {
+      ...out,
+      status: 4,
+      reason: "DEADLINE_HOPELESS",
+      method: "test.v1.Test/Call",
+      message: /^the call has 5ms left, and the fastest answer took \d+ms of late$/,
+    },
+    provoke: async (scope) => {
+      const { caller, server, sidecar } = await outboundHop(scope, {
+        more: { deadlines: { refuseHopeless: "onRequest" } },
+      });
+      const streams = Array.from({ length: 20 }, () => caller.request(callHead("up"), true));
+      const upstream = await server.peer();
+      for (const _ of streams) {
+        const { stream } = await upstream.nextRequest();
+        setTimeout(() => upstream.headers(stream, [...answerHead, ["grpc-status", "0"]], true), 40);
+      }
+      for (const stream of streams) await caller.answer(stream);
+      await sidecar.call(19);
+      sidecar.lines.length = 0;
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up", ["grpc-timeout", "5m"]), true)) };
     },
   },
 ];
