@@ -86,6 +86,33 @@ describe("the process", () => {
     await share(t, server.url());
   });
 
+  it(
+    "leaves nothing locked in PostgreSQL when it is killed while it writes",
+    skipUnless("postgres", "initdb"),
+    async (t) => {
+      const server = await Postgres.start();
+      t.after(() => server.stop());
+      const env = { DATABASE: server.url() };
+      const killed = start(t, ["--listen=127.0.0.1:0"], env);
+      const survivor = start(t, ["--listen=127.0.0.1:0"], env);
+      const one = connect(t, await addressOf(killed));
+      const two = connect(t, await addressOf(survivor));
+      const user = (id: string) => ({ id, email: `${id}@x.org`, displayName: id });
+      const writes = Array.from({ length: 300 }, (_, n) => one.createUser({ user: user(`one-${n}`) }));
+      await Promise.race(writes);
+      killed.child.kill("SIGKILL");
+      const results = await Promise.allSettled(writes);
+      assert.ok(results.some(({ status: result }) => result === "rejected"));
+      await two.createUser({ user: user("two") }, { timeout: 10_000 });
+      // What was acknowledged is stored.
+      const stored = new Set<string>();
+      for await (const page of two.listUsers({})) for (const { id } of page.users) stored.add(id);
+      for (const result of results) {
+        if (result.status === "fulfilled") assert.ok(stored.has(result.value.user?.id ?? ""));
+      }
+    },
+  );
+
   it("speaks TLS with PostgreSQL, and checks whom it speaks to", skipUnless("postgres", "initdb"), async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "users-"));
     t.after(() => rm(folder, { recursive: true, force: true }));
