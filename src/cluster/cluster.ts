@@ -5,7 +5,6 @@ import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "..
 import type { Call } from "../http/call.ts";
 import type { AttemptReport } from "./attempt-report.ts";
 import type { PickContext } from "./balancer.ts";
-import type { SessionField } from "./choice/affinity.ts";
 import { Selection } from "./choice/selection.ts";
 import { defaultPoolOptions, type PoolOptions, type PoolServices } from "./connection-pool.ts";
 import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts";
@@ -131,8 +130,11 @@ export class Cluster implements EndpointHost {
   /** The endpoint for a call, or undefined: `noneReason` says why. */
   pick(context: PickContext): Endpoint | undefined {
     const found = this.own(context);
-    if (this.isExpected) return found;
-    if (found !== undefined && (this.failover.length === 0 || context.tried?.includes(found) !== true)) return found;
+    return this.failover.length > 0 ? this.orElsewhere(context, found) : (found ?? this.lastResort(context));
+  }
+
+  private orElsewhere(context: PickContext, found: Endpoint | undefined): Endpoint | undefined {
+    if (this.isExpected || (found !== undefined && context.tried?.includes(found) !== true)) return found;
     for (const cluster of this.failover) {
       const other = cluster.own(context);
       if (other !== undefined && context.tried?.includes(other) !== true) return other;
@@ -174,13 +176,6 @@ export class Cluster implements EndpointHost {
     const stale =
       discovered.staleSince === undefined ? "" : `, and no longer answers: ${discovered.error ?? "unknown"}`;
     return { reason: "NO_ENDPOINTS", detail: `${this.source} knows no instance of ${this.name}${stale}${beside}` };
-  }
-
-  /** The field that session affinity sets on an answer of this endpoint; undefined where the call has it already. */
-  sessionField(endpoint: Endpoint, call: Call): SessionField | undefined {
-    const { affinity } = this.policy;
-    if (affinity === undefined || call.head.get(affinity.metadata) === endpoint.token) return undefined;
-    return [affinity.metadata, endpoint.token];
   }
 
   /** Calls back once discovery has answered for the first time, at once where it has. Returns what gives it up. */
@@ -374,6 +369,7 @@ export class Cluster implements EndpointHost {
 
   private equip(endpoint: Endpoint): void {
     endpoint.keep(this.policy.balancer.needs, () => this.policy.load);
+    endpoint.affinity = this.policy.affinity;
   }
 
   private cameFresh(endpoint: Endpoint): void {

@@ -5,7 +5,7 @@ import type { EndpointSpec } from "../discovery/source.ts";
 import type { Call } from "../http/call.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { AttemptReport } from "./attempt-report.ts";
-import { type SessionField, tokenOf } from "./choice/affinity.ts";
+import { type AffinitySettings, type SessionField, tokenOf } from "./choice/affinity.ts";
 import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
 import { ActiveCheck, type Checked, type CheckState } from "./health/active-check.ts";
 import type { CheckSettings } from "./health/check.ts";
@@ -42,8 +42,6 @@ export interface EndpointHost {
   checkChanged(endpoint: Endpoint): void;
   /** An attempt is over. */
   reported(endpoint: Endpoint, report: AttemptReport): void;
-  /** See `Endpoint.sessionField`. */
-  sessionField(endpoint: Endpoint, call: Call): SessionField | undefined;
   /** It left, and the last of its connections is gone. */
   left(endpoint: Endpoint): void;
 }
@@ -84,6 +82,8 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   /** Kept where the balancer needs it. */
   latency: PeakLatency | undefined = undefined;
   load: LoadWeight | undefined = undefined;
+  /** Whether callers are to come back to it, and by which field. */
+  affinity: AffinitySettings | undefined = undefined;
 
   // --- health ---
   state: EndpointState = { kind: "up" };
@@ -147,7 +147,9 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
 
   /** The field that brings a caller back to this endpoint; undefined where it has it, or its upstream wants none. */
   sessionField(call: Call): SessionField | undefined {
-    return this.host.sessionField(this, call);
+    const { affinity } = this;
+    if (affinity === undefined || call.head.get(affinity.metadata) === this.token) return undefined;
+    return [affinity.metadata, this.token];
   }
 
   /** Takes a new spec of the same instance: weight, zone and meta may differ, the address may not. */

@@ -74,7 +74,9 @@ export class Forward implements StreamHandler {
     }
     this.state = "answering";
     this.attempt.answering();
-    this.attempt.host.passHead(this.marked(this.filtered(head)), end, this.attempt);
+    const passed = this.filtered(head);
+    const { affinity } = this.endpoint;
+    this.attempt.host.passHead(affinity === undefined ? passed : this.marked(passed), end, this.attempt);
     if (end) this.finish(head);
   }
 

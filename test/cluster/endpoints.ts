@@ -39,7 +39,7 @@ export function idleEndpoints(...weights: number[]): Endpoint[] {
   const services = poolServices(() => {
     throw new Error("nobody dials here");
   });
-  const host = { reachabilityChanged() {}, checkChanged() {}, reported() {}, sessionField: () => undefined, left() {} };
+  const host = { reachabilityChanged() {}, checkChanged() {}, reported() {}, left() {} };
   const options = { pool: defaultPoolOptions, probeCap: 10_000 };
   return weights.map((weight, at) => new Endpoint(spec(at + 1, { weight }), services, options, host));
 }

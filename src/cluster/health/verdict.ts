@@ -28,6 +28,7 @@ const FAIR_TIME = 100;
  */
 export function judge(report: AttemptReport, settings: OutlierSettings): Verdict {
   const { outcome, reason, status } = report;
+  if (outcome === "ok" && status === Status.OK) return "good";
   if (outcome === "cancelled") return "neutral";
   if (reason === undefined) return ofStatus(status, settings);
   if (report.trailers !== undefined) return BUSY.has(reason) ? "neutral" : ofStatus(status, settings);
