@@ -65,7 +65,7 @@ async function makeOnce(mesh: Mesh): Promise<number> {
 /** Stays up until it is told to stop, with a few calls a second so that there is something to see. */
 async function stay(mesh: Mesh): Promise<number> {
   say(`
-The mesh is up. Call it with any gRPC client, :authority user:
+The mesh is up, its sidecars talk to each other by TLS. Call it with any gRPC client, :authority user:
   grpcurl -plaintext -authority user -d '{"user":{"email":"a@example.com","display_name":"A"}}' ${mesh.outbound} user.v1.UserService/CreateUser
 
 Admin pages, for a browser:

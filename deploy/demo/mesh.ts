@@ -49,6 +49,8 @@ export async function startMesh({
     registry.kind === "consul"
       ? { consul: { address: registry.address } }
       : { directory: { path: join(folder, "mesh") } };
+  // Sidecars talk to each other by TLS only, each with a certificate of an authority that the first of them makes.
+  const mtls = { mode: "strict", source: { development: { path: join(folder, "ca") } } };
   const programs: Program[] = [];
   const start: Start = async (name, args, input, env) => {
     const program = await startProgram(name, args, input, env);
@@ -74,6 +76,7 @@ export async function startMesh({
           service: { name: "user", address: application.ready.get("address") },
           listeners: { ...anyPort, inbound: "127.0.0.1:0" },
           discovery,
+          mtls,
         });
         progress(`${name} on ${application.ready.get("address")}, its sidecar on ${sidecar.ready.get("inbound")}`);
         return { name, application, sidecar };
@@ -83,6 +86,7 @@ export async function startMesh({
       identity: { name: "demo" },
       listeners: anyPort,
       discovery,
+      mtls,
       upstreams: { user: {} },
     });
     const outbound = caller.ready.get("outbound") ?? "";

@@ -5,7 +5,7 @@ import { h2Pairs } from "./h2-pairs.ts";
 import { runPair, verdict } from "./pairs.ts";
 
 for (const [client, server] of h2Pairs) {
-  const title = `${client.name} asks ${server.name} as if no sidecar were there, through one and through two`;
+  const title = `${client.name} asks ${server.name} as if no sidecar were there, through one, through two, and through two by mTLS`;
   test(title, skipUnless(...client.parts, ...server.parts), async (t) => {
     const rows = await runPair(client, server);
     assert.notEqual(rows.length, 0);

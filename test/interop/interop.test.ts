@@ -4,7 +4,7 @@ import { skipUnless } from "../support/real-parts.ts";
 import { pairs, runPair, verdict } from "./pairs.ts";
 
 for (const [client, server] of pairs) {
-  const title = `${client.name} calls ${server.name} as if no sidecar were there, through one and through two`;
+  const title = `${client.name} calls ${server.name} as if no sidecar were there, through one, through two, and through two by mTLS`;
   test(title, skipUnless(...client.parts, ...server.parts), async (t) => {
     const rows = await runPair(client, server);
     assert.notEqual(rows.length, 0);

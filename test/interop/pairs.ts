@@ -34,17 +34,18 @@ export function casesOf(client: InteropClient, server: InteropServer): string[] 
   );
 }
 
-/** A case of a pair, as it went directly and through one and two sidecars. */
+/** A case of a pair, as it went directly, through one sidecar, and through two: in plaintext and by TLS. */
 export interface Row {
   readonly name: string;
   readonly direct: CaseResult;
   readonly one: CaseResult;
   readonly two: CaseResult;
+  readonly secured: CaseResult;
 }
 
 /** What is wrong with a row; undefined where each way was passed and both looked like the direct one. */
-export function verdict({ direct, one, two }: Row): string | undefined {
-  const ways = { direct, one, two };
+export function verdict({ direct, one, two, secured }: Row): string | undefined {
+  const ways = { direct, one, two, secured };
   for (const [way, { fault, seen }] of Object.entries(ways)) {
     if (fault !== undefined) return `${way}: ${fault}`;
     if (seen !== direct.seen) return `${way} differs from direct:\n${seen}\n${direct.seen}`;
@@ -62,6 +63,7 @@ export async function runPair(client: InteropClient, server: InteropServer): Pro
       const direct = await client.run(ways.direct, names);
       const one = await client.run(ways.one, names);
       const two = await client.run(ways.two, names);
+      const secured = await client.run(ways.secured, names);
       const unrest = await ways.unrest();
       if (unrest.length > 0) throw new Error(`calls are left in the sidecars: ${unrest.join(", ")}`);
       const none = { seen: "", fault: "did not run" };
@@ -70,6 +72,7 @@ export async function runPair(client: InteropClient, server: InteropServer): Pro
         direct: direct.get(name) ?? none,
         one: one.get(name) ?? none,
         two: two.get(name) ?? none,
+        secured: secured.get(name) ?? none,
       }));
     } finally {
       await ways.stop();

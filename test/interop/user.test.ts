@@ -11,7 +11,7 @@ import { runPair, verdict } from "./pairs.ts";
 import { goUserService, userPairs } from "./user-pairs.ts";
 
 for (const [client, server] of userPairs) {
-  const title = `${client.name} calls ${server.name} as if no sidecar were there, through one and through two`;
+  const title = `${client.name} calls ${server.name} as if no sidecar were there, through one, through two, and through two by mTLS`;
   test(title, skipUnless(...client.parts, ...server.parts), async (t) => {
     const rows = await runPair(client, server);
     assert.notEqual(rows.length, 0);

@@ -1,3 +1,5 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningProcess, startProcess } from "../support/process.ts";
 
@@ -11,6 +13,8 @@ export interface Ways {
   readonly one: string;
   /** Through the caller's sidecar and the application's. */
   readonly two: string;
+  /** The same, and the two talk to each other by TLS. */
+  readonly secured: string;
   /** What the sidecars have not ended, by their metrics; empty where they are at rest. */
   unrest(): Promise<string[]>;
   stop(): Promise<void>;
@@ -41,21 +45,33 @@ export async function startSidecar(config: Readonly<Record<string, unknown>>): P
 
 /** Starts the sidecars between clients and the application at `address`. */
 export async function startWays(address: string): Promise<Ways> {
-  const inbound = await startSidecar({ service: { name: "app", address, health: "none" } });
+  const service = { name: "app", address, health: "none" };
+  const inbound = await startSidecar({ service });
+  const folder = await mkdtemp(join(tmpdir(), "outrigger-ca-"));
+  const mtls = { mode: "strict", source: { development: { path: folder } } };
+  const secured = await startSidecar({ service, mtls });
   const upstream = (endpoint: string) => ({ discovery: "static", endpoints: [endpoint], listen: ANY });
   const outbound = await startSidecar({
     identity: { name: "caller" },
-    upstreams: { one: upstream(address), two: upstream(inbound.ready.get("inbound") ?? "") },
+    mtls,
+    upstreams: {
+      one: { ...upstream(address), mtls: "disabled" },
+      two: { ...upstream(inbound.ready.get("inbound") ?? ""), mtls: "disabled" },
+      secured: { ...upstream(secured.ready.get("inbound") ?? ""), identity: "spiffe://*/ns/*/dc/*/svc/app" },
+    },
   });
-  const sidecars = [outbound, inbound];
+  const sidecars = [outbound, inbound, secured];
   return {
     direct: address,
     one: outbound.ready.get("upstreams.one") ?? "",
     two: outbound.ready.get("upstreams.two") ?? "",
+    secured: outbound.ready.get("upstreams.secured") ?? "",
     unrest: async () => (await Promise.all(sidecars.map(unrestOf))).flat(),
     stop: async () => {
       await outbound.process.stop();
       await inbound.process.stop();
+      await secured.process.stop();
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
