@@ -30,8 +30,12 @@ export async function echo(scope: Scope): Promise<{ readonly address: string; re
 }
 
 /** Makes a call through an address, as a plain client. */
-export async function call(address: string, fields: Readonly<Record<string, string>> = {}): Promise<Made> {
-  const client = grpcClient(address, "up");
+export async function call(
+  address: string,
+  fields: Readonly<Record<string, string>> = {},
+  authority = "up",
+): Promise<Made> {
+  const client = grpcClient(address, authority);
   const metadata = new Fields();
   for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
   const { unary } = testService;

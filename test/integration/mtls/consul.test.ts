@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { type Consul, startConsul } from "../../support/consul.ts";
+import { freePort } from "../../support/ports.ts";
+import { startProcess } from "../../support/process.ts";
+import { requirePart, skipUnless } from "../../support/real-parts.ts";
+import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
+import { call, echo, found } from "./mesh.ts";
+
+async function agent(scope: Scope): Promise<Consul> {
+  const consul = await startConsul();
+  scope.onEnd(async () => void (await consul.stop()));
+  return consul;
+}
+
+const mtls = { mode: "strict", source: { consul: {} } };
+
+function sidecarOf(scope: Scope, { address }: Consul, more: object): Promise<Sidecar> {
+  return scope.sidecar({ discovery: { consul: { address } }, mtls, ...more });
+}
+
+/** Consul's own proxy, at the layer of TCP. */
+async function consulProxy(scope: Scope, { address }: Consul, listens: number, ...args: string[]): Promise<void> {
+  const flags = ["connect", "proxy", `-http-addr=${address}`, ...args];
+  const started = await startProcess(requirePart("consul"), flags);
+  scope.onEnd(async () => void (await started.kill()));
+  await eventually(
+    () => answers(listens),
+    () => `consul's proxy: ${started.stdout()}${started.stderr()}`,
+    20_000,
+  );
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+test(
+  "two sidecars with certificates of a real Consul find each other as Connect natives",
+  skipUnless("consul"),
+  async () => {
+    await inScope(async (scope) => {
+      const consul = await agent(scope);
+      const application = await echo(scope);
+      const inbound = await sidecarOf(scope, consul, { service: { name: "up", address: application.address } });
+      const outbound = await sidecarOf(scope, consul, { identity: { name: "caller" }, upstreams: { up: {} } });
+      await found(outbound);
+      assert.equal((await call(outbound.outbound)).error, undefined);
+      assert.equal((await inbound.call()).peer_service, "caller");
+      const own = inbound.runtime.mtls.credentials?.own.id.text;
+      assert.match(`${own}`, /^spiffe:\/\/[0-9a-f-]+\.consul\/ns\/default\/dc\/dc1\/svc\/up$/);
+      const { body } = await consul.request("GET", "/v1/health/connect/up");
+      const [{ Service }] = body as [{ Service: { Connect: unknown; Meta: Record<string, string> } }];
+      assert.deepEqual(Service.Connect, { Native: true });
+      assert.equal(Service.Meta.mtls, "strict");
+    });
+  },
+);
+
+test("Consul's own proxy calls a strict sidecar, which knows whose proxy it is", skipUnless("consul"), async () => {
+  await inScope(async (scope) => {
+    const consul = await agent(scope);
+    const application = await echo(scope);
+    const inbound = await sidecarOf(scope, consul, { service: { name: "up", address: application.address } });
+    await eventually(
+      async () => JSON.stringify((await consul.request("GET", "/v1/health/connect/up?passing")).body) !== "[]",
+      () => "the sidecar to be found",
+    );
+    const port = await freePort();
+    await consulProxy(scope, consul, port, "-service=web", `-upstream=up:127.0.0.1:${port}`);
+    assert.equal((await call(`127.0.0.1:${port}`)).error, undefined);
+    assert.equal((await inbound.call()).peer_service, "web");
+    assert.match(String(application.seen[0]?.get("x-forwarded-client-cert")[0]), /;URI=spiffe:.*\/svc\/web$/);
+  });
+});
+
+test(
+  "a strict sidecar calls a service behind Consul's own proxy, and takes it for no other",
+  skipUnless("consul"),
+  async () => {
+    await inScope(async (scope) => {
+      const consul = await agent(scope);
+      const application = await echo(scope);
+      const [, appPort = ""] = application.address.split(":");
+      const registered = await consul.request("PUT", "/v1/agent/service/register", {
+        Name: "up",
+        Port: Number(appPort),
+        Address: "127.0.0.1",
+      });
+      assert.equal(registered.status, 200);
+      const port = await freePort();
+      const listen = ["-service=up", `-service-addr=${application.address}`, `-listen=127.0.0.1:${port}`];
+      await consulProxy(scope, consul, port, ...listen, "-register");
+      const outbound = await sidecarOf(scope, consul, {
+        identity: { name: "caller" },
+        upstreams: {
+          up: {},
+          other: { discovery: "static", endpoints: [`127.0.0.1:${port}`] },
+        },
+      });
+      await found(outbound);
+      assert.equal((await call(outbound.outbound)).error, undefined);
+      assert.equal((await call(outbound.outbound, {}, "other")).reason, "TLS_WRONG_IDENTITY");
+      assert.equal(application.seen.length, 1);
+    });
+  },
+);
+
+test("a change of Consul's authority loses no call", skipUnless("consul"), async () => {
+  await inScope(async (scope) => {
+    const consul = await agent(scope);
+    const application = await echo(scope);
+    const inbound = await sidecarOf(scope, consul, { service: { name: "up", address: application.address } });
+    const outbound = await sidecarOf(scope, consul, { identity: { name: "caller" }, upstreams: { up: {} } });
+    await found(outbound);
+    const failed: string[] = [];
+    const make = async (): Promise<void> => {
+      const { error } = await call(outbound.outbound);
+      if (error !== undefined) failed.push(error.message);
+      for (const { connection } of inbound.runtime.listeners.inbound?.acceptor.connections ?? [])
+        connection.shutdown("a new connection, please");
+    };
+    await make();
+    const before = [inbound, outbound].map(({ runtime }) => runtime.mtls.credentials?.own.fingerprint);
+    const Config = { PrivateKeyType: "ec", PrivateKeyBits: 384 };
+    await consul.request("PUT", "/v1/connect/ca/configuration", { Provider: "consul", Config });
+    // Agents spread the new certificates over half a minute.
+    await eventually(
+      async () => {
+        await make();
+        return [inbound, outbound].every(({ runtime }, at) => runtime.mtls.credentials?.own.fingerprint !== before[at]);
+      },
+      () => "new certificates",
+      60_000,
+    );
+    for (let at = 0; at < 5; at++) await make();
+    assert.deepEqual(failed, []);
+  });
+});
