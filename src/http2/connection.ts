@@ -5,7 +5,8 @@ import { Cancels, type CancelsHost } from "./cancels.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
 import { MAX_STREAM_ID } from "./frame.ts";
-import { greet } from "./greeting.ts";
+import { Greeting } from "./greeting.ts";
+import { SPEAKS_HTTP1 } from "./http1.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { BufferReuse } from "./output.ts";
 import { Receiver, type ReceiverHost, type Role } from "./receiver.ts";
@@ -88,6 +89,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   private readonly cancels: Cancels;
 
   // --- beginning and end ---
+  private readonly greeting: Greeting;
   private phase: "open" | "closed" = "open";
   private goawaySent: number | undefined = undefined;
   private goawayReceived = false;
@@ -120,7 +122,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     const { handshakeTimeout, settingsTimeout } = options.limits;
     const patience = options.role === "client" ? settingsTimeout : handshakeTimeout;
     this.timer = services.clock.setTimer(patience, () => this.handshakeOver());
-    greet(this.sender, options.role, options.limits, options.announce);
+    this.greeting = new Greeting(this.sender, services.clock, options.role, options.limits, options.announce);
   }
 
   // --- what the owner may ask ---
@@ -200,6 +202,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   /** Sends a PING; `done` is called when it is acknowledged, and never on a connection that ends before. */
   ping(done: () => void): void {
     if (this.phase !== "open") return;
+    this.greeting.say();
     const payload = Buffer.alloc(8);
     payload.writeDoubleBE(this.services.clock.now(), 0);
     this.pings.push({ payload, done });
@@ -216,6 +219,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
       this.finalGoaway(0, reason);
       return;
     }
+    this.greeting.say();
     this.goawaySent = MAX_STREAM_ID;
     this.sender.goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR, reason);
     const second = (): void => {
@@ -241,6 +245,10 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   /** Takes octets from the transport. They are the caller's again when it returns. */
   receive(chunk: Buffer): void {
     if (this.phase !== "open") return;
+    if (!this.greeting.said && !this.greeting.answer(chunk)) {
+      this.end({ kind: "violation", code: ErrorCode.PROTOCOL_ERROR, reason: `not HTTP/2: ${SPEAKS_HTTP1}` });
+      return;
+    }
     try {
       this.receiver.read(chunk);
       if (this.sender.controlBacklog > this.limits.maxControlBacklog)
@@ -424,8 +432,8 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   }
 
   private handshakeOver(): void {
-    const missing = this.role === "client" ? "no SETTINGS came in time" : "no HTTP/2 preface came in time";
-    const reason = this.settingsSeen ? "SETTINGS were not acknowledged in time" : missing;
+    const missing = this.role === "client" ? "no SETTINGS came" : "no HTTP/2 preface came";
+    const reason = `${this.settingsSeen ? "SETTINGS were not acknowledged" : missing} in time`;
     this.leave(ErrorCode.SETTINGS_TIMEOUT, reason, { kind: "violation", code: ErrorCode.SETTINGS_TIMEOUT, reason });
   }
 
@@ -443,8 +451,13 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   /** Says which stream was the last, unless the peer knows and all is well, and closes once it has had time to read it. */
   private leave(code: ErrorCode, reason: string, cause: CloseCause): void {
     if (this.phase !== "open") return;
+    this.greeting.say();
     if (this.takesStreams || code !== ErrorCode.NO_ERROR)
       this.sender.goaway(Math.min(this.lastPeerStreamId, this.goawaySent ?? MAX_STREAM_ID), code, reason);
+    this.end(cause);
+  }
+
+  private end(cause: CloseCause): void {
     this.sender.flush();
     this.finish(cause);
     this.transport.end();
@@ -461,6 +474,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   private finish(cause: CloseCause): void {
     this.phase = "closed";
     this.timer?.cancel();
+    this.greeting.stop();
     this.receiver.stop();
     // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
     const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;

@@ -6,6 +6,7 @@ import type { FlushLoop } from "./flush-loop.ts";
 import { CLIENT_PREFACE, DEFAULT_WINDOW, MAX_WINDOW } from "./frame.ts";
 import { FrameDecoder, type FrameSink } from "./frame-decoder.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
+import { SPEAKS_HTTP1, speaksHttp1 } from "./http1.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import { applySettings, defaultPeerSettings, type PeerSettings } from "./settings.ts";
@@ -395,9 +396,7 @@ export class Receiver implements FrameSink {
 /** What a peer that does not begin with the preface seems to speak, so that whoever set it up knows what to change. */
 function firstWords(chunk: Buffer): string {
   if (chunk[0] === 0x16 && chunk[1] === 0x03) return "these octets are TLS, and this port speaks plaintext";
-  if (/^[A-Z]{3,10} [/*]/.test(chunk.toString("latin1", 0, 16)))
-    return "this is an HTTP/1 request, and this port speaks HTTP/2 with prior knowledge, as gRPC does";
-  return "the connection preface is missing";
+  return speaksHttp1(chunk) ? SPEAKS_HTTP1 : "the connection preface is missing";
 }
 
 /** Notes what content-length promises; what is wrong with it, or undefined (RFC 9113 §8.1.1). */

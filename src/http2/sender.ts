@@ -83,10 +83,15 @@ export class Sender implements Flushable {
   }
 
   preface(): void {
-    const buffer = this.output.reserve(CLIENT_PREFACE.length);
+    this.raw(CLIENT_PREFACE);
+  }
+
+  /** Octets that are no frame. */
+  raw(octets: Buffer): void {
+    const buffer = this.output.reserve(octets.length);
     const at = this.output.position;
-    CLIENT_PREFACE.copy(buffer, at);
-    this.output.advance(at + CLIENT_PREFACE.length);
+    octets.copy(buffer, at);
+    this.output.advance(at + octets.length);
     this.mark();
   }
 

@@ -86,7 +86,7 @@ const request = (stream: number, end = true, path = "/slow"): Buffer =>
   headersFrame(stream, stateless.encode(head(path)), { end });
 
 const floods: readonly (readonly [string, Buffer, RegExp])[] = [
-  ["rapid reset", many(5100, (at) => Buffer.concat([request(2 * at + 1), resetFrame(2 * at + 1, 8)])), /more resets/],
+  ["rapid reset", many(9000, (at) => Buffer.concat([request(2 * at + 1), resetFrame(2 * at + 1, 8)])), /more resets/],
   ["SETTINGS", many(100, () => settingsFrame()), /more settings/],
   ["PING", many(300, () => pingFrame()), /more pings/],
   ["PRIORITY", many(2500, (at) => priorityFrame(2 * at + 1, 0)), /more priorities/],

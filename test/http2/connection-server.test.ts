@@ -23,18 +23,51 @@ import { pairsOf } from "../support/raw-peer.ts";
 
 const ok: readonly PlainField[] = [[":status", "200"]];
 
-test("a server says SETTINGS and its window before it hears anything, and acknowledges the client's", async () => {
+test("a server says SETTINGS and its window once its client speaks, or has been silent for 100 ms, and before all else", async () => {
+  const greeting = [FrameType.SETTINGS, FrameType.WINDOW_UPDATE];
+  const types = async (engine: Engine): Promise<number[]> => (await engine.frames()).map(({ type }) => type);
   const engine = new Engine("server");
-  assert.deepEqual(
-    (await engine.frames()).map(({ type, stream }) => [type, stream]),
-    [
-      [FrameType.SETTINGS, 0],
-      [FrameType.WINDOW_UPDATE, 0],
-    ],
-  );
-  engine.send(clientGreeting);
+  assert.deepEqual(await types(engine), []);
+  engine.send(CLIENT_PREFACE.subarray(0, 1));
+  assert.deepEqual(await types(engine), greeting);
+  engine.send(clientGreeting.subarray(1));
   const [ack] = await engine.frames();
   assert.deepEqual([ack?.type, ack?.flags, ack?.payload.length], [FrameType.SETTINGS, Flag.ACK, 0]);
+
+  const silent = new Engine("server");
+  silent.clock.advance(99);
+  assert.deepEqual(await types(silent), []);
+  silent.clock.advance(1);
+  assert.deepEqual(await types(silent), greeting);
+
+  const [leaving, closed, pinging] = [new Engine("server"), new Engine("server"), new Engine("server")];
+  leaving.connection.shutdown("enough");
+  closed.connection.close("enough");
+  pinging.connection.ping(() => {});
+  assert.deepEqual(await types(leaving), [...greeting, FrameType.GOAWAY, FrameType.PING]);
+  assert.deepEqual(await types(closed), [...greeting, FrameType.GOAWAY]);
+  assert.deepEqual(await types(pinging), [...greeting, FrameType.PING]);
+});
+
+test("a client of HTTP/1 reads in its own protocol what is wrong, where no frame has been said", async () => {
+  for (const first of ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "POST http://a/ HTTP/1.1\r\n", "OPTIONS * HTTP/1.0\r\n"]) {
+    const engine = new Engine("server");
+    engine.send(Buffer.from(first, "latin1"));
+    await settled(2);
+    const [head = "", body = ""] = Buffer.concat(engine.transport.written).toString("latin1").split("\r\n\r\n");
+    assert.match(head, /^HTTP\/1\.1 505 [\s\S]*\r\nconnection: close$/);
+    assert.match(head, new RegExp(`content-length: ${body.length}\r\n`));
+    assert.match(body, /^not HTTP\/2: this is an HTTP\/1 request, .*--http2-prior-knowledge\)\n$/);
+    assert.equal(engine.cause?.kind, "violation");
+    assert.equal(engine.clock.pending, 1, "it has a second to read that");
+  }
+  const late = new Engine("server");
+  late.clock.advance(100);
+  late.send(Buffer.from("GET / HTTP/1.1\r\n"));
+  assert.equal(
+    (await late.goaway())?.debug,
+    "not HTTP/2: this is an HTTP/1 request, and this port speaks HTTP/2 with prior knowledge, as gRPC does",
+  );
 });
 
 test("a preface is read in any pieces, and one that is not is told from its first wrong octet on", async () => {
@@ -42,10 +75,8 @@ test("a preface is read in any pieces, and one that is not is told from its firs
   for (const octet of Buffer.concat([clientGreeting, settingsAckFrame, engine.request(1)]))
     engine.send(Buffer.of(octet));
   assert.equal(engine.accepted.length, 1);
-  const http1 = "this is an HTTP/1 request, and this port speaks HTTP/2 with prior knowledge, as gRPC does";
   for (const [wrong, why] of [
-    ["GET / HTTP/1.1\r\n", http1],
-    ["PRI * HTTP/1.1", http1],
+    ["PRI * HTTP/1.1", "the connection preface is missing"],
     ["\x16\x03\x01\x02", "these octets are TLS, and this port speaks plaintext"],
     ["SSH-2.0-OpenSSH", "the connection preface is missing"],
   ] as const) {
@@ -295,6 +326,7 @@ test("a client's GOAWAY ends the connection with its last stream, and no stream 
 
 test("smaller windows than the default are kept by both ends, whatever is on its way when they are announced", async () => {
   const engine = new Engine("server", { streamWindow: 1000, maxStreamWindow: 1000, connectionWindow: 0 });
+  engine.clock.advance(100);
   assert.deepEqual(
     (await engine.frames()).map(({ type }) => type),
     [FrameType.SETTINGS],

@@ -364,6 +364,7 @@ test("a server has 5 s for its SETTINGS, and for the acknowledgement of ours", a
 
 test("a peer is told the limits that it can keep to", async () => {
   const engine = new Engine("server");
+  engine.clock.advance(100);
   const [settings, window] = await engine.frames();
   const told = new Map<number, number>();
   for (let at = 0; at < (settings?.payload.length ?? 0); at += 6)
