@@ -46,7 +46,14 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
     clock: systemClock,
     onDropped: (lines) => log.logger.warn({ lines }, "nobody read the log in time: lines were dropped"),
   });
-  const log = createLog({ service: config.identity.name, version, level: config.log.level, clock: systemClock, sink });
+  const log = createLog({
+    service: config.identity.name,
+    version,
+    level: config.log.level,
+    format: config.log.format,
+    clock: systemClock,
+    sink,
+  });
   for (const warning of loaded.warnings)
     log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
   lastResort(log, sink);

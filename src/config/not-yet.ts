@@ -24,7 +24,6 @@ export const notYet: readonly NotYet[] = [
   { key: "protocols" },
   { key: "jwt" },
   { key: "errors" },
-  { key: "metrics" },
 ];
 
 /** Whether the whole key is still to come. */

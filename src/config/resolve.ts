@@ -35,6 +35,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     faults: file.faults,
     deadlines: file.deadlines,
     log: file.log,
+    metrics: file.metrics,
     tracing: file.tracing && { ...file.tracing, protocol: file.tracing.protocol ?? otlpProtocol(file.tracing.otlp) },
     explain: file.explain,
     drain: file.drain,

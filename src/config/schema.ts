@@ -10,6 +10,7 @@ import { explain } from "./sections/explain.ts";
 import { deadlines, fault } from "./sections/faults.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
+import { metrics } from "./sections/metrics.ts";
 import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
@@ -55,7 +56,8 @@ export const schema = object({
   ),
   faults: preset(list(fault), none, "Faults on purpose, for game days. The first one that befalls a call is injected."),
   deadlines: section(deadlines, "What is made of deadlines, beside honouring them."),
-  log: section(log, "Logs."),
+  log: section(log, "Logs: see [logs.md](logs.md)."),
+  metrics: section(metrics, "What is counted: see [metrics.md](metrics.md)."),
   tracing: optional(tracing, "Distributed tracing: see [tracing.md](tracing.md).", "no call is traced"),
   explain: section(explain, "Why a call went as it did: see [explain.md](explain.md)."),
   drain: section(

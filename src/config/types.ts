@@ -13,6 +13,8 @@ import type { HandshakeLimits } from "../identity/handshake-limits.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
+import type { AccessMode, Redactable } from "../observability/access-log.ts";
+import type { LogFormat, LogLevel } from "../observability/log.ts";
 import type { TracingOptions } from "../observability/tracing/options.ts";
 
 /** The effective configuration: every default filled in, durations in milliseconds, percentages as shares of 1. */
@@ -33,12 +35,25 @@ export interface Config {
   readonly rateLimits: readonly RateLimitOptions[];
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
-  readonly log: { readonly level: LogLevel; readonly access: "all" | "errors" | "none" };
+  readonly log: LogConfig;
+  readonly metrics: { readonly names: "outrigger" | "otel"; readonly application: string | undefined };
   readonly tracing: TracingOptions | undefined;
   readonly explain: ExplainConfig;
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };
   readonly workers: 1;
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  readonly access: AccessMode;
+  /** Share of calls. */
+  readonly sampling: number;
+  readonly slow: number | undefined;
+  /** Lines a second. */
+  readonly limit: number;
+  readonly redact: readonly Redactable[];
 }
 
 export interface ExplainConfig {
@@ -48,7 +63,6 @@ export interface ExplainConfig {
   readonly callers: readonly string[];
 }
 
-export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 export type SourceKind = "consul" | "directory" | "dns" | "static";
 
 export interface ServiceConfig {

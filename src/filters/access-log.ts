@@ -1,5 +1,7 @@
+import { traceContextOf } from "../http/trace-context.ts";
 import { peerService } from "../identity/spiffe.ts";
 import type { AccessLog } from "../observability/access-log.ts";
+import { phasesOf } from "../observability/explain/phases.ts";
 import type { Filter } from "./filter.ts";
 
 /** A line for each call that the log wants, with the facts that the metrics count. */
@@ -7,23 +9,29 @@ export function accessLog(log: AccessLog): Filter {
   return {
     name: "accessLog",
     onFinish(call, outcome, now) {
-      if (!log.wants(outcome.status)) return;
+      const waited = (call.answeredAt === 0 ? now : call.answeredAt) - call.startedAt;
+      if (!log.wants(outcome.status, outcome.reason, waited)) return;
       log.write({
+        callId: log.idOf(call),
+        traceId: call.trace?.traceId ?? traceContextOf(call.head)?.traceId,
         direction: call.direction,
         upstream: call.upstream,
         endpoint: call.endpoint,
         path: call.path,
+        authority: call.head.get(":authority"),
         status: outcome.status,
         reason: outcome.reason,
         origin: outcome.origin,
         durationMs: now - call.startedAt,
+        phases: phasesOf(call),
+        deadlineMs: call.deadline === undefined ? undefined : call.deadline.at - call.startedAt,
         attempts: call.attempts,
         peer: call.peer,
         peerService: call.direction === "inbound" ? peerService(call.identity) : undefined,
+        identity: call.identity,
         bytesReceived: call.bytesReceived,
         bytesSent: call.bytesSent,
         requestId: call.head.get("x-request-id"),
-        traceparent: call.head.get("traceparent"),
         detail: outcome.detail,
       });
     },

@@ -1,5 +1,7 @@
 import type { Logger } from "pino";
-import { type Direction, type Origin, type Reason, statusName } from "../http/reason.ts";
+import type { Call } from "../http/call.ts";
+import { type Direction, type Origin, type Reason, Status, statusName } from "../http/reason.ts";
+import { milliseconds, type Phases } from "./explain/phases.ts";
 
 export const accessModes = ["all", "errors", "none"] as const;
 
@@ -19,6 +21,7 @@ export interface AccessRecord {
   readonly reason: Reason | undefined;
   readonly origin: Origin;
   readonly durationMs: number;
+  readonly phases: Phases;
   readonly attempts: number;
   /** Who called, as an address for people. */
   readonly peer: string;
@@ -28,8 +31,15 @@ export interface AccessRecord {
   readonly bytesSent: number;
   /** `x-request-id`, where the caller sent one. */
   readonly requestId: string | undefined;
-  /** `traceparent`, where the caller sent one; its trace id goes into the line. */
-  readonly traceparent: string | undefined;
+  readonly traceId: string | undefined;
+  /** What `outrigger explain` knows it by. */
+  readonly callId: string;
+  /** `:authority`, as the caller wrote it. */
+  readonly authority: string | undefined;
+  /** The verified SPIFFE id of the caller. */
+  readonly identity: string | undefined;
+  /** Milliseconds of its deadline, from its head on. */
+  readonly deadlineMs: number | undefined;
   /** What only the log says of a failure. */
   readonly detail: string | undefined;
 }
@@ -37,45 +47,123 @@ export interface AccessRecord {
 /** Characters of a text that a stranger chose. */
 const LONGEST = 256;
 
-const traceId = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
+/** Facts of a line that can be left out of it: what may say who somebody is. */
+export const redactable = ["peer", "peer_service", "identity", "method", "authority", "request_id", "detail"] as const;
 
-/** One line a call. Where `wants` says no it costs a comparison. */
+export type Redactable = (typeof redactable)[number];
+
+/** `log`, as far as it is about calls. */
+export interface AccessRules {
+  readonly mode: AccessMode;
+  /** Share of the calls that ended with OK which have a line, with `all`. */
+  readonly sampling: number;
+  /** Milliseconds to the head of the answer from which on a call has a line, whatever the mode. */
+  readonly slow: number | undefined;
+  /** Lines a second of slow calls and failures that the mode leaves out. */
+  readonly limit: number;
+  readonly redact: readonly Redactable[];
+}
+
+export function accessRules(mode: AccessMode, more: Partial<AccessRules> = {}): AccessRules {
+  return { mode, sampling: 1, slow: undefined, limit: 10, redact: [], ...more };
+}
+
+export interface AccessServices {
+  /** Milliseconds of the clock. */
+  now(): number;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** How people call a call, to ask why it went as it did. */
+  idOf(call: Call): string;
+}
+
+/** Statuses of an application that say that something is broken, and not that the caller asked for what cannot be. */
+const BROKEN: ReadonlySet<number> = new Set([
+  Status.UNKNOWN,
+  Status.DEADLINE_EXCEEDED,
+  Status.INTERNAL,
+  Status.UNAVAILABLE,
+  Status.DATA_LOSS,
+]);
+
+/** One line a call. Where `wants` says no it costs some comparisons. */
 export class AccessLog {
   private readonly logger: Logger;
+  private readonly services: AccessServices;
   /** May be changed at any time. */
-  mode: AccessMode;
+  rules: AccessRules;
+  private tokens: number;
+  private filledAt = 0;
+  private suppressed = 0;
 
-  constructor(logger: Logger, mode: AccessMode) {
+  constructor(logger: Logger, rules: AccessRules, services: AccessServices) {
     this.logger = logger;
-    this.mode = mode;
+    this.rules = rules;
+    this.services = services;
+    this.tokens = rules.limit;
   }
 
-  wants(status: number): boolean {
-    return this.mode === "all" || (status !== 0 && this.mode === "errors");
+  idOf(call: Call): string {
+    return this.services.idOf(call);
+  }
+
+  /** Whether a call has a line. `waited`: milliseconds to the head of its answer, or to its end where none came. */
+  wants(status: number, reason: Reason | undefined, waited: number): boolean {
+    const { mode, sampling, slow } = this.rules;
+    if (status === 0 ? mode === "all" && (sampling >= 1 || this.services.random() < sampling) : mode !== "none")
+      return true;
+    if (slow !== undefined && waited >= slow) return this.allowed();
+    return (reason !== undefined || BROKEN.has(status)) && this.allowed();
   }
 
   write(record: AccessRecord): void {
-    this.logger.info(
-      {
-        direction: record.direction,
-        upstream: record.upstream,
-        endpoint: record.endpoint,
-        method: clip(methodOf(record.path)),
-        grpc_status: statusName(record.status),
-        reason: record.reason,
-        origin: record.origin,
-        duration_ms: Math.round(record.durationMs * 1000) / 1000,
-        attempts: record.attempts,
-        peer: record.peer,
-        peer_service: record.peerService,
-        bytes_received: record.bytesReceived,
-        bytes_sent: record.bytesSent,
-        request_id: record.requestId === undefined ? undefined : clip(record.requestId),
-        trace_id: traceId.exec(record.traceparent ?? "")?.[1],
-        detail: record.detail === undefined ? undefined : clip(record.detail),
-      },
-      "call",
-    );
+    const { deciding, reaching, upstream, answering } = record.phases;
+    const fields: Record<string, unknown> = {
+      call_id: record.callId,
+      trace_id: record.traceId,
+      direction: record.direction,
+      upstream: record.upstream,
+      endpoint: record.endpoint,
+      authority: record.authority === undefined ? undefined : clip(record.authority),
+      method: clip(methodOf(record.path)),
+      grpc_status: statusName(record.status),
+      reason: record.reason,
+      origin: record.origin,
+      duration_ms: milliseconds(record.durationMs),
+      deciding_ms: deciding,
+      reaching_ms: reaching,
+      upstream_ms: upstream,
+      answering_ms: answering,
+      deadline_ms: record.deadlineMs === undefined ? undefined : milliseconds(record.deadlineMs),
+      attempts: record.attempts,
+      peer: record.peer,
+      peer_service: record.peerService,
+      identity: record.identity,
+      bytes_received: record.bytesReceived,
+      bytes_sent: record.bytesSent,
+      request_id: record.requestId === undefined ? undefined : clip(record.requestId),
+      detail: record.detail === undefined ? undefined : clip(record.detail),
+    };
+    for (const name of this.rules.redact) if (fields[name] !== undefined) fields[name] = "***";
+    if (this.suppressed > 0) {
+      fields.suppressed = this.suppressed;
+      this.suppressed = 0;
+    }
+    this.logger.info(fields, "call");
+  }
+
+  /** Takes one of the lines that there are a second. What is over it is counted, and told with the next line. */
+  private allowed(): boolean {
+    const now = this.services.now();
+    const { limit } = this.rules;
+    this.tokens = Math.min(limit, this.tokens + ((now - this.filledAt) / 1000) * limit);
+    this.filledAt = now;
+    if (this.tokens < 1) {
+      this.suppressed++;
+      return false;
+    }
+    this.tokens--;
+    return true;
   }
 }
 

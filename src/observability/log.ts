@@ -1,16 +1,24 @@
 import { type Logger, pino } from "pino";
 import type { Clock } from "../core/clock.ts";
+import { ecsLine } from "./ecs.ts";
 import { describeError } from "./log-error.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 export type LogLevel = (typeof logLevels)[number];
 
+export const logFormats = ["json", "ecs"] as const;
+
+/** Names of fields: our own, or those of the Elastic Common Schema. */
+export type LogFormat = (typeof logFormats)[number];
+
 export interface LogOptions {
   /** Name of the service beside this sidecar, or how a caller-only sidecar is called. */
   readonly service: string;
   readonly version: string;
   readonly level: LogLevel;
+  /** Default `json`. */
+  readonly format?: LogFormat;
   readonly clock: Clock;
   /** Takes complete lines, see LogSink. */
   readonly sink: { write(line: string): void };
@@ -23,6 +31,8 @@ export interface Log {
   /** For the lines of calls: it has its own switch, so the level does not touch it unless it is `silent`. */
   readonly calls: Logger;
   readonly level: LogLevel;
+  /** May be changed at any time. */
+  format: LogFormat;
   setLevel(level: LogLevel): void;
 }
 
@@ -31,7 +41,11 @@ export interface Log {
  * stands under `err`.
  */
 export function createLog(options: LogOptions): Log {
-  const { clock, sink } = options;
+  const { clock } = options;
+  let format = options.format ?? "json";
+  const sink = {
+    write: (line: string): void => options.sink.write(format === "ecs" ? ecsLine(line) : line),
+  };
   const children = new Children();
   const make = (level: LogLevel): Logger =>
     pino(
@@ -51,6 +65,12 @@ export function createLog(options: LogOptions): Log {
   return {
     logger,
     calls,
+    get format() {
+      return format;
+    },
+    set format(next) {
+      format = next;
+    },
     get level() {
       return level;
     },

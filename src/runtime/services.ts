@@ -12,7 +12,7 @@ import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
-import { AccessLog } from "../observability/access-log.ts";
+import { AccessLog, type AccessRules } from "../observability/access-log.ts";
 import { Decisions } from "../observability/explain/decisions.ts";
 import { Explanations } from "../observability/explain/explanations.ts";
 import type { Log } from "../observability/log.ts";
@@ -74,7 +74,11 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     clock,
     log,
     metrics: new Metrics(version, clock),
-    accessLog: new AccessLog(log.calls, config.log.access),
+    accessLog: new AccessLog(log.calls, accessOf(config), {
+      now: () => loop.now(),
+      random: Math.random,
+      idOf: (call) => explanations.idOf(call),
+    }),
     explanations,
     explainCallers,
     tracer,
@@ -107,12 +111,17 @@ export function applyToServices(services: ProcessServices, before: Config, confi
   const { log, accessLog, keepalive, explanations, explainCallers, tracer } = services;
   // Whoever changed the level by admin keeps it until the file says another one.
   if (before.log.level !== config.log.level) log.setLevel(config.log.level);
-  accessLog.mode = config.log.access;
+  log.format = config.log.format;
+  accessLog.rules = accessOf(config);
   keepalive.timeout = config.keepalive.timeout;
   applyLimits(services, config);
   explainCallers.set(config.explain.callers);
   explanations.decisions.resize(config.explain.calls);
   tracer.apply(config.tracing);
+}
+
+function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): AccessRules {
+  return { mode: access, sampling, slow, limit, redact };
 }
 
 /** The limits and the faults of a configuration, under what they have counted and learned so far. */

@@ -39,7 +39,13 @@ deadlines:
   refuseHopeless: never       # default
 log:
   level: info                 # default
+  format: json                # default
   access: errors              # default
+  sampling: 100%              # default
+  limit: 10/s                 # default
+  redact: []                  # default
+metrics:
+  names: outrigger            # default
 explain:
   calls: 4096                 # default
   callers: []                 # default

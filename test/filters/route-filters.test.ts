@@ -4,8 +4,9 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { routeFilters, unroutedFilters } from "../../src/filters/index.ts";
 import type { Outcome } from "../../src/http/call.ts";
-import { AccessLog, type AccessMode } from "../../src/observability/access-log.ts";
+import { AccessLog, type AccessMode, accessRules } from "../../src/observability/access-log.ts";
 import { CallMetrics } from "../../src/observability/call-metrics.ts";
+import { accessServices } from "../support/access-services.ts";
 import { parseMetrics, sampleValue } from "../support/prometheus.ts";
 import { makeCall } from "./make-call.ts";
 
@@ -16,7 +17,7 @@ function setup(mode: AccessMode = "all") {
   const metrics = new CallMetrics(registry);
   const series = metrics.upstream("outbound", "orders");
   const scrape = async () => parseMetrics(`${await registry.metrics()}\n${metrics.render()}`);
-  return { lines, series, accessLog: new AccessLog(logger, mode), scrape };
+  return { lines, series, accessLog: new AccessLog(logger, accessRules(mode, { limit: 0 }), accessServices), scrape };
 }
 
 const failed: Outcome = { status: 14, reason: "UPSTREAM_LOST", origin: "proxy", detail: "the cable was pulled" };
@@ -52,6 +53,7 @@ test("a call is counted when it begins and when it ends, and its line tells the 
   assert.deepEqual(lines, [
     {
       level: 30,
+      call_id: "test-0",
       direction: "outbound",
       upstream: "orders",
       endpoint: "127.0.0.1:7001",

@@ -3,12 +3,13 @@ import { test } from "node:test";
 import { pino } from "pino";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { routeFilters } from "../../src/filters/index.ts";
-import { AccessLog } from "../../src/observability/access-log.ts";
+import { AccessLog, accessRules } from "../../src/observability/access-log.ts";
 import { UpstreamSeries } from "../../src/observability/upstream-series.ts";
 import type { Resolution, Target } from "../../src/proxy/target.ts";
 import { OnDemand, type OnDemandLimits } from "../../src/runtime/on-demand.ts";
 import { ClusterHarness } from "../cluster/cluster-harness.ts";
 import { spec } from "../cluster/endpoints.ts";
+import { accessServices } from "../support/access-services.ts";
 import { FakeClock } from "../support/clock.ts";
 
 const limits: OnDemandLimits = { max: 3, idle: 600_000, negative: 5000, rate: 2 };
@@ -49,7 +50,7 @@ class Names {
 
 function target(cluster: Cluster): Target {
   const series = new UpstreamSeries("outbound", cluster.name, { max: 1, used: 0 });
-  const accessLog = new AccessLog(pino({ enabled: false }), "none");
+  const accessLog = new AccessLog(pino({ enabled: false }), accessRules("none"), accessServices);
   return {
     name: cluster.name,
     cluster,

@@ -169,19 +169,19 @@ function hostOf(address: Address & { kind: "tcp" }): string {
   return address.host.includes(":") ? `[${address.host}]` : address.host;
 }
 
-/** `http://HOST:PORT`, without a path: those who use it add their own. */
-export function httpUrl(): Type<string> {
+/** `http://HOST:PORT`; `bare`, the default: without a path, for those who use it add their own. */
+export function httpUrl(path: "bare" | "path" = "bare"): Type<string> {
   return text({
     noun: "a URL",
     label: "a URL such as http://127.0.0.1:8500 or https://consul.example:8501",
     pattern: "^https?://",
-    parse: parseHttpUrl,
+    parse: (written) => parseHttpUrl(written, path),
     write: (value) => value,
     fromNumber: (written) => `http://127.0.0.1:${written}`,
   });
 }
 
-function parseHttpUrl(written: string): Parsed<string> {
+function parseHttpUrl(written: string, path: "bare" | "path"): Parsed<string> {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     const withScheme = `http://${written}`;
@@ -190,7 +190,7 @@ function parseHttpUrl(written: string): Parsed<string> {
   }
   if (url.username !== "" || url.password !== "") return refused("a URL here holds no user and no password");
   if (url.port === "0") return refused(`${quote(written)} cannot be connected to: port 0 stands for any`);
-  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") {
+  if (path === "bare" && (url.pathname !== "/" || url.search !== "" || url.hash !== "")) {
     return refused(`${quote(written)} has more than a host and a port`, url.origin);
   }
   return parsed(written.replace(/\/$/, ""));

@@ -19,7 +19,7 @@ const headerName: KeyRule = {
 
 /** `tracing` */
 export const tracing = object({
-  otlp: required(httpUrl(), "The collector that takes spans."),
+  otlp: required(httpUrl("path"), "The collector that takes spans."),
   protocol: optional(
     words(["grpc", "http"]),
     "How it is spoken to: OTLP over gRPC, or protobuf over HTTP.",
