@@ -62,6 +62,8 @@ export class Cluster implements EndpointHost {
   // --- endpoints ---
   private readonly byId = new Map<string, Endpoint>();
   private readonly leaving = new Set<Endpoint>();
+  /** Answers of discovery that were another list than before. */
+  changes = 0;
   private specs: readonly EndpointSpec[] = NO_SPECS;
   private policy: ClusterPolicy;
   private readonly selection: Selection;
@@ -338,6 +340,7 @@ export class Cluster implements EndpointHost {
   private reconcile(specs: readonly EndpointSpec[]): void {
     if (specs === this.specs) return;
     this.specs = specs;
+    this.changes++;
     const spared = this.hasWarm();
     const gone = new Map(this.byId);
     this.byId.clear();

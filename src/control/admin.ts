@@ -3,6 +3,7 @@ import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { Listener } from "../net/listener.ts";
 import { logLevels } from "../observability/log.ts";
+import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
 import { adminPage } from "./admin-page.ts";
 import type { ControlListener } from "./control-listener.ts";
 import { HostGuard } from "./host-guard.ts";
@@ -26,7 +27,7 @@ interface Route {
   /** What it is, in a few words. */
   readonly about: string;
   readonly method: "GET" | "POST";
-  readonly answer: (view: ControlView, body: string, query: URLSearchParams) => HttpAnswer | Promise<HttpAnswer>;
+  readonly answer: (view: ControlView, request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
 }
 
 const routes: Readonly<Record<string, Route>> = {
@@ -37,7 +38,11 @@ const routes: Readonly<Record<string, Route>> = {
     answer: (view) => readyAnswer(view),
   },
   "/live": { about: "whether it works at all", method: "GET", answer: (view) => liveAnswer(view) },
-  "/metrics": { about: "metrics for Prometheus", method: "GET", answer: (view) => metricsAnswer(view) },
+  "/metrics": {
+    about: "metrics for Prometheus",
+    method: "GET",
+    answer: (view, { headers }) => metricsAnswer(view, headers.accept),
+  },
   "/config": {
     about: "the configuration in force, secrets left out",
     method: "GET",
@@ -56,7 +61,7 @@ const routes: Readonly<Record<string, Route>> = {
   "/explain": {
     about: "the last calls; with ?id=CALL-ID or TRACE-ID why one went as it did; ?failed for those that failed",
     method: "GET",
-    answer: (view, _body, query) => explainAnswer(view, query),
+    answer: (view, { query }) => explainAnswer(view, query),
   },
   "/drain": { about: "end without losing a call", method: "POST", answer: drain },
   "/quit": { about: "end now", method: "POST", answer: quit },
@@ -104,11 +109,11 @@ async function answerTo(request: HttpRequest, guard: HostGuard, view: ControlVie
     const change = guard.changeRefusal(request);
     if (change !== undefined) return problem(change.status, change.error);
   }
-  return await route.answer(view, request.body, request.query);
+  return await route.answer(view, request);
 }
 
-async function metricsAnswer(view: ControlView): Promise<HttpAnswer> {
-  const { contentType, text } = await view.metrics();
+async function metricsAnswer(view: ControlView, accept: string | undefined): Promise<HttpAnswer> {
+  const { contentType, text } = await view.metrics(acceptsOpenMetrics(accept) ? "openmetrics" : "prometheus");
   return { status: 200, contentType, body: text };
 }
 
@@ -123,17 +128,17 @@ function explainAnswer(view: ControlView, query: URLSearchParams): HttpAnswer {
   return problem(404, `no call ${quote(id)} is remembered: ids and trace ids of the last calls are listed by /explain`);
 }
 
-function drain(view: ControlView, body: string): HttpAnswer {
+function drain(view: ControlView, { body }: HttpRequest): HttpAnswer {
   if (parseBody(body, []) === undefined) return problem(400, "the body, where there is one, is {}");
   return { ...json(202, { draining: true }), after: () => view.drain() };
 }
 
-function quit(view: ControlView, body: string): HttpAnswer {
+function quit(view: ControlView, { body }: HttpRequest): HttpAnswer {
   if (parseBody(body, []) === undefined) return problem(400, "the body, where there is one, is {}");
   return { ...json(202, { quitting: true }), after: () => view.quit() };
 }
 
-function logLevel(view: ControlView, body: string): HttpAnswer {
+function logLevel(view: ControlView, { body }: HttpRequest): HttpAnswer {
   const wanted = parseBody(body, ["level"])?.level;
   const level = logLevels.find((name) => name === wanted);
   if (level === undefined) return problem(400, `the body is {"level": LEVEL}, with one of ${logLevels.join(", ")}`);

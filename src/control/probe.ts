@@ -4,6 +4,8 @@ import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import { Listener } from "../net/listener.ts";
+import type { ScrapeFormat } from "../observability/metrics.ts";
+import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
 import type { ControlListener } from "./control-listener.ts";
 import { HealthService } from "./health-service.ts";
 import { type HttpAnswer, type HttpRequest, problem, quote } from "./http-answer.ts";
@@ -32,7 +34,10 @@ const paths = ["/ready", "/live", "/startup", "/metrics"];
  */
 export async function startProbe(address: Address, options: ProbeOptions): Promise<ControlListener> {
   const { view, clock, loop, log } = options;
-  const scrapes = new ScrapeShare(() => view.metrics(), clock);
+  const scrapes = {
+    prometheus: new ScrapeShare(() => view.metrics("prometheus"), clock),
+    openmetrics: new ScrapeShare(() => view.metrics("openmetrics"), clock),
+  };
   const health = new HealthService(view, clock, loop, log);
   // Whoever probes comes again and again: a place is free as soon as the answer is taken.
   const face = new HttpFace({ clock, log, keepAlive: false, answer: (request) => answerTo(request, view, scrapes) });
@@ -83,7 +88,9 @@ export function protocolOf(octets: Buffer): "http2" | "http1" | "unknown yet" {
   return size === PREFACE.length ? "http2" : "unknown yet";
 }
 
-async function answerTo(request: HttpRequest, view: ControlView, scrapes: ScrapeShare): Promise<HttpAnswer> {
+type Scrapes = Readonly<Record<ScrapeFormat, ScrapeShare>>;
+
+async function answerTo(request: HttpRequest, view: ControlView, scrapes: Scrapes): Promise<HttpAnswer> {
   const { method, path } = request;
   if (!paths.includes(path))
     return problem(404, `there is no ${quote(path)} here; there are ${paths.join(", ")} and grpc.health.v1.Health`);
@@ -96,7 +103,8 @@ async function answerTo(request: HttpRequest, view: ControlView, scrapes: Scrape
     case "/startup":
       return startupAnswer(view);
     default: {
-      const { contentType, body } = await scrapes.get();
+      const { contentType, body } =
+        await scrapes[acceptsOpenMetrics(request.headers.accept) ? "openmetrics" : "prometheus"].get();
       return { status: 200, contentType, body };
     }
   }

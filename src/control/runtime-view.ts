@@ -7,7 +7,7 @@ import { describeLimit } from "../limits/describe-limit.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
-import type { Scrape } from "../observability/metrics.ts";
+import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
 import { describePolicies } from "../runtime/describe-policies.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type {
@@ -103,8 +103,8 @@ export class RuntimeView implements ControlView {
     return { connections };
   }
 
-  metrics(): Promise<Scrape> {
-    return this.runtime.services.metrics.scrape();
+  metrics(format: ScrapeFormat): Promise<Scrape> {
+    return this.runtime.services.metrics.scrape(format);
   }
 
   explain(id: string): readonly Explanation[] {

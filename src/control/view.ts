@@ -1,7 +1,7 @@
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
-import type { Scrape } from "../observability/metrics.ts";
+import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
 import type { ClustersAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
 
 /** What can be said of a service's health: grpc.health.v1's words. */
@@ -22,7 +22,7 @@ export interface ControlView {
   config(): unknown;
   clusters(): ClustersAnswer;
   connections(): ConnectionsAnswer;
-  metrics(): Promise<Scrape>;
+  metrics(format: ScrapeFormat): Promise<Scrape>;
   /** The calls with that id or trace id, as far as they are remembered. */
   explain(id: string): readonly Explanation[];
   latestCalls(count: number, failed: boolean): readonly ExplainedCall[];

@@ -11,7 +11,9 @@ export function callMetrics(series: UpstreamSeries): Filter {
     },
     onFinish(call, outcome, now) {
       const { status, reason, origin, detail } = outcome;
-      series.finished(call.path, status, reason, origin, now - call.startedAt, call.grpc && detail === undefined);
+      const ms = now - call.startedAt;
+      const exemplar = call.trace?.sampled === true ? { traceId: call.trace.traceId, ms, at: now } : undefined;
+      series.finished(call.path, status, reason, origin, ms, call.grpc && detail === undefined, exemplar);
     },
   };
 }

@@ -1,10 +1,19 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Direction } from "../http/reason.ts";
+import type { Wall } from "./durations.ts";
 import { familyHead } from "./exposition.ts";
 import { type MethodBudget, UpstreamSeries } from "./upstream-series.ts";
 
+/** Which names there are: our own, or those of OpenTelemetry and gRPC besides. */
+export type MetricNames = "outrigger" | "otel";
+
 /** Methods with a label of their own in a process: what strangers can make grow. */
 const MAX_METHODS = 500;
+
+const sides = [
+  ["inbound", "server"],
+  ["outbound", "client"],
+] as const;
 
 const HANDLED = "outrigger_calls_handled_total";
 const DURATION = "outrigger_call_duration_seconds";
@@ -78,17 +87,44 @@ export class CallMetrics {
     this.series[direction].delete(upstream);
   }
 
-  /** The families that have a series a method, in Prometheus' text format. */
-  render(): string {
+  /** The families that have a series a method, in Prometheus' text format; with exemplars where there is `wall`. */
+  render(names: MetricNames = "outrigger", wall?: Wall): string {
     let handled = familyHead(HANDLED, "counter", "Calls that are over, by what became of them.");
     let durations = familyHead(DURATION, "histogram", "Time from a call's head to its end.");
     for (const upstream of this.all()) {
       for (const method of upstream.all()) {
         handled += method.renderHandled(HANDLED);
-        durations += method.renderDurations(DURATION);
+        durations += method.renderDurations(DURATION, wall);
       }
     }
-    return `${handled}\n${durations}`;
+    return `${handled}\n${durations}${names === "otel" ? this.renderOtel(wall) : ""}`;
+  }
+
+  /**
+   * The same durations under the names of OpenTelemetry's semantic conventions for RPC and of gRPC's own metrics (gRFC A66), as
+   * Prometheus writes them. Statuses stand in our own family: theirs would cost a histogram a status and method.
+   */
+  private renderOtel(wall: Wall | undefined): string {
+    let text = "";
+    for (const [direction, side] of sides) {
+      let rpc = familyHead(`rpc_${side}_call_duration_seconds`, "histogram", "Time from a call's head to its end.");
+      let grpc = familyHead(`grpc_${side}_call_duration_seconds`, "histogram", "Time from a call's head to its end.");
+      for (const series of this.series[direction].values()) {
+        for (const method of series.all()) {
+          const peer: Record<string, string> = side === "client" ? { server_address: series.upstream } : {};
+          const target: Record<string, string> = side === "client" ? { grpc_target: series.upstream } : {};
+          const name = method.method;
+          rpc += method.renderAs(
+            `rpc_${side}_call_duration_seconds`,
+            { rpc_system_name: "grpc", rpc_method: name, ...peer },
+            wall,
+          );
+          grpc += method.renderAs(`grpc_${side}_call_duration_seconds`, { grpc_method: name, ...target }, wall);
+        }
+      }
+      text += `\n${rpc}\n${grpc}`;
+    }
+    return text;
   }
 
   private *all(): IterableIterator<UpstreamSeries> {

@@ -6,24 +6,48 @@ const labels: readonly string[] = [...bounds.map((bound) => String(bound / 1000)
 
 const SUM = labels.length;
 
+/** A call that is in a bucket, by its trace. */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly ms: number;
+  /** Milliseconds of the clock. */
+  readonly at: number;
+}
+
+export type Wall = (at: number) => number;
+
+function exemplarText(exemplar: Exemplar | undefined, wall: Wall | undefined): string {
+  if (exemplar === undefined || wall === undefined) return "";
+  return ` # {trace_id="${exemplar.traceId}"} ${exemplar.ms / 1000} ${(wall(exemplar.at) / 1000).toFixed(3)}`;
+}
+
 /** How long calls took: a histogram in one typed array, counts first, then the sum in milliseconds. */
 export class Durations {
   private readonly counts = new Float64Array(labels.length + 1);
+  /** By bucket, the last traced call that fell into it; made when there is the first one. */
+  private exemplars: (Exemplar | undefined)[] | undefined = undefined;
 
-  add(ms: number): void {
+  /** `exemplar`: a call by which the bucket can be understood. */
+  add(ms: number, exemplar?: Exemplar): void {
     let bucket = 0;
     while (bucket < bounds.length && ms > (bounds[bucket] ?? 0)) bucket++;
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.counts[SUM] = (this.counts[SUM] ?? 0) + ms;
+    if (exemplar === undefined) return;
+    this.exemplars ??= [];
+    this.exemplars[bucket] = exemplar;
   }
 
-  /** The lines of this histogram. `series` is the labels without braces, at least one. */
-  render(name: string, series: string): string {
+  /**
+   * The lines of this histogram. `series` is the labels without braces, at least one. `wall`, from milliseconds of the clock to those
+   * since the Unix epoch: with exemplars, which only OpenMetrics has.
+   */
+  render(name: string, series: string, wall?: Wall): string {
     let text = "";
     let count = 0;
     for (let bucket = 0; bucket < labels.length; bucket++) {
       count += this.counts[bucket] ?? 0;
-      text += `${name}_bucket{${series},le="${labels[bucket]}"} ${count}\n`;
+      text += `${name}_bucket{${series},le="${labels[bucket]}"} ${count}${exemplarText(this.exemplars?.[bucket], wall)}\n`;
     }
     return `${text}${name}_sum{${series}} ${(this.counts[SUM] ?? 0) / 1000}\n${name}_count{${series}} ${count}\n`;
   }

@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import type { Direction } from "../http/reason.ts";
 import { type BalancingFigures, registerBalancingMetrics } from "./balancing-metrics.ts";
 
@@ -7,6 +7,10 @@ export interface MetricsView {
   /** Endpoints of each upstream by state; states without an endpoint may be left out. */
   endpoints(): Iterable<{ readonly upstream: string; readonly state: string; readonly count: number }>;
   connections(): Iterable<{ readonly direction: Direction; readonly upstream: string; readonly count: number }>;
+  /** Calls that are under way on connections: of callers, and to endpoints. */
+  streams(): Iterable<{ readonly direction: Direction; readonly upstream: string; readonly count: number }>;
+  /** Answers of discovery that changed the endpoints of an upstream. */
+  discoveryChanges(): Iterable<{ readonly upstream: string; readonly count: number }>;
   /** Configurations applied so far: 1 after the start. */
   configVersion(): number;
   /** Whether the last reload was taken; true while there was none. */
@@ -42,6 +46,26 @@ export function registerMeshGauges(registry: Registry, view: MetricsView): void 
     collect() {
       this.reset();
       for (const { direction, upstream, count } of view.connections()) this.set({ direction, upstream }, count);
+    },
+  });
+  new Gauge({
+    name: "outrigger_streams",
+    help: "Open HTTP/2 streams, on callers' connections (inbound and outbound with an empty upstream) and to endpoints.",
+    labelNames: ["direction", "upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { direction, upstream, count } of view.streams()) this.set({ direction, upstream }, count);
+    },
+  });
+  new Counter({
+    name: "outrigger_discovery_changes_total",
+    help: "Answers of the discovery source that changed the endpoints of an upstream.",
+    labelNames: ["upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, count } of view.discoveryChanges()) this.inc({ upstream }, count);
     },
   });
   new Gauge({

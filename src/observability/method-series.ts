@@ -1,5 +1,5 @@
 import { type Origin, type Reason, reasons, statusName } from "../http/reason.ts";
-import { Durations } from "./durations.ts";
+import { Durations, type Exemplar, type Wall } from "./durations.ts";
 import { formatLabels } from "./exposition.ts";
 
 const origins: readonly Origin[] = ["app", "proxy", "peer"];
@@ -27,8 +27,8 @@ export class MethodSeries {
     this.prefix = formatLabels(labels);
   }
 
-  add(status: number, reason: Reason | undefined, origin: Origin, durationMs: number): void {
-    this.durations.add(durationMs);
+  add(status: number, reason: Reason | undefined, origin: Origin, durationMs: number, exemplar?: Exemplar): void {
+    this.durations.add(durationMs, exemplar);
     if (status === 0 && reason === undefined && origin === "app") {
       this.ok++;
       return;
@@ -43,8 +43,17 @@ export class MethodSeries {
     return text;
   }
 
-  renderDurations(name: string): string {
-    return this.durations.render(name, this.prefix);
+  renderDurations(name: string, wall: Wall | undefined): string {
+    return this.durations.render(name, this.prefix, wall);
+  }
+
+  /** The durations under other labels. */
+  renderAs(name: string, labels: Readonly<Record<string, string>>, wall: Wall | undefined): string {
+    return this.durations.render(name, formatLabels(labels), wall);
+  }
+
+  get method(): string {
+    return this.labels.method ?? "";
   }
 
   private line(name: string, key: number, count: number): string {

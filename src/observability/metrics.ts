@@ -1,7 +1,9 @@
-import { Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
-import { CallMetrics } from "./call-metrics.ts";
+import { mergeMetrics, scrapeApplication } from "./application-metrics.ts";
+import { CallMetrics, type MetricNames } from "./call-metrics.ts";
 import { type MetricsView, registerMeshGauges } from "./mesh-gauges.ts";
+import { OPEN_METRICS, toOpenMetrics } from "./open-metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { TlsMetrics } from "./tls-metrics.ts";
 
@@ -11,17 +13,48 @@ export interface Scrape {
   readonly text: string;
 }
 
+export type ScrapeFormat = "prometheus" | "openmetrics";
+
+/** `metrics`, as the configuration has it. */
+export interface MetricsOptions {
+  readonly names: MetricNames;
+  /** The URL of the application's own. */
+  readonly application: string | undefined;
+}
+
+/** Milliseconds of the timer by which the event loop's delay is measured. */
+const LOOK = 10;
+
 /** All metrics of a process. Nothing is computed before somebody asks. */
 export class Metrics {
   /** For families of other parts; their names are their own. */
   readonly registry = new Registry();
   readonly calls: CallMetrics;
   readonly tls: TlsMetrics;
+  /** In force from the next scrape on. */
+  options: MetricsOptions = { names: "outrigger", application: undefined };
+  private readonly clock: Clock;
+  private readonly loopDelay: Gauge;
+  private readonly merged: Gauge;
 
   constructor(version: string, clock: Clock) {
+    this.clock = clock;
     this.calls = new CallMetrics(this.registry);
     this.tls = new TlsMetrics(this.registry);
     registerProcessMetrics(this.registry, version, clock);
+    const registers = [this.registry];
+    this.loopDelay = new Gauge({
+      name: "outrigger_event_loop_delay_seconds",
+      help: "How late a timer was that was set at the last scrape: what a call waits for its turn in the event loop.",
+      registers,
+    });
+    this.merged = new Gauge({
+      name: "outrigger_application_scrape_success",
+      help: "Whether the application's own metrics are in this scrape: 1 or 0; nothing where metrics.application is not set.",
+      registers,
+      collect() {},
+    });
+    this.merged.remove();
   }
 
   /** Adds what the runtime knows; called once, when there is one. */
@@ -29,9 +62,36 @@ export class Metrics {
     registerMeshGauges(this.registry, view);
   }
 
-  /** Everything in Prometheus' text format. */
-  async scrape(): Promise<Scrape> {
-    const text = await this.registry.metrics();
-    return { contentType: this.registry.contentType, text: `${text}\n${this.calls.render()}` };
+  async scrape(format: ScrapeFormat = "prometheus"): Promise<Scrape> {
+    const { clock, options } = this;
+    const theirs = await this.application(options.application);
+    this.measureLoop();
+    const offset = clock.wall() - clock.now();
+    const wall = format === "openmetrics" ? (at: number) => at + offset : undefined;
+    const own = `${await this.registry.metrics()}\n${this.calls.render(options.names, wall)}`;
+    const text = theirs === undefined ? own : mergeMetrics(own, theirs);
+    if (format === "openmetrics") return { contentType: OPEN_METRICS, text: toOpenMetrics(text) };
+    return { contentType: this.registry.contentType, text };
+  }
+
+  private async application(url: string | undefined): Promise<string | undefined> {
+    if (url === undefined) {
+      this.merged.remove();
+      return undefined;
+    }
+    try {
+      const text = await scrapeApplication(url);
+      this.merged.set(1);
+      return text;
+    } catch {
+      this.merged.set(0);
+      return undefined;
+    }
+  }
+
+  /** A timer that measures all the time would wake an idle process a hundred times a second, so this is one a scrape. */
+  private measureLoop(): void {
+    const due = this.clock.now() + LOOK;
+    this.clock.setTimer(LOOK, () => this.loopDelay.set(Math.max(0, this.clock.now() - due) / 1000));
   }
 }

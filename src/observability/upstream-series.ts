@@ -1,4 +1,5 @@
 import type { Direction, Origin, Reason } from "../http/reason.ts";
+import type { Exemplar } from "./durations.ts";
 import { MethodSeries } from "./method-series.ts";
 
 /** How many methods of a process have a label; shared by all upstreams. */
@@ -49,7 +50,7 @@ export class UpstreamSeries {
 
   /**
    * A call is over. `path` is its `:path`, `status` its grpc-status. `answered`: false where it ended without a gRPC answer,
-   * which says nothing of whether there is such a method.
+   * which says nothing of whether there is such a method. `exemplar`: the call, where it has a trace that is recorded.
    */
   finished(
     path: string,
@@ -58,6 +59,7 @@ export class UpstreamSeries {
     origin: Origin,
     durationMs: number,
     answered = true,
+    exemplar?: Exemplar,
   ): void {
     this.callsFinished++;
     let method = this.lastMethod;
@@ -66,13 +68,13 @@ export class UpstreamSeries {
       if (method === undefined && answered && origin === "app" && status !== UNIMPLEMENTED) method = this.label(path);
       if (method === undefined) {
         this.other ??= this.series("other");
-        this.other.add(status, reason, origin, durationMs);
+        this.other.add(status, reason, origin, durationMs, exemplar);
         return;
       }
       this.lastPath = path;
       this.lastMethod = method;
     }
-    method.add(status, reason, origin, durationMs);
+    method.add(status, reason, origin, durationMs, exemplar);
   }
 
   /** Octets of a request's body that came from the caller. */

@@ -29,6 +29,21 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
         yield { upstream: cluster.name, panic, skew, ejections: ejections.byCause, suppressed: ejections.suppressed };
       }
     },
+    *streams() {
+      const { listeners, upstreams } = runtime;
+      if (listeners.inbound !== undefined) {
+        const { acceptor } = listeners.inbound;
+        yield { direction: "inbound", upstream: "", count: acceptor.activeStreams };
+      }
+      let outbound = 0;
+      for (const { acceptor } of listeners.outbound) outbound += acceptor.activeStreams;
+      yield { direction: "outbound", upstream: "", count: outbound };
+      for (const cluster of upstreams.clusters())
+        yield { direction: "outbound", upstream: cluster.name, count: cluster.activeCalls };
+    },
+    *discoveryChanges() {
+      for (const cluster of runtime.upstreams.clusters()) yield { upstream: cluster.name, count: cluster.changes };
+    },
     configVersion: () => runtime.version,
     lastReloadSucceeded: () => runtime.lastRefusal === undefined,
     *discoveryAges() {

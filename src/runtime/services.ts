@@ -18,6 +18,7 @@ import { Explanations } from "../observability/explain/explanations.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { Tracer } from "../observability/tracing/tracer.ts";
+import { registerTracingMetrics } from "../observability/tracing/tracing-metrics.ts";
 import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
@@ -66,6 +67,9 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     idOf: (call) => explanations.idOf(call),
   });
   tracer.apply(config.tracing);
+  const metrics = new Metrics(version, clock);
+  registerTracingMetrics(metrics.registry, tracer);
+  metrics.options = config.metrics;
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
@@ -73,7 +77,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
   return {
     clock,
     log,
-    metrics: new Metrics(version, clock),
+    metrics,
     accessLog: new AccessLog(log.calls, accessOf(config), {
       now: () => loop.now(),
       random: Math.random,
@@ -108,11 +112,12 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
 
 /** What the parts of a process take from another configuration. */
 export function applyToServices(services: ProcessServices, before: Config, config: Config): void {
-  const { log, accessLog, keepalive, explanations, explainCallers, tracer } = services;
+  const { log, accessLog, metrics, keepalive, explanations, explainCallers, tracer } = services;
   // Whoever changed the level by admin keeps it until the file says another one.
   if (before.log.level !== config.log.level) log.setLevel(config.log.level);
   log.format = config.log.format;
   accessLog.rules = accessOf(config);
+  metrics.options = config.metrics;
   keepalive.timeout = config.keepalive.timeout;
   applyLimits(services, config);
   explainCallers.set(config.explain.callers);

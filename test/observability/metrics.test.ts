@@ -29,6 +29,12 @@ class View implements MetricsView {
   balancing() {
     return [{ upstream: "orders", panic: false, skew: undefined, ejections: new Map(), suppressed: 0 }];
   }
+  streams() {
+    return [{ direction: "inbound", upstream: "", count: 3 }] as const;
+  }
+  discoveryChanges() {
+    return [{ upstream: "orders", count: 2 }];
+  }
   discoveryAges() {
     return [{ upstream: "user", seconds: 0.25 }];
   }
