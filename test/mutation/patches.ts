@@ -16,6 +16,7 @@ const TABLES = ["test/http2/hpack/*.test.ts"];
 const FUZZ = ["test/fuzz/*.test.ts"];
 const FLOW = ["test/integration/flow-control.test.ts"];
 const PAIRS = ["test/integration/stream-pair/*.test.ts"];
+const RELOAD = ["test/runtime/reload-waiting.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
@@ -221,5 +222,40 @@ export const patches: readonly Patch[] = [
     from: "if (this.resetAfter !== undefined) this.reset(this.resetAfter);",
     to: "",
     tests: PAIRS,
+  },
+  {
+    name: "a call that waits is lost where a reload gives its upstream up",
+    file: "src/proxy/exchange.ts",
+    from: "this.target?.cluster.isClosed === true",
+    to: "this.target === undefined",
+    tests: RELOAD,
+  },
+  {
+    name: "an upstream that is no longer declared loses its connections although it may be looked up",
+    file: "src/runtime/upstreams.ts",
+    from: "if (this.lookUpInstead(name, target.cluster)) continue;",
+    to: "",
+    tests: RELOAD,
+  },
+  {
+    name: "a drain does not wait until callers know which of their calls was the last",
+    file: "src/runtime/drain.ts",
+    from: "() => inbound.acceptor.drained",
+    to: "() => inbound.acceptor.pendingCalls === 0",
+    tests: ["test/runtime/drain.test.ts"],
+  },
+  {
+    name: "a connection that is closed amid a graceful end does not say which stream was the last",
+    file: "src/http2/connection.ts",
+    from: "if (this.takesStreams || code",
+    to: "if (this.goawaySent === undefined || code",
+    tests: CONNECTIONS,
+  },
+  {
+    name: "a caller that is gone without a word is never asked",
+    file: "src/proxy/acceptor.ts",
+    from: "this.keepalive.touch();",
+    to: "",
+    tests: ["test/integration/half-open.test.ts"],
   },
 ];
