@@ -152,7 +152,10 @@ export class Cluster implements EndpointHost {
 
   /** What `pick` chooses from now, for whoever asks later why a call went where it did. */
   get candidates(): EndpointSet {
-    this.set ??= new EndpointSet(this.byId.values(), this.policy.balancer.name);
+    if (this.set === undefined) {
+      const { balancer, subsets } = this.policy;
+      this.set = new EndpointSet(this.byId.values(), { balancer: balancer.name, subsets, panic: this.panic });
+    }
     return this.set;
   }
 

@@ -255,3 +255,21 @@ test("skew is said once there are enough calls to say it by", () => {
   on.clock.advance(10_000);
   assert.equal(on.cluster.skew, 1.5);
 });
+
+test("whoever asks later why a call went where it did is told of subsets, ejections, slow starts and panic", () => {
+  const subsets = { match: {}, byMetadata: { "x-version": "version" }, otherwise: "refuse" } as const;
+  const slowStart = { window: 20_000, aggression: 1, from: 0.1 };
+  const on = harness({ subsets, slowStart }, ...versions());
+  fail(on.endpoint("3"), 0);
+  on.discover(...versions(), spec(4, { meta: { version: "v2" } }));
+  const words = (context: PickContext): string[] =>
+    on.cluster.candidates.explain(context.call).map(({ verdict }) => verdict);
+  assert.deepEqual(words(calling(["x-version", "v2"])), [
+    "not eligible: it has not the meta that is asked for",
+    "eligible",
+    "not eligible: ejected: 5 failures in a row, the last: status 14",
+    "eligible, with 10% of its weight",
+  ]);
+  on.cluster.usePolicy({ ...inTurn, panicThreshold: 1 });
+  assert.deepEqual(words(calling()), ["eligible", "eligible", "eligible", "eligible"]);
+});

@@ -32,6 +32,15 @@ export function wantedBy(call: Call, { byMetadata }: SubsetSettings): string {
 
 /** Whether an endpoint has what `wantedBy` found. */
 export function fits({ meta }: Endpoint, wanted: string): boolean {
+  return hasWanted(meta, wanted);
+}
+
+/** Whether meta has all that is asked for by the upstream and, as `wantedBy` found it, by a call. */
+export function matches(meta: Endpoint["meta"], { match }: SubsetSettings, wanted: string): boolean {
+  return hasAll(meta, match) && hasWanted(meta, wanted);
+}
+
+function hasWanted(meta: Endpoint["meta"], wanted: string): boolean {
   const parts = wanted.split("\0");
   for (let at = 0; at + 1 < parts.length; at += 2) if (meta[parts[at] ?? ""] !== parts[at + 1]) return false;
   return true;

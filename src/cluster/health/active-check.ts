@@ -37,7 +37,9 @@ export class ActiveCheck {
     this.settings = settings;
     this.endpoint = endpoint;
     this.services = services;
-    this.timer = services.clock.setTimer(0, () => void this.run());
+    // Not all endpoints of a big service at once.
+    const first = settings.interval * settings.jitter * services.random();
+    this.timer = services.clock.setTimer(first, () => void this.run());
   }
 
   /** Asks no more. Idempotent. */

@@ -96,9 +96,9 @@ function steps(call: Call, facts: readonly Fact[]): Step[] {
 
 /** What became of an endpoint is only known with the pick that followed; of other candidates their own word is the last. */
 function verdict(decision: string, candidate: Candidate, picked: unknown, tried: ReadonlySet<string>): Candidate {
-  if (decision !== "candidates" || candidate.verdict !== "eligible") return candidate;
+  if (decision !== "candidates" || !candidate.verdict.startsWith("eligible")) return candidate;
   const { name } = candidate;
-  if (name === picked) return { name, verdict: "picked" };
+  if (name === picked) return { name, verdict: candidate.verdict.replace("eligible", "picked") };
   return {
     name,
     verdict: tried.has(name) ? "not picked: this call has tried it" : "not picked: the balancer preferred another",
