@@ -33,6 +33,9 @@ const silent: Omit<ConnectionHandler, "onStream"> = {
   },
 };
 
+/** What becomes of a request: `reply` answers it with one head, now or later; it does nothing once the caller has gone. */
+type Take = (request: Head, reply: (head: Iterable<PlainField>) => void) => void;
+
 /** An application that answers every request with one head. */
 export class EngineServer {
   readonly address: string;
@@ -47,6 +50,10 @@ export class EngineServer {
   }
 
   static async start(answer: (request: Head) => Iterable<PlainField>): Promise<EngineServer> {
+    return await EngineServer.listen((request, reply) => reply(answer(request)));
+  }
+
+  static async listen(take: Take): Promise<EngineServer> {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
       sockets.add(socket);
@@ -56,7 +63,9 @@ export class EngineServer {
         onStream: (stream, head) => {
           made.requests++;
           stream.handler = { ...quiet, onData: (_buffer, start, end) => stream.release(end - start) };
-          stream.sendHead(services.headers.head(answer(head)), true);
+          take(head, (fields) => {
+            if (stream.canSend) stream.sendHead(services.headers.head(fields), true);
+          });
         },
       };
       const how = { role: "server", limits: defaultLimits, reuse: "callback", announce: false } as const;
