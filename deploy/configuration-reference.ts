@@ -123,9 +123,8 @@ function cell(text: string): string {
 }
 
 function comingPart(): string {
-  const rows = notYet.map(({ key, words, above }) => {
-    const what =
-      words?.map((word) => `\`${word}\``).join(", ") ?? (above === undefined ? "all of it" : `above ${above}`);
+  const rows = notYet.map(({ key, words }) => {
+    const what = words?.map((word) => `\`${word}\``).join(", ") ?? "all of it";
     return `| \`${key.replace("*", "NAME")}\` | ${what} |`;
   });
   return `

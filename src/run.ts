@@ -1,6 +1,8 @@
 import { formatIssues } from "./config/format-issues.ts";
 import { loadConfig } from "./config/load.ts";
+import { RuntimeView } from "./control/runtime-view.ts";
 import { type ControlServers, startControl } from "./control/servers.ts";
+import type { ControlView } from "./control/view.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
 import { version } from "./core/version.ts";
@@ -11,6 +13,7 @@ import { Parenthood } from "./runtime/parenthood.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { makeServices } from "./runtime/services.ts";
 import { Shutdown } from "./runtime/shutdown.ts";
+import type { Crew } from "./workers/crew.ts";
 
 export interface RunInput {
   readonly file: string;
@@ -61,7 +64,11 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
   const services = makeServices(systemClock, log, config, version);
   let control: ControlServers | undefined;
   const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
-  const runtime = new Runtime({ config, services, version, podIp: env.POD_IP, otherListeners });
+  const options = { config, services, version, podIp: env.POD_IP, otherListeners };
+  const { runtime, crew } =
+    config.workers === 1
+      ? { runtime: new Runtime(options), crew: undefined }
+      : (await import("./workers/start-crew.ts")).makeCrew(options, script(), (line) => sink.write(line));
   const shutdown = new Shutdown(runtime, systemClock, log.logger);
   const parenthood =
     command && new Parenthood({ runtime, shutdown, clock: systemClock, log: log.logger, command, env, patience });
@@ -76,7 +83,7 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
   });
   try {
     // People and probes can ask from the first moment on, while the rest is still waited for.
-    control = await startControl(runtime, shutdown, config);
+    control = await startControl(runtime, shutdown, config, crew && (await crewView(runtime, shutdown, crew)));
     const started = runtime.start();
     // Whoever is asked to go while it starts goes; what becomes of the start is of no interest then.
     started.catch(() => {});
@@ -102,10 +109,8 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
 
 /** The one line on standard output: what is bound, absent listeners left out. */
 function readyLine(runtime: Runtime, control: { readonly admin: Address; readonly probe: Address }): string {
-  const { inbound, outbound } = runtime.listeners;
   const words = ["outrigger ready", `service=${runtime.config.identity.name}`];
-  if (inbound !== undefined) words.push(`inbound=${formatAddress(inbound.listener.address)}`);
-  for (const { name, listener } of outbound) words.push(`${name}=${formatAddress(listener.address)}`);
+  for (const { name, address } of runtime.listeners.bound()) words.push(`${name}=${formatAddress(address)}`);
   words.push(`admin=${formatAddress(control.admin)}`, `probe=${formatAddress(control.probe)}`);
   return `${words.join(" ")}\n`;
 }
@@ -119,4 +124,16 @@ function lastResort(log: Log, sink: LogSink): void {
   };
   process.on("uncaughtException", die);
   process.on("unhandledRejection", die);
+}
+
+/** What the threads of this process run. */
+function script(): string {
+  const [, main] = process.argv;
+  if (main === undefined) throw new Error("a program without a file has no workers");
+  return main;
+}
+
+async function crewView(runtime: Runtime, shutdown: Shutdown, crew: Crew): Promise<ControlView> {
+  const { CrewView } = await import("./workers/crew-view.ts");
+  return new CrewView(new RuntimeView(runtime, shutdown, version), crew);
 }

@@ -11,6 +11,7 @@ import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts
 import { EndpointSet } from "./endpoint-set.ts";
 import { conditionOf, type EndpointStats, statsOf } from "./endpoint-stats.ts";
 import { OutlierDetection } from "./health/outlier-detection.ts";
+import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
 import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
 import { Skew } from "./skew.ts";
@@ -27,6 +28,8 @@ export interface ClusterOptions {
   readonly pool?: Partial<PoolOptions>;
   /** Milliseconds at most between two tries to reach an endpoint that is out; 10 s by default. */
   readonly probeCap?: number;
+  /** Tells other threads what this one has found out. */
+  readonly tell?: ((news: EndpointNews) => void) | undefined;
 }
 
 const NO_SPECS: readonly EndpointSpec[] = [];
@@ -69,6 +72,9 @@ export class Cluster implements EndpointHost {
   private readonly selection: Selection;
   private readonly detection: OutlierDetection<Endpoint>;
   private readonly skewed = new Skew();
+  private readonly tell: ((news: EndpointNews) => void) | undefined;
+  /** What changes now does so on the word of another thread. */
+  private hearing = false;
   /** Runs while weights change by themselves. */
   private weighing: Timer | undefined = undefined;
   /** Clusters that get the calls that this one has nobody for. */
@@ -80,6 +86,7 @@ export class Cluster implements EndpointHost {
 
   constructor(options: ClusterOptions, subscription: Subscription, services: PoolServices) {
     this.name = options.name;
+    this.tell = options.tell;
     this.kind = options.source;
     this.lookup = options.lookup ?? options.name;
     this.policy = options.policy ?? defaultPolicy;
@@ -297,13 +304,31 @@ export class Cluster implements EndpointHost {
     const { log } = this.services;
     if (checked.kind === "unhealthy") log.warn({ endpoint: label }, `${label} is unhealthy: ${checked.detail}`);
     else log.info({ endpoint: label }, `${label} is healthy`);
+    this.tellOthers({ kind: "checked", endpoint: label, state: checked });
     if (checked.kind === "healthy") this.cameFresh(endpoint);
     this.detection.keepBound();
     this.rebuild();
   }
 
-  ejectionChanged(): void {
+  ejectionChanged(endpoint: Endpoint): void {
     this.rebuild();
+    const { outlier, label } = endpoint;
+    if (outlier.state.kind === "in") this.tellOthers({ kind: "letIn", endpoint: label });
+    else if (outlier.state.kind === "ejected") {
+      const { cause, detail } = outlier.state;
+      this.tellOthers({ kind: "ejected", endpoint: label, cause, detail });
+    }
+  }
+
+  /** Another thread has found out something of an endpoint. */
+  hear(news: EndpointNews): void {
+    this.hearing = true;
+    for (const endpoint of this.byId.values()) {
+      if (endpoint.label !== news.endpoint) continue;
+      if (news.kind === "checked") endpoint.hearHealth(news.state);
+      else this.detection.obey(endpoint, news.kind === "letIn" ? "letIn" : news);
+    }
+    this.hearing = false;
   }
 
   reported(endpoint: Endpoint, report: AttemptReport): void {
@@ -312,6 +337,10 @@ export class Cluster implements EndpointHost {
 
   left(endpoint: Endpoint): void {
     this.leaving.delete(endpoint);
+  }
+
+  private tellOthers(news: EndpointNews): void {
+    if (!this.hearing) this.tell?.(news);
   }
 
   private follow(): void {

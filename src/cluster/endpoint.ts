@@ -51,6 +51,9 @@ const PROBE_FLOOR = 100;
 /** Milliseconds after a failure from which on a call that finds no other endpoint tries this one again. */
 const ON_DEMAND = 1000;
 
+/** Nobody has asked it. */
+const UNCHECKED: CheckState = { kind: "unchecked" };
+
 /**
  * One instance of a service: what is known of it, its load, its health, its connections.
  *
@@ -93,6 +96,8 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   freshSince = Number.NEGATIVE_INFINITY;
   readonly outlier = new OutlierRecord();
   private check: ActiveCheck | undefined = undefined;
+  /** What the checks of another thread say. */
+  private told: CheckState = UNCHECKED;
   private probeTimer: Timer | undefined = undefined;
   private ownToken: string | undefined = undefined;
 
@@ -127,7 +132,7 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
 
   /** It takes connections, and its active checks do not say that it is ill. */
   get standing(): boolean {
-    return this.state.kind === "up" && this.check?.state.kind !== "unhealthy";
+    return this.state.kind === "up" && this.checked.kind !== "unhealthy";
   }
 
   /** Nothing speaks against giving it calls. */
@@ -136,7 +141,7 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   }
 
   get checked(): CheckState {
-    return this.check?.state ?? { kind: "unchecked" };
+    return this.check?.state ?? this.told;
   }
 
   /** What stands for it in the field of session affinity. */
@@ -167,6 +172,13 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   watchHealth(settings: CheckSettings | undefined): void {
     this.check?.close();
     this.check = settings && new ActiveCheck(settings, this, this.services, this.checked);
+  }
+
+  /** Another thread asks it, and says what it has found out. */
+  hearHealth(state: CheckState): void {
+    if (this.check !== undefined) return;
+    this.told = state;
+    this.host.checkChanged(this);
   }
 
   checkChanged(): void {

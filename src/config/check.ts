@@ -7,6 +7,7 @@ import { checkMtls } from "./checks/mtls.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
 import { checkService } from "./checks/service.ts";
 import { checkUpstreams } from "./checks/upstreams.ts";
+import { checkWorkers } from "./checks/workers.ts";
 import type { Draft } from "./draft.ts";
 import type { Reading } from "./reading.ts";
 import type { FileConfig } from "./schema.ts";
@@ -24,6 +25,7 @@ export function check(
   checkUpstreams(draft, env, reading);
   checkFaults(draft, reading);
   checkRateLimits(draft, reading);
+  checkWorkers(draft, reading);
   checkMtls(draft, reading);
   checkBalancing(draft, reading);
 }

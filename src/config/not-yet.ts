@@ -1,11 +1,9 @@
-/** A key of the contract, or some of its words or numbers, that no code stands behind yet. */
+/** A key of the contract, or some of its words, that no code stands behind yet. */
 interface NotYet {
   /** As a pattern: `*` is any name. */
   readonly key: string;
   /** Only these words; without them the whole key. */
   readonly words?: readonly string[];
-  /** Only numbers above this one. */
-  readonly above?: number;
 }
 
 /**
@@ -14,7 +12,6 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "workers", above: 1 },
   { key: "routes" },
   { key: "authorization" },
   { key: "health" },
@@ -28,15 +25,12 @@ export const notYet: readonly NotYet[] = [
 
 /** Whether the whole key is still to come. */
 export function keyIsComing(pattern: string): boolean {
-  return notYet.some((line) => line.key === pattern && line.words === undefined && line.above === undefined);
+  return notYet.some((line) => line.key === pattern && line.words === undefined);
 }
 
-/** Whether this word, or number, of a key that is there is still to come. */
+/** Whether this word of a key that is there is still to come. */
 export function wordIsComing(pattern: string, word: string): boolean {
-  return notYet.some(
-    ({ key, words, above }) =>
-      key === pattern && (words?.includes(word) === true || (above !== undefined && Number(word) > above)),
-  );
+  return notYet.some(({ key, words }) => key === pattern && words?.includes(word) === true);
 }
 
 /** The keys that are to come directly below a pattern. */

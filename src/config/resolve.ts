@@ -40,7 +40,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     explain: file.explain,
     drain: file.drain,
     keepalive: file.keepalive,
-    workers: 1,
+    workers: file.workers,
   };
 }
 

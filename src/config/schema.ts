@@ -78,7 +78,11 @@ export const schema = object({
     }),
     "Connections that lead nowhere.",
   ),
-  workers: preset(integer({ min: 1, max: 1024 }), 1, "Threads that carry calls."),
+  workers: preset(
+    integer({ min: 1, max: 1024 }),
+    1,
+    "Threads that carry calls. With one, it does everything else, too; with several, another thread does.",
+  ),
 });
 
 /** What the file says, defaults filled in where they do not depend on anything. */

@@ -41,7 +41,7 @@ export interface Config {
   readonly explain: ExplainConfig;
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };
-  readonly workers: 1;
+  readonly workers: number;
 }
 
 export interface LogConfig {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ClusterAnswer, ReadyAnswer } from "./answers.ts";
+import type { ClusterAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { ControlView } from "./view.ts";
 
@@ -25,8 +25,9 @@ const policy = [
 ].join("; ");
 
 /** The state of the sidecar for a person: readiness, upstreams, connections, and where to read more. */
-export function adminPage(view: ControlView, links: ReadonlyMap<string, string>): HttpAnswer {
-  const { clusters } = view.clusters();
+export async function adminPage(view: ControlView, links: ReadonlyMap<string, string>): Promise<HttpAnswer> {
+  const { clusters } = await view.clusters();
+  const open = await view.connections();
   const body = `<!doctype html>
 <html lang="en">
 <head>
@@ -42,7 +43,7 @@ export function adminPage(view: ControlView, links: ReadonlyMap<string, string>)
 ${readiness(view.readiness())}
 <h2>Upstreams</h2>
 ${clusters.length === 0 ? "<p>None yet: a name becomes one when it is declared or first called.</p>" : clusterTable(clusters)}
-${connections(view)}
+${connections(open)}
 <h2>More</h2>
 <ul>
 ${[...links].map(([path, about]) => `<li><a href="${path}">${path}</a> <span class="dim">${html(about)}</span></li>`).join("\n")}
@@ -94,9 +95,9 @@ function clusterRows(cluster: ClusterAnswer): string {
     .join("\n");
 }
 
-function connections(view: ControlView): string {
+function connections(open: ConnectionsAnswer): string {
   const counts = new Map<string, number>();
-  for (const { direction, made } of view.connections().connections) {
+  for (const { direction, made } of open.connections) {
     const key = `${direction}, ${made}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }

@@ -51,12 +51,12 @@ const routes: Readonly<Record<string, Route>> = {
   "/clusters": {
     about: "upstreams, their endpoints and states",
     method: "GET",
-    answer: (view) => json(200, view.clusters()),
+    answer: async (view) => json(200, await view.clusters()),
   },
   "/connections": {
     about: "connections of callers and to endpoints",
     method: "GET",
-    answer: (view) => json(200, view.connections()),
+    answer: async (view) => json(200, await view.connections()),
   },
   "/explain": {
     about: "the last calls; with ?id=CALL-ID or TRACE-ID why one went as it did; ?failed for those that failed",
@@ -120,10 +120,10 @@ async function metricsAnswer(view: ControlView, accept: string | undefined): Pro
 /** Calls that are listed where none is named. */
 const LISTED = 50;
 
-function explainAnswer(view: ControlView, query: URLSearchParams): HttpAnswer {
+async function explainAnswer(view: ControlView, query: URLSearchParams): Promise<HttpAnswer> {
   const id = query.get("id");
-  if (id === null) return json(200, { calls: view.latestCalls(LISTED, query.has("failed")) });
-  const explanations = view.explain(id);
+  if (id === null) return json(200, { calls: await view.latestCalls(LISTED, query.has("failed")) });
+  const explanations = await view.explain(id);
   if (explanations.length > 0) return json(200, { explanations });
   return problem(404, `no call ${quote(id)} is remembered: ids and trace ids of the last calls are listed by /explain`);
 }

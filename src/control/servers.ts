@@ -5,6 +5,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { startAdmin } from "./admin.ts";
 import { startProbe } from "./probe.ts";
 import { RuntimeView, type ShutdownRequests } from "./runtime-view.ts";
+import type { ControlView } from "./view.ts";
 
 /** The listeners for people and for probes. */
 export interface ControlServers {
@@ -19,8 +20,8 @@ export async function startControl(
   runtime: Runtime,
   shutdown: ShutdownRequests,
   config: Config,
+  view: ControlView = new RuntimeView(runtime, shutdown, version),
 ): Promise<ControlServers> {
-  const view = new RuntimeView(runtime, shutdown, version);
   const { clock, log, http2 } = runtime.services;
   const admin = await startAdmin(config.listeners.admin, {
     view,

@@ -20,12 +20,12 @@ export interface ControlView {
   started(): boolean;
   /** The effective configuration, secrets as `***`. */
   config(): unknown;
-  clusters(): ClustersAnswer;
-  connections(): ConnectionsAnswer;
+  clusters(): ClustersAnswer | Promise<ClustersAnswer>;
+  connections(): ConnectionsAnswer | Promise<ConnectionsAnswer>;
   metrics(format: ScrapeFormat): Promise<Scrape>;
   /** The calls with that id or trace id, as far as they are remembered. */
-  explain(id: string): readonly Explanation[];
-  latestCalls(count: number, failed: boolean): readonly ExplainedCall[];
+  explain(id: string): readonly Explanation[] | Promise<readonly Explanation[]>;
+  latestCalls(count: number, failed: boolean): readonly ExplainedCall[] | Promise<readonly ExplainedCall[]>;
 
   /** Asks the application about one of its services, or with "" about the whole. NOT_SERVING where it cannot be asked. */
   askApplication(service: string): Promise<HealthStatus>;

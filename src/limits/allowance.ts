@@ -9,6 +9,8 @@ export interface Allowance {
   take(now: number): void;
   /** Milliseconds until a call may pass, where `ready` says no. */
   wait(now: number): number;
+  /** Milliseconds for which calls that are taken now, for later, are good; 0: for as long as one likes. */
+  good(now: number): number;
   /** Whether it can be forgotten: a new one in its place would decide the same. */
   fresh(now: number): boolean;
 }

@@ -31,6 +31,11 @@ export class FixedWindow implements Allowance {
     return this.ready(now) ? 0 : this.endsAt - now;
   }
 
+  good(now: number): number {
+    this.turn(now);
+    return this.endsAt - now;
+  }
+
   fresh(now: number): boolean {
     this.turn(now);
     return this.used === 0;

@@ -85,6 +85,10 @@ export class Lease implements Allowance {
     return Math.max(1, this.deniedUntil - now);
   }
 
+  good(): number {
+    return 0;
+  }
+
   fresh(now: number): boolean {
     this.lapse(now);
     return this.balance === 0 && !this.asking && now >= this.deniedUntil && this.options.local.fresh(now);

@@ -7,7 +7,7 @@ import type { Allowance } from "./allowance.ts";
 import { compileKey, type KeyPart } from "./call-key.ts";
 import { KeyTable } from "./key-table.ts";
 import { Lease, type OnStoreFailure } from "./lease.ts";
-import type { LeaseStore, LeaseTerms } from "./lease-store.ts";
+import type { Grant, LeaseStore, LeaseTerms } from "./lease-store.ts";
 import { type Pace, type Paced, shareOf } from "./pace.ts";
 import { overLimit, rateLimitFields } from "./refusal.ts";
 
@@ -71,7 +71,8 @@ export class RateLimit implements Paced {
   readonly store: LeaseStore | undefined;
   refused = 0;
   private current: LocalOptions;
-  private terms: LeaseTerms;
+  /** What the limit is called in a store, and how it counts. */
+  terms: LeaseTerms;
   private matches: (call: Call) => boolean;
   private readonly keyOf: (call: Call) => string;
 
@@ -127,6 +128,18 @@ export class RateLimit implements Paced {
     return this.matches(call) ? this.table.of(this.keyOf(call), now) : undefined;
   }
 
+  /** Gives calls of a key to another thread of this process, from the store or from the counts here. */
+  lease(key: string, calls: number, now: number, done: (grant: Grant | undefined) => void): void {
+    if (this.store !== undefined) {
+      this.store.lease(this.terms, key, calls, done);
+      return;
+    }
+    const allowance = this.table.of(key, now);
+    let granted = 0;
+    for (; granted < calls && allowance.ready(now); granted++) allowance.take(now);
+    done({ granted, wait: granted < calls ? allowance.wait(now) : allowance.good(now) });
+  }
+
   /** What is said to a call for which `allowance` has no room; undefined where it passes all the same. */
   refuse(call: Call, allowance: Allowance, now: number): Failure | undefined {
     this.refused++;
@@ -142,7 +155,7 @@ export class RateLimit implements Paced {
         ? `the store of the rate limit ${name} does not answer`
         : `the rate limit ${name} of ${describePace(counted)} is used up; again in ${Math.ceil(wait)}ms`,
       wait,
-      elsewhere: this.store === undefined,
+      elsewhere: counted.by === "memory",
       fields: headers === "all" ? rateLimitFields(capacity, 0, wait) : [],
     });
   }
@@ -178,7 +191,7 @@ export function describePace({ algorithm, pace: { amount, per, burst } }: Counte
 }
 
 /** One object a setting, so that a store can keep what it makes of it. */
-function termsOf({ name, counted }: LocalOptions): LeaseTerms {
+function termsOf({ name, direction, counted }: LocalOptions): LeaseTerms {
   const { algorithm, pace, shared } = counted;
-  return { name: shared === undefined ? name : `${shared.scope}:${name}`, algorithm, pace };
+  return { name: `${shared?.scope ?? direction}:${name}`, algorithm, pace };
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Clock } from "../core/clock.ts";
 import type { Direction } from "../http/reason.ts";
-import type { LeaseStore } from "./lease-store.ts";
+import type { Grant, LeaseStore } from "./lease-store.ts";
 import { LimitGroup } from "./limit-group.ts";
 import { type LocalOptions, RateLimit, type RateLimitOptions } from "./rate-limit.ts";
 import { RedisStore } from "./redis-store.ts";
@@ -23,8 +23,11 @@ export class RateLimits {
   private readonly log: Logger;
   private connections = new Map<string, Closable>();
 
-  /** `now`: milliseconds of the clock, as cheap as it can be had. */
-  constructor(clock: Clock, now: () => number, log: Logger) {
+  private readonly elsewhere: LeaseStore | undefined;
+
+  /** `now`: milliseconds of the clock, as cheap as it can be had. `elsewhere`: another thread holds what calls lease. */
+  constructor(clock: Clock, now: () => number, log: Logger, elsewhere?: LeaseStore) {
+    this.elsewhere = elsewhere;
     this.clock = clock;
     this.log = log;
     this.groups = { inbound: new LimitGroup(now), outbound: new LimitGroup(now) };
@@ -45,6 +48,17 @@ export class RateLimits {
     for (const [key, connection] of before) if (!this.connections.has(key)) void connection.close();
   }
 
+  /** Gives calls of a key to another thread; undefined where the store does not answer or there is no such limit. */
+  lease(limit: string, key: string, calls: number, done: (grant: Grant | undefined) => void): void {
+    for (const { local } of Object.values(this.groups)) {
+      const found = local.find(({ terms }) => terms.name === limit);
+      if (found === undefined) continue;
+      found.lease(key, calls, this.clock.now(), done);
+      return;
+    }
+    done(undefined);
+  }
+
   *all(): IterableIterator<RateLimit | ServiceLimit> {
     for (const { local, remote } of Object.values(this.groups)) {
       yield* local;
@@ -58,8 +72,8 @@ export class RateLimits {
 
   private local(options: LocalOptions, old: RateLimit | undefined, before: ReadonlyMap<string, Closable>): RateLimit {
     const { shared } = options.counted;
-    let store: LeaseStore | undefined;
-    if (shared !== undefined) {
+    let store = this.elsewhere;
+    if (shared !== undefined && store === undefined) {
       const { url, timeout } = shared;
       const make = (): RedisStore => new RedisStore({ url, timeout, clock: this.clock, log: this.log });
       store = this.connection(`redis ${timeout} ${url}`, before, RedisStore, make);

@@ -34,6 +34,11 @@ export class SlidingWindow implements Allowance {
     return start + per + fadeTo(amount - 1, this.used) * per - now;
   }
 
+  good(now: number): number {
+    const { per } = this.of.pace;
+    return per - (now % per);
+  }
+
   fresh(now: number): boolean {
     this.turn(now);
     return this.used === 0 && this.before === 0;

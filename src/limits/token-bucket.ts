@@ -31,6 +31,10 @@ export class TokenBucket implements Allowance {
     return Math.max(0, Math.max(this.fullAt, now) + interval - burst * interval - now - ROUNDING);
   }
 
+  good(): number {
+    return 0;
+  }
+
   fresh(now: number): boolean {
     return this.fullAt <= now;
   }

@@ -9,6 +9,8 @@ import { clearStaleSocket } from "./stale-socket.ts";
 export interface ListenerOptions {
   /** Connections at once; one more is closed at once. 10,000 by default. */
   readonly maxConnections?: number;
+  /** Others of this process bind the same address, and the system gives each a part of the connections. */
+  readonly shared?: boolean;
 }
 
 /** Who takes the connections of a listener. */
@@ -47,7 +49,7 @@ export class Listener {
     const server = createServer({ noDelay: true, ...keepAlive });
     try {
       if (address.kind === "unix") await clearStaleSocket(address);
-      await listening(server, address);
+      await listening(server, address, options.shared === true);
     } catch (error) {
       server.close();
       throw await explainBind(address, error);
@@ -95,7 +97,7 @@ export class Listener {
   }
 }
 
-function listening(server: Server, address: Address): Promise<void> {
+function listening(server: Server, address: Address, shared: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.once("listening", () => {
@@ -108,7 +110,8 @@ function listening(server: Server, address: Address): Promise<void> {
       if (server.listening) chmodSync(address.path, address.mode);
     } else {
       // Without a host: every address of both families, or of IPv4 where the machine has no IPv6.
-      server.listen({ port: address.port, backlog: BACKLOG, ...(address.host === "" ? {} : { host: address.host }) });
+      const host = address.host === "" ? {} : { host: address.host };
+      server.listen({ port: address.port, backlog: BACKLOG, reusePort: shared, ...host });
     }
   });
 }

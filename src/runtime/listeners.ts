@@ -22,6 +22,12 @@ export interface BoundListener<A extends Acceptor = Acceptor> {
   readonly acceptor: A;
 }
 
+/** A bound address, by the name of its listener. */
+export interface Bound {
+  readonly name: string;
+  readonly address: Address;
+}
+
 /** The listeners that carry calls. */
 export class Listeners {
   private readonly services: ProcessServices;
@@ -32,9 +38,11 @@ export class Listeners {
   private readonly identity: () => string;
   private readonly mtls: Mtls;
   private door: Door | undefined = undefined;
+  private readonly shared: boolean;
 
-  /** `identity`: how this sidecar is called, asked whenever it is said. */
-  constructor(identity: () => string, mtls: Mtls, services: ProcessServices) {
+  /** `identity`: how this sidecar is called, asked whenever it is said. `shared`: other threads listen at the same addresses. */
+  constructor(identity: () => string, mtls: Mtls, services: ProcessServices, shared = false) {
+    this.shared = shared;
     this.identity = identity;
     this.mtls = mtls;
     this.services = services;
@@ -112,10 +120,24 @@ export class Listeners {
     yield* this.callers;
   }
 
-  /** Where this process listens for calls, as discovery has to know it. */
-  addresses(): Address[] {
+  /** Where this process listens for calls, by the listener's name. */
+  bound(): readonly Bound[] {
     const { inbound, outbound } = this;
-    return [...(inbound === undefined ? [] : [inbound]), ...outbound].map(({ listener }) => listener.address);
+    const all = [...(inbound === undefined ? [] : [inbound]), ...outbound];
+    return all.map(({ name, listener }) => ({ name, address: listener.address }));
+  }
+
+  /** Where a listener of a name is bound. */
+  addressOf(name: string): Address | undefined {
+    return this.bound().find((bound) => bound.name === name)?.address;
+  }
+
+  /**
+   * Drains what other threads carry; returns how many streams were cut. `withdrawn`: the service is out of discovery.
+   * `inboundEnded`: nobody calls the application any more.
+   */
+  drainOthers(_withdrawn: Promise<void>, _inboundEnded: () => void): Promise<number> {
+    return Promise.resolve(0);
   }
 
   async close(): Promise<void> {
@@ -131,7 +153,7 @@ export class Listeners {
     const log = this.services.log.logger;
     const listener = await Listener.bind(
       address,
-      {},
+      { shared: this.shared },
       {
         onConnection: take,
         onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),

@@ -43,8 +43,8 @@ export class Parenthood {
       return;
     }
     if (runtime.draining) return;
-    const outbound = runtime.listeners.outbound[0];
-    const told = outbound === undefined ? {} : { OUTRIGGER_OUTBOUND: formatAddress(outbound.listener.address) };
+    const outbound = runtime.listeners.addressOf("outbound");
+    const told = outbound === undefined ? {} : { OUTRIGGER_OUTBOUND: formatAddress(outbound) };
     const child = new Child(command, { ...env, ...told });
     this.child = child;
     runtime.child = child;

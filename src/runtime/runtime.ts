@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
 import { type Connect, plainConnect } from "../cluster/connect.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import type { EndpointNews } from "../cluster/news.ts";
 import type { ClusterPolicy } from "../cluster/policy.ts";
-import type { Config } from "../config/types.ts";
+import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
@@ -33,6 +34,27 @@ export interface RuntimeOptions {
   readonly podIp: string | undefined;
   /** Addresses of listeners that are not the runtime's: admin and probe. */
   readonly otherListeners: () => readonly Address[];
+  /** How calls are carried; by default on this thread. */
+  readonly listeners?: (identity: () => string, mtls: Mtls) => Listeners;
+  /** What another thread does for this one, where there are several. */
+  readonly elsewhere?: Elsewhere;
+  /** Tells the other threads what this one has found out of an upstream. */
+  readonly tell?: (news: UpstreamNews) => void;
+}
+
+/** What one thread has found out of an upstream. */
+export interface UpstreamNews {
+  readonly upstream: string;
+  readonly of: EndpointNews | { readonly kind: "breakerOpened"; readonly method: string; readonly why: string };
+}
+
+/** Another thread holds the discovery sources but static, publishes the service, and is the parent of the application. */
+export interface Elsewhere {
+  readonly source: (kind: SourceKind) => DiscoverySource;
+  /** Resolves when the service is out of discovery. */
+  readonly withdrawn: Promise<void>;
+  /** Nobody calls the application by this thread any more. */
+  readonly inboundEnded: () => void;
 }
 
 /** What became of a configuration that was offered. */
@@ -57,6 +79,8 @@ export class Runtime {
   /** Why the last configuration that was offered is not in force; undefined while it is. */
   lastRefusal: string | undefined = undefined;
   private inForce: Config;
+  private readonly elsewhere: Elsewhere | undefined;
+  private readonly tell: ((news: UpstreamNews) => void) | undefined;
   private readonly sources: Sources;
   private readonly readiness: Readiness;
   private readonly publisher: Publisher;
@@ -69,12 +93,15 @@ export class Runtime {
     const { clock, log, random, metrics, accessLog, rateLimits, concurrency } = services;
     applyLimits(services, config);
     this.inForce = config;
+    this.elsewhere = options.elsewhere;
+    this.tell = options.tell;
     this.services = services;
     this.readiness = new Readiness(clock);
     this.mtls = new Mtls(config, services);
-    this.listeners = new Listeners(() => this.inForce.identity.name, this.mtls, services);
-    const own = (): Address[] => [...this.listeners.addresses(), ...options.otherListeners()];
-    this.sources = new Sources(config, { clock, log: log.logger, random, own });
+    const identity = (): string => this.inForce.identity.name;
+    this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
+    const own = (): Address[] => [...this.listeners.bound().map(({ address }) => address), ...options.otherListeners()];
+    this.sources = new Sources(config, { clock, log: log.logger, random, own }, options.elsewhere?.source);
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
       makeCluster: this.clusterMaker((name, endpoints) => this.mtls.upstream(name, CONNECT, endpoints)),
@@ -86,11 +113,17 @@ export class Runtime {
       clock,
       faults: services.faults,
       hopeless: services.hopeless,
-      policies: { clock, random, deadlines: services.deadlines, log: log.logger },
+      policies: {
+        clock,
+        random,
+        deadlines: services.deadlines,
+        log: log.logger,
+        opened: (upstream, method, why) => options.tell?.({ upstream, of: { kind: "breakerOpened", method, why } }),
+      },
     });
     this.app = this.makeApplication(config);
     this.publisher = new Publisher({
-      inForce: () => ({ config: this.inForce, app: this.app, inbound: this.listeners.inbound?.listener.address }),
+      inForce: () => ({ config: this.inForce, app: this.app, inbound: this.listeners.addressOf("inbound") }),
       registrar: () => this.sources.registrar(),
       services,
       podIp: options.podIp,
@@ -236,21 +269,38 @@ export class Runtime {
     this.publisher.update();
   }
 
-  private beginDrain(): Promise<number> {
+  private async beginDrain(): Promise<number> {
     this.readiness.drainBegan();
     this.drainBegan.set(true);
     const { clock, log } = this.services;
     const { notice, grace } = this.inForce.drain;
-    return drain({
-      listeners: this.listeners,
-      clock,
-      notice,
-      grace,
-      withdraw: () => this.publisher.withdraw(),
-      endApplication: () => this.child?.signal("SIGTERM"),
-      applicationGone: () => (this.child?.gone ?? true) && (this.app?.gone ?? true),
-      tell: (direction, message) => log.logger.info({ direction }, message),
-    });
+    const withdrawn = this.elsewhere?.withdrawn ?? this.publisher.withdraw();
+    const endApplication = this.elsewhere?.inboundEnded ?? ((): void => this.child?.signal("SIGTERM"));
+    const cut = await this.listeners.drainOthers(withdrawn, endApplication);
+    return (
+      cut +
+      (await drain({
+        listeners: this.listeners,
+        clock,
+        notice,
+        grace,
+        withdraw: () => withdrawn,
+        endApplication,
+        applicationGone: () => (this.child?.gone ?? true) && (this.app?.gone ?? true),
+        tell: (direction, message) => log.logger.info({ direction }, message),
+      }))
+    );
+  }
+
+  /** Another thread has found out something. */
+  hear({ upstream, of }: UpstreamNews): void {
+    if (of.kind === "breakerOpened") this.upstreams.policies.hearOpened(upstream, of.method, of.why);
+    else for (const cluster of this.upstreams.clusters()) if (cluster.name === upstream) cluster.hear(of);
+  }
+
+  /** A discovery source of the configuration in force, where it has that one. */
+  sourceOf(kind: SourceKind): DiscoverySource | undefined {
+    return kind === "static" || this.inForce.discovery[kind] !== undefined ? this.sources.of(kind) : undefined;
   }
 
   private target(): Application["target"] {
@@ -273,10 +323,12 @@ export class Runtime {
   /** `connectTo`: how the endpoints of a name are dialled. */
   private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
     const { http2, clock, log, random, keepalive } = this.services;
+    const told = this.tell;
     const services = { clock, loop: http2.loop, headers: http2.headers, log: log.logger, random, keepalive };
     return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name) => {
       const connect = connectTo(name, () => cluster.endpoints);
-      const options = { name, source: source.kind, policy, lookup };
+      const tell = told && ((of: EndpointNews): void => told({ upstream: name, of }));
+      const options = { name, source: source.kind, policy, lookup, tell };
       const cluster: Cluster = new Cluster(options, source.subscribe(lookup), { ...services, connect });
       return cluster;
     };

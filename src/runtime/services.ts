@@ -11,6 +11,7 @@ import { statusOf } from "../http/status-words.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
+import type { LeaseStore } from "../limits/lease-store.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
 import { AccessLog, type AccessRules } from "../observability/access-log.ts";
 import { Decisions } from "../observability/explain/decisions.ts";
@@ -49,7 +50,14 @@ export interface ProcessServices {
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
 }
 
-export function makeServices(clock: Clock, log: Log, config: Config, version: string): ProcessServices {
+/** `leases`: where another thread holds the rate limits of all. */
+export function makeServices(
+  clock: Clock,
+  log: Log,
+  config: Config,
+  version: string,
+  leases?: LeaseStore,
+): ProcessServices {
   const headers = new HeaderTable();
   const loop = new FlushLoop(clock);
   const deadlines = new Deadlines(clock);
@@ -92,7 +100,7 @@ export function makeServices(clock: Clock, log: Log, config: Config, version: st
     deadlines,
     faults: new Faults(deadlines, loop, Math.random, log.logger),
     hopeless: new HopelessCalls(),
-    rateLimits: new RateLimits(clock, () => loop.now(), log.logger),
+    rateLimits: new RateLimits(clock, () => loop.now(), log.logger, leases),
     random: Math.random,
     exchange: (identity, direction) => ({
       loop,

@@ -22,10 +22,13 @@ export class Sources {
   private cache: AnswerCache | undefined;
   private readonly fixed: StaticSource;
   private readonly made = new Map<SourceKind, ReplaceableSource>();
+  /** Another thread holds all sources but static, and publishes the service. */
+  private readonly elsewhere: ((kind: SourceKind) => DiscoverySource) | undefined;
 
-  constructor(config: Config, services: DiscoveryServices) {
+  constructor(config: Config, services: DiscoveryServices, elsewhere?: (kind: SourceKind) => DiscoverySource) {
     this.config = config;
-    this.cache = makeCache(config, services);
+    this.elsewhere = elsewhere;
+    this.cache = elsewhere === undefined ? makeCache(config, services) : undefined;
     const cache = (): AnswerCache | undefined => this.cache;
     this.services = {
       ...services,
@@ -40,13 +43,14 @@ export class Sources {
   /** A source that the configuration has. */
   of(kind: SourceKind): DiscoverySource {
     if (kind === "static") return this.fixed;
-    const source = this.made.get(kind);
+    const source = this.elsewhere?.(kind) ?? this.made.get(kind);
     if (source === undefined) throw new Error(`the discovery source ${kind} is not configured`);
     return source;
   }
 
   /** A new registrar of the default source; undefined where that publishes nothing. */
   registrar(): Registrar | undefined {
+    if (this.elsewhere !== undefined) return undefined;
     const { consul, directory, default: kind } = this.config.discovery;
     if (kind === "consul" && consul !== undefined)
       return definitions.consul.registrar?.({ ...consul, connect: connectUse(this.config) }, this.services);
@@ -60,6 +64,7 @@ export class Sources {
     const old = this.config;
     this.config = config;
     this.fixed.replace(staticOptions(config));
+    if (this.elsewhere !== undefined) return;
     if (old.discovery.cache !== config.discovery.cache) {
       void this.cache?.close();
       this.cache = makeCache(config, this.services);
@@ -80,6 +85,7 @@ export class Sources {
   }
 
   private makeMissing(): void {
+    if (this.elsewhere !== undefined) return;
     for (const kind of kinds) {
       const made = this.made.has(kind) ? undefined : this.make(kind);
       if (made !== undefined) this.made.set(kind, new ReplaceableSource(made));

@@ -18,6 +18,8 @@ export interface PolicyServices {
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Tells other threads that a breaker has opened here. `method`: as `Breakers` calls it. */
+  readonly opened?: ((upstream: string, method: string, why: string) => void) | undefined;
 }
 
 /**
@@ -37,6 +39,8 @@ export interface PolicyState {
 export class UpstreamPolicies {
   private readonly states = new Map<string, PolicyState>();
   private readonly services: PolicyServices;
+  /** What opens now does so on the word of another thread. */
+  private hearing = false;
 
   constructor(services: PolicyServices) {
     this.services = services;
@@ -55,6 +59,15 @@ export class UpstreamPolicies {
       state.breakers = this.makeBreakers(config.circuitBreaker, upstream);
     }
     return state;
+  }
+
+  /** A breaker has opened in another thread: what it has seen fail will fail here, too. */
+  hearOpened(upstream: string, method: string, why: string): void {
+    const breaker = this.states.get(upstream)?.breakers?.for(method);
+    if (breaker?.state !== "closed") return;
+    this.hearing = true;
+    breaker.open(why);
+    this.hearing = false;
   }
 
   /** The upstream is no longer declared. */
@@ -115,8 +128,10 @@ export class UpstreamPolicies {
   private listener(upstream: string, method: string): BreakerListener {
     return (state, why) => {
       const log = this.services.log.child({ upstream, ...(method === "" ? {} : { method }) });
-      if (state === "open") log.warn({ why }, "the circuit breaker is open");
-      else if (state === "closed") log.info("the circuit breaker is closed again");
+      if (state === "open") {
+        log.warn({ why }, "the circuit breaker is open");
+        if (!this.hearing) this.services.opened?.(upstream, method, why);
+      } else if (state === "closed") log.info("the circuit breaker is closed again");
       else log.info("the circuit breaker lets one call try");
     };
   }

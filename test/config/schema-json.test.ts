@@ -41,7 +41,7 @@ const rows: readonly [string, boolean][] = [
   ["names: { onDemand: { rate: 10 } }", false],
   ["names: { onDemand: { rate: 10/s, max: 0 } }", false],
   ["workers: 1", true],
-  ["workers: 2", false],
+  ["workers: 0", false],
   ["workers: ${WORKERS}", true],
   ["upstreams: { orders: { balancer: roundRobin }, billing: }", true],
   ["upstreams: { orders: { balancer: p2c } }", false],

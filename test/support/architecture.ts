@@ -28,10 +28,11 @@ const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
  * stands for one (`cli` is src/cli.ts). Adding a folder to src/ means adding it here.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  main: ["cli", ...FACES],
+  main: ["cli", "workers", ...FACES],
   cli: ["commands", "core"],
   commands: ["run", "reload", ...FACES],
-  run: ["reload", ...FACES],
+  run: ["reload", "workers", ...FACES],
+  workers: FACES,
   reload: FACES,
   control: ["runtime", ...RUNTIME],
   kubernetes: ["core", "config", "identity/make-certificate.ts"],

@@ -123,6 +123,15 @@ export class OutlierDetection<E extends Judged> {
     }
   }
 
+  /** Another thread has ejected it, or let it in: the same holds here. */
+  obey(endpoint: E, news: { readonly cause: EjectionCause; readonly detail: string } | "letIn"): void {
+    if (news === "letIn") {
+      if (!endpoint.outlier.isIn) this.letIn(endpoint, "another thread says so");
+    } else if (endpoint.outlier.isIn && this.current.mode !== "disabled") {
+      this.eject(endpoint, news.cause, news.detail);
+    }
+  }
+
   /** It is no longer in the service. */
   left(endpoint: E): void {
     const { state } = endpoint.outlier;

@@ -26,7 +26,7 @@ export function integer({ min, max }: { readonly min: number; readonly max: numb
         return opened.invalid(`${written} is not a whole number`);
       if (value < min) return opened.invalid(`${value} is below ${min}`);
       if (value > max) return opened.invalid(`${value} is above ${max}`);
-      return opened.isComing(String(value), `${min}`) ? undefined : Number(value);
+      return Number(value);
     },
     write: (value) => value,
     jsonSchema: () => ({

@@ -42,10 +42,10 @@ export class ScalarReading {
   }
 
   /** Whether the contract has this word while the feature behind it is not built; then that is reported. */
-  isComing(word: string, expected = this.words.label): boolean {
+  isComing(word: string): boolean {
     if (!this.reading.vocabulary.wordIsComing(this.place.pattern, word)) return false;
     const message = `${formatPath(this.place.path)}: ${word} is not yet supported`;
-    this.report("not-yet-supported", message, undefined, expected);
+    this.report("not-yet-supported", message, undefined);
     return true;
   }
 

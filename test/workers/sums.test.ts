@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sumAnswers } from "../../src/workers/sum-answers.ts";
+import { sumMetrics } from "../../src/workers/sum-metrics.ts";
+import { parseMetrics, sampleValue } from "../support/prometheus.ts";
+
+const control = `# HELP outrigger_calls_started_total Calls.
+# TYPE outrigger_calls_started_total counter
+
+# HELP outrigger_config_version Version.
+# TYPE outrigger_config_version gauge
+outrigger_config_version 3
+
+# HELP process_cpu_seconds_total CPU.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 5
+`;
+
+function worker(calls: number, inFlight: number): string {
+  return `# HELP outrigger_calls_started_total Calls.
+# TYPE outrigger_calls_started_total counter
+outrigger_calls_started_total{upstream="a b"} ${calls}
+
+# HELP outrigger_calls_in_flight In flight.
+# TYPE outrigger_calls_in_flight gauge
+outrigger_calls_in_flight ${inFlight}
+
+# HELP outrigger_config_version Version.
+# TYPE outrigger_config_version gauge
+outrigger_config_version 3
+
+# HELP process_cpu_seconds_total CPU.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 5
+
+# HELP d Durations.
+# TYPE d histogram
+d_bucket{le="1"} ${calls}
+d_bucket{le="+Inf"} ${calls}
+d_sum 0.5
+d_count ${calls}
+`;
+}
+
+test("counters, histograms and what is under way are summed; of other gauges the largest counts; the process counts once", () => {
+  const families = parseMetrics(sumMetrics([control, worker(2, 1), worker(40, 5)]));
+  const value = (name: string, labels = {}) => sampleValue(families, name, labels);
+  assert.equal(value("outrigger_calls_started_total", { upstream: "a b" }), 42);
+  assert.equal(value("outrigger_calls_in_flight"), 6);
+  assert.equal(value("outrigger_config_version"), 3);
+  assert.equal(value("process_cpu_seconds_total"), 5);
+  const text = sumMetrics([control, worker(2, 1), worker(40, 5)]);
+  assert.match(text, /^d_bucket\{le="\+Inf"\} 42$/m);
+  assert.match(text, /^d_sum 1$/m);
+  assert.equal(text.match(/^# TYPE d histogram$/gm)?.length, 1);
+});
+
+test("answers are merged by what their items are called", () => {
+  const answer = (state: string, inFlight: number, up: boolean) => ({
+    clusters: [
+      {
+        name: "orders",
+        staleSince: null,
+        endpoints: [{ address: "10.0.0.1:1", state, weight: 2, inFlight, connections: 1, lastError: null }],
+      },
+    ],
+    rateLimits: [{ name: "all", direction: "inbound", storeUp: up, keys: 3, refused: inFlight }],
+  });
+  assert.deepEqual(sumAnswers([answer("up", 0, true), answer("ejected", 3, false), answer("up", 4, true)]), {
+    clusters: [
+      {
+        name: "orders",
+        staleSince: null,
+        endpoints: [
+          { address: "10.0.0.1:1", state: "ejected", weight: 2, inFlight: 7, connections: 3, lastError: null },
+        ],
+      },
+    ],
+    rateLimits: [{ name: "all", direction: "inbound", storeUp: false, keys: 3, refused: 7 }],
+  });
+  const looked = { clusters: [{ name: "found", endpoints: [] }], rateLimits: [] };
+  assert.deepEqual(sumAnswers([{ clusters: [], rateLimits: [] }, looked, looked]), looked);
+});
