@@ -11,7 +11,7 @@ import type { Row } from "./rows.ts";
 /** Octets of one message, and of more than a shut window lets through: more, too, than is kept to be sent again. */
 const [SOME, MUCH] = [10, 70_000];
 /** Milliseconds: less than a call may wait for a connection, and a connection for its first SETTINGS. */
-const DEADLINE = 5000;
+const DEADLINE = 4000;
 
 /** Where a call is made: a sidecar, and an upstream that nobody has asked before. */
 export interface Stage {
