@@ -7,6 +7,7 @@ import { systemClock } from "../src/core/clock.ts";
 import { createLog } from "../src/observability/log.ts";
 import { Runtime } from "../src/runtime/runtime.ts";
 import { makeServices } from "../src/runtime/services.ts";
+import { registerCrewMetrics } from "../src/workers/crew-metrics.ts";
 
 const introduction = `# Metrics
 
@@ -41,6 +42,7 @@ async function families(): Promise<readonly (readonly [string, string, string, s
   const log = createLog({ service: "r", version: "0", level: "silent", clock: systemClock, sink: { write() {} } });
   const services = makeServices(systemClock, log, config, "0");
   const runtime = new Runtime({ config, services, version: "0", podIp: undefined, otherListeners: () => [] });
+  registerCrewMetrics(services.metrics.registry, { size: 2, restarts: 0 });
   const labels = new Map(
     services.metrics.registry
       .getMetricsAsArray()

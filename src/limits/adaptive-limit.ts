@@ -15,14 +15,19 @@ const FIRST_PROBE = 2000;
 const PROBE = 60_000;
 /** While it is probed, this part of the limit is in force. */
 const PROBED = 0.5;
+/** A latency so much above the lowest is no queue yet: timers, schedulers and collectors take their time, too. */
+const TOLERANCE = 1.25;
 /** How fast the lowest latency follows a service that has become slower for good, a window. */
 const DRIFT = 0.05;
 /** This share of calls at their deadline is too many, whatever the latency says. */
 const TOO_LATE = 0.1;
 const BACK_OFF = 0.9;
 
-/** `starting`: doubles until a queue is seen. `probing`: looks what the latency is without a queue. */
-type Phase = "starting" | "steady" | "probing";
+/**
+ * `starting`: doubles until a queue is seen. `emptying`: half of the limit is in force, and the queue of before still has to go.
+ * `probing`: looks what the latency is without it.
+ */
+type Phase = "starting" | "steady" | "emptying" | "probing";
 
 /**
  * How many calls a service can do at once, learned from how long they take, as TCP Vegas does it: by Little's law a service
@@ -54,7 +59,7 @@ export class AdaptiveLimit {
   /** Calls that may be under way now. */
   get limit(): number {
     const { min, max } = this.options;
-    const now = this.phase === "probing" ? this.learned * PROBED : this.learned;
+    const now = this.isProbing ? this.learned * PROBED : this.learned;
     return Math.max(min, Math.min(max, Math.floor(now)));
   }
 
@@ -71,7 +76,7 @@ export class AdaptiveLimit {
   explain(): string {
     if (this.lowestSeen === undefined || this.latencySeen === undefined)
       return `limit ${this.limit}: no latency is known yet`;
-    const probing = this.phase === "probing" ? ", looking for the lowest" : "";
+    const probing = this.isProbing ? ", looking for the lowest" : "";
     return `limit ${this.limit}: lowest latency ${rounded(this.lowestSeen)} ms, now ${rounded(this.latencySeen)} ms${probing}`;
   }
 
@@ -95,13 +100,20 @@ export class AdaptiveLimit {
     if (now - window.began >= WINDOW && window.count >= ENOUGH) this.look(now);
   }
 
+  private get isProbing(): boolean {
+    return this.phase === "emptying" || this.phase === "probing";
+  }
+
   private look(now: number): void {
     const { window } = this;
     const latency = window.latency();
     this.latencySeen = latency;
     this.probeAt ??= now + this.probeAfter;
-    this.learnLowest(latency, now);
-    if (this.phase !== "probing") this.adjust(latency, now);
+    if (this.phase === "emptying") this.phase = "probing";
+    else {
+      this.learnLowest(latency, now);
+      this.adjust(latency, now);
+    }
     const { inFlight } = this;
     window.begin(now);
     window.busiest = inFlight;
@@ -125,7 +137,7 @@ export class AdaptiveLimit {
     const { window, options } = this;
     const lowest = this.lowestSeen ?? latency;
     const busy = Math.min(window.busiest, this.learned);
-    const queue = busy * (1 - lowest / latency);
+    const queue = busy * Math.max(0, 1 - (TOLERANCE * lowest) / latency);
     // Vegas' bounds of what may wait: a few calls, and of many a few more.
     const few = 3 * Math.max(1, Math.log10(this.learned));
     const many = 2 * few;
@@ -136,7 +148,7 @@ export class AdaptiveLimit {
     } else if (queue < few && window.busiest >= this.learned * PROBED)
       this.learned += this.phase === "starting" ? this.learned : Math.max(1, Math.log10(this.learned));
     this.learned = Math.max(options.min, Math.min(options.max, this.learned));
-    if (this.probeAt !== undefined && now >= this.probeAt) this.phase = "probing";
+    if (this.probeAt !== undefined && now >= this.probeAt) this.phase = "emptying";
   }
 }
 

@@ -1,7 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Crew } from "./crew.ts";
 
-export function registerCrewMetrics(registry: Registry, crew: Crew): void {
+/** Of a sidecar with several workers. */
+export function registerCrewMetrics(registry: Registry, crew: Pick<Crew, "size" | "restarts">): void {
   const registers = [registry];
   new Gauge({
     name: "outrigger_workers",

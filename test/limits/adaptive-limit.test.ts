@@ -18,7 +18,7 @@ function goodput({ latencies }: Offered, ms: number): number {
 for (const initial of [4, 20, 200]) {
   test(`three times what a service can do, from a limit of ${initial}: it goes on doing what it can, and calls hardly wait`, () => {
     const { limit, service } = world(16, 10, initial);
-    service.offer(4800, 5000);
+    service.offer(4800, 15_000);
     const steady = service.offer(4800, 20_000);
     assert.ok(goodput(steady, 20_000) >= 1600 * 0.97, `${goodput(steady, 20_000)} a second`);
     assert.ok(quantile(steady.latencies, 0.99) <= 30, `p99 ${quantile(steady.latencies, 0.99)}`);
@@ -26,6 +26,18 @@ for (const initial of [4, 20, 200]) {
     assert.ok(limit.lowest !== undefined && limit.lowest >= 10 && limit.lowest < 12.5, limit.explain());
   });
 }
+
+test("a machine that stalls now and then makes it no smaller than the service is", () => {
+  const { service } = world(16, 10);
+  const random = seededRandom(7);
+  // Half of all calls wait for the processor, and for 50 ms of each second all of them do.
+  service.delay = () => (service.clock.now() % 1000 < 50 ? 40 : random() < 0.5 ? random() * 6 : 0);
+  service.offer(4800, 5000);
+  const unlimited = (16 * 1000) / (10 + 1.5 + 2);
+  const steady = service.offer(4800, 30_000);
+  assert.ok(goodput(steady, 30_000) >= unlimited * 0.93, `${goodput(steady, 30_000)} of ${unlimited}`);
+  assert.ok(quantile(steady.latencies, 0.99) <= 90, `p99 ${quantile(steady.latencies, 0.99)}`);
+});
 
 test("without overload nothing is refused, not even while it looks for the lowest latency", () => {
   const { service } = world(16, 10);

@@ -7,6 +7,8 @@ export class SimulatedService {
   slots: number;
   time: number;
   private readonly limit: AdaptiveLimit;
+  /** Milliseconds by which calls take longer now: the machine has other things to do. */
+  delay: () => number = () => 0;
   private busy = 0;
   private readonly waiting: (() => void)[] = [];
 
@@ -46,7 +48,7 @@ export class SimulatedService {
       return;
     }
     this.busy++;
-    this.clock.setTimer(this.time, () => {
+    this.clock.setTimer(this.time + this.delay(), () => {
       this.busy--;
       done();
       this.waiting.shift()?.();
