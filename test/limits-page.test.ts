@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { defaultPoolOptions } from "../src/cluster/connection-pool.ts";
 import { defaultHeaderTableLimits } from "../src/http/headers.ts";
 import { defaultLimits } from "../src/http2/limits.ts";
+import { defaultHandshakeLimits } from "../src/identity/handshake-limits.ts";
 import { MAX_HOPS } from "../src/proxy/hops.ts";
 import { defaultWaitingLimits } from "../src/proxy/waiting-room.ts";
 
@@ -49,6 +50,7 @@ const sections: readonly (readonly [heading: string, limits: object])[] = [
   ["Header lists", defaultHeaderTableLimits],
   ["Calls that wait", defaultWaitingLimits],
   ["Connections to one endpoint", defaultPoolOptions],
+  ["TLS handshakes", defaultHandshakeLimits],
   ["Sidecars on the way of a call", { maxHops: MAX_HOPS }],
 ];
 

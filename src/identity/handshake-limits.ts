@@ -10,6 +10,9 @@ export interface HandshakeLimits {
   readonly timeout: number;
 }
 
+/** The reasons are in docs/limits.md. */
+export const defaultHandshakeLimits: HandshakeLimits = { atOnce: 256, perSource: 64, rate: 100, timeout: 5000 };
+
 /** Addresses whose handshakes are counted; beyond, those that have none under way are forgotten. */
 const MAX_SOURCES = 4096;
 

@@ -1,3 +1,4 @@
+import { defaultHandshakeLimits as limits } from "../../identity/handshake-limits.ts";
 import { IdPattern, parseSpiffeId } from "../../identity/spiffe.ts";
 import { type KeyRule, record } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
@@ -93,14 +94,18 @@ export const mtls = object({
   ),
   handshakes: section(
     object({
-      atOnce: preset(integer({ min: 1, max: 100_000 }), 256, "TLS handshakes under way at once; one more is refused."),
-      perSource: preset(integer({ min: 1, max: 100_000 }), 64, "The same from one address."),
+      atOnce: preset(
+        integer({ min: 1, max: 100_000 }),
+        limits.atOnce,
+        "TLS handshakes under way at once; one more is refused.",
+      ),
+      perSource: preset(integer({ min: 1, max: 100_000 }), limits.perSource, "The same from one address."),
       rate: preset(
         integer({ min: 1, max: 100_000 }),
-        100,
+        limits.rate,
         "A second from one address, beyond a burst of twice as many.",
       ),
-      timeout: preset(duration(), 5_000, "How long one may take, from the accepted connection on."),
+      timeout: preset(duration(), limits.timeout, "How long one may take, from the accepted connection on."),
     }),
     "What callers may ask of the inbound listener before they have proven who they are.",
   ),

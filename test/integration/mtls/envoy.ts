@@ -17,13 +17,27 @@ export interface EnvoyTls {
   readonly peer: string;
 }
 
-/** Starts an Envoy between plaintext and mTLS: `side` says which side of it speaks TLS. Gives its address. */
+/** An Envoy at work. */
+export interface RunningEnvoy {
+  readonly address: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** Starts an Envoy between plaintext and mTLS for a test: `side` says which side of it speaks TLS. Gives its address. */
 export async function startEnvoy(
   scope: Scope,
   side: "downstream" | "upstream",
   to: string,
   tls: EnvoyTls,
 ): Promise<string> {
+  const envoy = await runEnvoy(side, to, tls);
+  scope.onEnd(() => envoy.stop());
+  return envoy.address;
+}
+
+/** The same, to be stopped by who starts it. */
+export async function runEnvoy(side: "downstream" | "upstream", to: string, tls: EnvoyTls): Promise<RunningEnvoy> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), "outrigger-envoy-"));
   const secured = (is: boolean, context: string, extra: object) =>
@@ -100,10 +114,13 @@ export async function startEnvoy(
   await writeFile(file, JSON.stringify({ static_resources }));
   const args = ["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "info"];
   const envoy = await startProcess(requirePart("envoy"), args);
-  scope.onEnd(async () => {
-    await envoy.kill();
-    await rm(folder, { recursive: true, force: true });
-  });
   await envoy.line(/starting main dispatch loop/, 20_000);
-  return `127.0.0.1:${port}`;
+  return {
+    address: `127.0.0.1:${port}`,
+    pid: envoy.pid,
+    stop: async () => {
+      await envoy.kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
 }
