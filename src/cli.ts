@@ -1,6 +1,7 @@
 import { caCommand } from "./commands/ca.ts";
 import { checkCommand } from "./commands/check.ts";
 import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { injectCommand } from "./commands/inject.ts";
 import { injectorCommand } from "./commands/injector.ts";
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   inject: injectCommand,
   injector: injectorCommand,
   explain: explainCommand,
+  doctor: doctorCommand,
   ca: caCommand,
 };
 

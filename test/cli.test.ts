@@ -47,7 +47,7 @@ test("it tells its version and how it is used, and without a command that is an 
   for (const args of [["--help"], []]) {
     const told = await outrigger(args);
     assert.equal(told.code, args.length === 0 ? 2 : 0);
-    for (const word of ["run", "check", "print", "schema", "explain", "--version", "Exit codes"])
+    for (const word of ["run", "check", "print", "schema", "explain", "doctor", "--version", "Exit codes"])
       assert.ok(told.stdout.includes(word), word);
   }
 });
