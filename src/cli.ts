@@ -1,4 +1,5 @@
 import { caCommand } from "./commands/ca.ts";
+import { captureCommand } from "./commands/capture.ts";
 import { checkCommand } from "./commands/check.ts";
 import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   print: printCommand,
   schema: schemaCommand,
   wait: waitCommand,
+  capture: captureCommand,
   inject: injectCommand,
   injector: injectorCommand,
   explain: explainCommand,

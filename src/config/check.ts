@@ -1,5 +1,6 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
 import { checkBalancing } from "./checks/balancing.ts";
+import { checkCapture } from "./checks/capture.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkFaults } from "./checks/faults.ts";
 import { checkListeners } from "./checks/listeners.ts";
@@ -19,6 +20,7 @@ export function check(
   reading: Reading,
 ): void {
   checkListeners(draft, reading);
+  checkCapture(draft, reading);
   checkDiscovery(draft, reading);
   checkService(draft, reading);
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);

@@ -16,9 +16,6 @@ export const notYet: readonly NotYet[] = [
   { key: "authorization" },
   { key: "health" },
   { key: "tap" },
-  { key: "capture" },
-  { key: "egress" },
-  { key: "protocols" },
   { key: "jwt" },
   { key: "errors" },
 ];

@@ -34,6 +34,9 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     faults: file.faults,
     deadlines: file.deadlines,
+    capture: file.capture && captureOf(file.capture, file.mtls.mode, reading),
+    egress: file.egress,
+    protocols: file.protocols,
     log: file.log,
     metrics: file.metrics,
     tracing: file.tracing && { ...file.tracing, protocol: file.tracing.protocol ?? otlpProtocol(file.tracing.otlp) },
@@ -48,6 +51,15 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
 export function otlpProtocol(url: string): "grpc" | "http" {
   const { port, pathname } = new URL(url);
   return port === "4318" || pathname !== "/" ? "http" : "grpc";
+}
+
+function captureOf(
+  capture: NonNullable<FileConfig["capture"]>,
+  mode: FileConfig["mtls"]["mode"],
+  reading: Reading,
+): NonNullable<Config["capture"]> {
+  if (capture.otherPorts === undefined) reading.derived(["capture", "otherPorts"], "mtls.mode");
+  return { ...capture, otherPorts: capture.otherPorts ?? (mode === "strict" ? "refuse" : "pass") };
 }
 
 /** The only source that is configured. Static is always there and does not count; with several, none is the default. */

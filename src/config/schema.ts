@@ -4,6 +4,8 @@ import { authority, serviceName } from "./schema/names.ts";
 import { object } from "./schema/object.ts";
 import { optional, preset, section, type Type } from "./schema/type.ts";
 import { duration } from "./schema/units.ts";
+import { words } from "./schema/words.ts";
+import { capture } from "./sections/capture.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
 import { explain } from "./sections/explain.ts";
@@ -13,6 +15,7 @@ import { log } from "./sections/log.ts";
 import { metrics } from "./sections/metrics.ts";
 import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
+import { protocols } from "./sections/protocols.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
 import { service } from "./sections/service.ts";
 import { tracing } from "./sections/tracing.ts";
@@ -56,6 +59,17 @@ export const schema = object({
   ),
   faults: preset(list(fault), none, "Faults on purpose, for game days. The first one that befalls a call is injected."),
   deadlines: section(deadlines, "What is made of deadlines, beside honouring them."),
+  capture: optional(
+    capture,
+    "Connections that `outrigger capture` redirects to the sidecar, so that the application calls others by their own names.",
+    "none are redirected",
+  ),
+  egress: preset(
+    words(["pass", "declared"]),
+    "pass",
+    "Captured connections to where no upstream is: passed on to where they were going, or only to the endpoints of declared upstreams.",
+  ),
+  protocols: preset(protocols, new Map(), "What captured connections to a port speak, so that nobody has to find out."),
   log: section(log, "Logs: see [logs.md](logs.md)."),
   metrics: section(metrics, "What is counted: see [metrics.md](metrics.md)."),
   tracing: optional(tracing, "Distributed tracing: see [tracing.md](tracing.md).", "no call is traced"),

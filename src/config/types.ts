@@ -35,6 +35,11 @@ export interface Config {
   readonly rateLimits: readonly RateLimitOptions[];
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
+  /** undefined: nothing is redirected. */
+  readonly capture: CaptureConfig | undefined;
+  readonly egress: "pass" | "declared";
+  /** By port, as a decimal number. */
+  readonly protocols: ReadonlyMap<string, "http2" | "tcp">;
   readonly log: LogConfig;
   readonly metrics: { readonly names: "outrigger" | "otel"; readonly application: string | undefined };
   readonly tracing: TracingOptions | undefined;
@@ -61,6 +66,22 @@ export interface ExplainConfig {
   readonly calls: number;
   /** `application`, or SPIFFE ids with `*` for a part. */
   readonly callers: readonly string[];
+}
+
+/** Where redirected connections come in and what becomes of them. */
+export interface CaptureConfig {
+  readonly inbound: Address;
+  readonly outbound: Address;
+  readonly otherPorts: "pass" | "refuse";
+  readonly rules: "auto" | "nftables" | "iptables";
+  readonly exclude: {
+    readonly inboundPorts: readonly number[];
+    readonly outboundPorts: readonly number[];
+    readonly cidrs: readonly string[];
+    readonly users: readonly number[];
+  };
+  /** Loopback and link-local addresses that may be called all the same. */
+  readonly allow: readonly Address[];
 }
 
 export type SourceKind = "consul" | "directory" | "dns" | "static";

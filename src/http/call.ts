@@ -1,3 +1,4 @@
+import type { Address } from "../core/address.ts";
 import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { Head } from "./headers.ts";
 import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
@@ -62,6 +63,8 @@ export class Call {
   readonly startedAt: number;
   /** The verified identity of who called, a SPIFFE id; undefined where the connection has none, as a plaintext one never has. */
   identity: string | undefined = undefined;
+  /** Where its connection was going before it was redirected to us; undefined: nowhere else. */
+  destination: Address | undefined = undefined;
   /** The name of the upstream, once known; "" until then. */
   upstream = "";
   /** Milliseconds of the clock by which the call has to be over, and who said so. */

@@ -11,6 +11,8 @@ export interface ListenerOptions {
   readonly maxConnections?: number;
   /** Others of this process bind the same address, and the system gives each a part of the connections. */
   readonly shared?: boolean;
+  /** A client may end its half of a connection and go on reading. */
+  readonly allowHalfOpen?: boolean;
 }
 
 /** Who takes the connections of a listener. */
@@ -46,7 +48,7 @@ export class Listener {
   /** Binds an address. Rejects with a BindError. */
   static async bind(address: Address, options: ListenerOptions, handler: ListenerHandler): Promise<Listener> {
     const keepAlive = { keepAlive: address.kind === "tcp", keepAliveInitialDelay: KEEPALIVE_DELAY };
-    const server = createServer({ noDelay: true, ...keepAlive });
+    const server = createServer({ noDelay: true, ...keepAlive, allowHalfOpen: options.allowHalfOpen ?? false });
     try {
       if (address.kind === "unix") await clearStaleSocket(address);
       await listening(server, address, options.shared === true);

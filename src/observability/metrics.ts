@@ -2,6 +2,7 @@ import { Gauge, Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
 import { mergeMetrics, scrapeApplication } from "./application-metrics.ts";
 import { CallMetrics, type MetricNames } from "./call-metrics.ts";
+import { CaptureMetrics } from "./capture-metrics.ts";
 import { type MetricsView, registerMeshGauges } from "./mesh-gauges.ts";
 import { OPEN_METRICS, toOpenMetrics } from "./open-metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
@@ -31,6 +32,7 @@ export class Metrics {
   readonly registry = new Registry();
   readonly calls: CallMetrics;
   readonly tls: TlsMetrics;
+  readonly captured: CaptureMetrics;
   /** In force from the next scrape on. */
   options: MetricsOptions = { names: "outrigger", application: undefined };
   private readonly clock: Clock;
@@ -41,6 +43,7 @@ export class Metrics {
     this.clock = clock;
     this.calls = new CallMetrics(this.registry);
     this.tls = new TlsMetrics(this.registry);
+    this.captured = new CaptureMetrics(this.registry);
     registerProcessMetrics(this.registry, version, clock);
     const registers = [this.registry];
     this.loopDelay = new Gauge({

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/keepalive.ts";
+import type { Address } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
@@ -45,6 +46,8 @@ export interface AcceptedConnection extends Placed, Watched {
   readonly peer: string;
   /** Undefined in plaintext. */
   readonly caller: Caller | undefined;
+  /** Where it was going before it was redirected to us. */
+  readonly destination: Address | undefined;
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
@@ -77,11 +80,11 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     return new Exchange(call, stream, end, services, unrouted);
   }
 
-  /** Takes a plaintext socket; `arrived` has been read of it already. */
-  accept(accepted: Socket, peer: string, arrived?: Buffer): void {
+  /** Takes a plaintext socket; `arrived` has been read of it already, `destination` is where it was going before a redirection. */
+  accept(accepted: Socket, peer: string, arrived?: Buffer, destination?: Address): void {
     let connection: Connection | undefined;
     const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
-    connection = this.admit(socket, peer, undefined, "atOnce");
+    connection = this.admit(socket, peer, undefined, "atOnce", destination);
     if (arrived !== undefined) connection.receive(arrived);
   }
 
@@ -91,7 +94,13 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     socket.on("data", (chunk: Buffer) => connection.receive(chunk));
   }
 
-  private admit(socket: Duplex, peer: string, caller: Caller | undefined, reuse: BufferReuse): Connection {
+  private admit(
+    socket: Duplex,
+    peer: string,
+    caller: Caller | undefined,
+    reuse: BufferReuse,
+    destination?: Address,
+  ): Connection {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
@@ -105,6 +114,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const entry: AcceptedConnection = {
       peer,
       caller,
+      destination,
       connection,
       since: http2.clock.wall(),
       place: -1,
@@ -173,6 +183,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const told = forwarded === undefined ? clean : forwarded.apply(clean, entry);
     const call = new Call(direction, entry.peer, told, path, isGrpc(head.get("content-type")), http2.loop.now());
     call.identity = entry.caller?.identity;
+    call.destination = entry.destination;
     services.explanations.decisions.begin(call);
     if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
     const exchange = this.makeExchange(call, stream, end);

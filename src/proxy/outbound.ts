@@ -1,3 +1,4 @@
+import type { Address } from "../core/address.ts";
 import { type Call, failure } from "../http/call.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
@@ -11,6 +12,8 @@ export interface OutboundRules {
   target(name: string): Target | undefined;
   /** A name that nobody declared but that may be looked up. */
   lookup(name: string): Resolution;
+  /** Where a captured connection was going, for calls that name no upstream; undefined: they may not go there. */
+  elsewhere(destination: Address): Resolution | undefined;
 }
 
 /**
@@ -46,7 +49,10 @@ export class Outbound extends Acceptor implements Router {
       case "lookup":
         return rules.lookup(route.name);
       case "none":
-        return failed("NO_ROUTE", `no upstream is called ${route.authority}, and it may not be looked up`);
+        return (
+          elsewhere(rules, call) ??
+          failed("NO_ROUTE", `no upstream is called ${route.authority}, and it may not be looked up`)
+        );
       case "bad":
         return failed("BAD_AUTHORITY", `the :authority is malformed: ${route.why}`);
     }
@@ -62,4 +68,8 @@ function declared(rules: OutboundRules, name: string): Resolution {
 
 function failed(reason: "NO_ROUTE" | "BAD_AUTHORITY", detail: string): Resolution {
   return { kind: "failed", failure: failure(reason, detail) };
+}
+
+function elsewhere(rules: OutboundRules, { destination }: Call): Resolution | undefined {
+  return destination === undefined ? undefined : rules.elsewhere(destination);
 }

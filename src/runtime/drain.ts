@@ -1,8 +1,10 @@
 import type { Clock } from "../core/clock.ts";
+import type { Capture } from "./capture.ts";
 import type { Listeners } from "./listeners.ts";
 
 export interface DrainOptions {
   readonly listeners: Listeners;
+  readonly capture: Capture;
   readonly clock: Clock;
   /** Milliseconds in which callers may learn that they should go elsewhere, with the listeners still open. */
   readonly notice: number;
@@ -26,7 +28,7 @@ const LOOK = 20;
  * that were.
  */
 export async function drain(options: DrainOptions): Promise<number> {
-  const { listeners, clock, notice, grace, withdraw, endApplication, applicationGone, tell } = options;
+  const { listeners, capture, clock, notice, grace, withdraw, endApplication, applicationGone, tell } = options;
   const { inbound } = listeners;
   // Whoever asks for the health hears it from now on; calls are taken as before.
   inbound?.acceptor.beginDrain();
@@ -38,23 +40,25 @@ export async function drain(options: DrainOptions): Promise<number> {
     await pause(clock, notice);
     inbound.acceptor.shutdown("draining");
     inbound.listener.stopAccepting();
+    capture.stopAccepting("inbound");
     tell("inbound", `callers are asked to go; ${inbound.acceptor.pendingCalls} calls are under way`);
   }
   const end = clock.now() + grace;
   if (inbound !== undefined) {
-    // Calls are on their way of callers who do not know it yet.
-    const ended = await until(clock, end, () => inbound.acceptor.drained);
+    // Calls are on their way of callers who do not know it yet. Who is passed on cannot be asked to go.
+    const ended = await until(clock, end, () => inbound.acceptor.drained && capture.relays.inbound.size === 0);
     tell("inbound", ended ? "every call has ended" : `grace is over: ${inbound.acceptor.pendingCalls} calls are cut`);
     inbound.acceptor.endWatches();
   }
   endApplication();
-  const unused = (): boolean => listeners.callers.every(({ acceptor }) => acceptor.connectionCount === 0);
+  const unused = (): boolean =>
+    capture.relays.outbound.size === 0 && listeners.callers.every(({ acceptor }) => acceptor.connectionCount === 0);
   if (clock.now() < end) {
     tell("outbound", "stays until the application has gone");
     const gone = await until(clock, end, () => unused() && applicationGone());
     tell("outbound", gone ? "the application has gone" : "grace is over: the application is left alone");
   }
-  let cut = 0;
+  let cut = capture.closeAll();
   for (const { acceptor } of listeners.all())
     cut += acceptor.closeAll("the sidecar shut down before the call had ended");
   await within(clock, end - clock.now(), withdrawn);

@@ -8,5 +8,8 @@ export function changedFixedSettings(before: Config, after: Config): string[] {
   if (before.workers !== after.workers) changed.push("workers");
   for (const name of ["inbound", "outbound", "admin", "probe"] as const)
     if (!isDeepStrictEqual(before.listeners[name], after.listeners[name])) changed.push(`listeners.${name}`);
+  // Whoever redirects to the listeners does not hear of a reload.
+  for (const name of ["inbound", "outbound"] as const)
+    if (!isDeepStrictEqual(before.capture?.[name], after.capture?.[name])) changed.push(`capture.${name}`);
   return changed;
 }

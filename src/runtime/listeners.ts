@@ -39,6 +39,8 @@ export class Listeners {
   private readonly mtls: Mtls;
   private door: Door | undefined = undefined;
   private readonly shared: boolean;
+  /** Takes a connection of others to the application, however it has come in; undefined without an application. */
+  enter: ((socket: Socket, peer: string) => void) | undefined = undefined;
 
   /** `identity`: how this sidecar is called, asked whenever it is said. `shared`: other threads listen at the same addresses. */
   constructor(identity: () => string, mtls: Mtls, services: ProcessServices, shared = false) {
@@ -60,9 +62,9 @@ export class Listeners {
           secured: (socket, peer, who, own) =>
             inbound.acceptSecured(socket, peer, { identity: who.id.text, certificate: clientCertificate(own, who) }),
         });
-        this.inbound = await this.open("inbound", listeners.inbound, inbound, (socket, peer) =>
-          this.door?.take(socket, peer),
-        );
+        const enter = (socket: Socket, peer: string): void => this.door?.take(socket, peer);
+        this.enter = enter;
+        this.inbound = await this.open("inbound", listeners.inbound, inbound, enter);
       }
       const outbound = new Outbound(this.acceptorOptions("outbound"), rules);
       this.outbound.push(await this.open("outbound", listeners.outbound, outbound));

@@ -12,6 +12,7 @@ import { defaultLimits } from "../http2/limits.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { Application } from "./application.ts";
+import { Capture } from "./capture.ts";
 import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
@@ -70,6 +71,7 @@ export class Runtime {
   readonly listeners: Listeners;
   readonly upstreams: Upstreams;
   readonly mtls: Mtls;
+  readonly capture: Capture;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
   /** The application, where this sidecar has started it. */
@@ -100,11 +102,27 @@ export class Runtime {
     this.mtls = new Mtls(config, services);
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
-    const own = (): Address[] => [...this.listeners.bound().map(({ address }) => address), ...options.otherListeners()];
-    this.sources = new Sources(config, { clock, log: log.logger, random, own }, options.elsewhere?.source);
+    this.capture = new Capture(services, {
+      config: () => this.inForce,
+      own: () => own(),
+      mesh: {
+        inbound: (socket, peer) => this.listeners.enter?.(socket, peer),
+        outbound: (socket, peer, arrived, to) => this.listeners.outbound[0]?.acceptor.accept(socket, peer, arrived, to),
+      },
+      isDeclared: (address) => this.upstreams.isDeclared(address),
+    });
+    const own = (): Address[] => [
+      ...this.listeners.bound().map(({ address }) => address),
+      ...this.capture.addresses(),
+      ...options.otherListeners(),
+    ];
+    const discovery = { clock, log: log.logger, random, own };
+    this.sources = new Sources(config, discovery, options.elsewhere?.source);
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
       makeCluster: this.clusterMaker((name, endpoints) => this.mtls.upstream(name, CONNECT, endpoints)),
+      makePlainCluster: this.clusterMaker(() => plainConnect(services.http2, CONNECT)),
+      discovery,
       metrics: metrics.calls,
       accessLog,
       tracer: services.tracer,
@@ -130,6 +148,7 @@ export class Runtime {
       version: options.version,
     });
     metrics.watch(runtimeMetrics(this));
+    metrics.captured.watch(this.capture);
     registerLimitMetrics(metrics.registry, rateLimits);
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
@@ -152,6 +171,7 @@ export class Runtime {
    */
   async start(): Promise<void> {
     await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
+    if (this.inForce.capture !== undefined) await this.capture.bind(this.inForce.capture);
     this.readiness.listenersBound();
     await this.mtls.start();
     if (this.mtls.waiting === undefined) {
@@ -214,7 +234,7 @@ export class Runtime {
     for (const { acceptor } of this.listeners.all()) acceptor.closeAll("the sidecar stopped");
     this.upstreams.close();
     this.app?.close();
-    await Promise.all([this.listeners.close(), withdrawn]);
+    await Promise.all([this.listeners.close(), this.capture.close(), withdrawn]);
     await Promise.all([
       this.sources.close(),
       this.services.rateLimits.close(),
@@ -281,6 +301,7 @@ export class Runtime {
       cut +
       (await drain({
         listeners: this.listeners,
+        capture: this.capture,
         clock,
         notice,
         grace,

@@ -2,8 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Cluster } from "../cluster/cluster.ts";
 import { type ClusterPolicy, defaultPolicy } from "../cluster/policy.ts";
 import type { Config, UpstreamConfig } from "../config/types.ts";
+import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { consulName } from "../discovery/consul-name.ts";
+import type { DiscoveryServices } from "../discovery/services.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
 import type { Faults } from "../filters/faults.ts";
 import type { HopelessCalls } from "../filters/hopeless.ts";
@@ -17,7 +19,9 @@ import type { OutboundRules } from "../proxy/outbound.ts";
 import type { Resolution, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
+import { onwardProblem } from "./egress.ts";
 import { OnDemand } from "./on-demand.ts";
+import { Passthrough } from "./passthrough.ts";
 import type { Sources } from "./sources.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
@@ -27,6 +31,9 @@ export type MakeCluster = (name: string, source: DiscoverySource, policy: Cluste
 export interface UpstreamsOptions {
   readonly sources: Sources;
   readonly makeCluster: MakeCluster;
+  /** Makes the cluster of an address that is none of the mesh. */
+  readonly makePlainCluster: MakeCluster;
+  readonly discovery: DiscoveryServices;
   readonly metrics: CallMetrics;
   readonly accessLog: AccessLog;
   readonly tracer: Tracer;
@@ -37,6 +44,9 @@ export interface UpstreamsOptions {
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
 }
+
+/** The upstream's name of calls that captured connections make to addresses outside of the mesh. */
+const PASSED_ON = "passthrough";
 
 interface Declared {
   readonly config: UpstreamConfig;
@@ -57,6 +67,8 @@ export class Upstreams implements OutboundRules {
   private table: RouteTable;
   private declared = new Map<string, Declared>();
   private readonly onDemand: OnDemand;
+  private readonly passthrough: Passthrough;
+  private config: Config;
   private lookupSource: DiscoverySource;
   readonly policies: UpstreamPolicies;
   private extras = { faults: false, hopeless: false };
@@ -66,6 +78,13 @@ export class Upstreams implements OutboundRules {
     this.policies = new UpstreamPolicies(options.policies);
     this.lookupSource = options.sources.of(config.discovery.default);
     this.onDemand = this.makeOnDemand(config);
+    this.config = config;
+    this.passthrough = new Passthrough(
+      options.makePlainCluster,
+      (cluster) => this.passedOn(cluster),
+      options.discovery,
+      options.clock,
+    );
     this.table = this.makeTable(config);
     this.adopt(config);
   }
@@ -82,8 +101,23 @@ export class Upstreams implements OutboundRules {
     return this.onDemand.lookup(name);
   }
 
+  elsewhere(destination: Address): Resolution | undefined {
+    for (const { target } of this.declared.values())
+      if (hasEndpoint(target.cluster, destination)) return { kind: "target", target };
+    if (this.config.egress === "declared") return undefined;
+    const problem = onwardProblem(this.config, destination, this.options.discovery.own());
+    return problem === undefined ? this.passthrough.resolve(destination) : undefined;
+  }
+
+  /** Whether a declared upstream has an endpoint at an address. */
+  isDeclared(address: Address): boolean {
+    for (const { target } of this.declared.values()) if (hasEndpoint(target.cluster, address)) return true;
+    return false;
+  }
+
   /** Goes over to another configuration; the sources have done so before. */
   apply(config: Config): void {
+    this.config = config;
     this.onDemand.limits = config.names.onDemand;
     this.lookupSource = this.options.sources.of(config.discovery.default);
     this.table = this.makeTable(config);
@@ -107,6 +141,7 @@ export class Upstreams implements OutboundRules {
 
   close(): void {
     this.onDemand.clear();
+    this.passthrough.close();
     for (const cluster of this.required()) cluster.close();
     this.policies.close();
   }
@@ -192,6 +227,18 @@ export class Upstreams implements OutboundRules {
     return new OnDemand(config.names.onDemand, host, clock);
   }
 
+  /** All addresses have one series: whoever is called can be anybody. */
+  private passedOn(cluster: Cluster): Target {
+    const { metrics, accessLog, rates, tracer } = this.options;
+    const series = metrics.upstream("outbound", PASSED_ON);
+    return {
+      name: PASSED_ON,
+      cluster,
+      series,
+      filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates, tracer }),
+    };
+  }
+
   /** `config`: where it is declared. */
   private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
     const { metrics, accessLog, tracer, rates, faults, hopeless } = this.options;
@@ -224,6 +271,12 @@ function extrasOf({ faults, deadlines }: Config): { faults: boolean; hopeless: b
     faults: faults.some(({ direction }) => direction === "outbound"),
     hopeless: deadlines.refuseHopeless === "onRequest",
   };
+}
+
+function hasEndpoint(cluster: Cluster, address: Address): boolean {
+  const wanted = formatAddress(address);
+  for (const { label } of cluster.endpoints) if (label === wanted) return true;
+  return false;
 }
 
 /** Has a cluster ask a source from now on. */

@@ -37,6 +37,8 @@ rateLimits: []                # default
 faults: []                    # default
 deadlines:
   refuseHopeless: never       # default
+egress: pass                  # default
+protocols: {}                 # default
 log:
   level: info                 # default
   format: json                # default

@@ -30,11 +30,12 @@ const FACES = ["control", "kubernetes", "runtime", ...RUNTIME];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "workers", ...FACES],
   cli: ["commands", "core"],
-  commands: ["run", "reload", ...FACES],
+  commands: ["run", "reload", "capture", ...FACES],
   run: ["reload", "workers", ...FACES],
   workers: FACES,
   reload: FACES,
   control: ["runtime", ...RUNTIME],
+  capture: ["core"],
   kubernetes: ["core", "config", "identity/make-certificate.ts"],
   runtime: RUNTIME,
   config: MIDDLE,

@@ -46,6 +46,9 @@ export function listenersOf(draft: Draft<FileConfig>, reading: Reading): readonl
     if (address === undefined || (name === "inbound" && !reading.has(["service"]))) continue;
     found.push({ path: ["listeners", name], address });
   }
+  const { capture } = draft;
+  for (const [name, address] of Object.entries({ inbound: capture?.inbound, outbound: capture?.outbound }))
+    if (address !== undefined) found.push({ path: ["capture", name], address });
   for (const [name, upstream] of draft.upstreams ?? []) {
     if (upstream.listen !== undefined) found.push({ path: ["upstreams", name, "listen"], address: upstream.listen });
   }

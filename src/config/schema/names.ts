@@ -232,3 +232,19 @@ export function nameServer(): Type<string> {
     write: (value) => value,
   });
 }
+
+/** A network, `10.0.0.0/8` or `fd00::/8`; an address alone is the network that has only it. */
+export function network(): Type<string> {
+  return text({
+    noun: "a network",
+    label: "a network such as 10.0.0.0/8 or fd00::/8",
+    parse(written) {
+      const [, address = "", prefix] = /^([0-9a-fA-F.:]+)(?:\/([0-9]{1,3}))?$/.exec(written) ?? [];
+      const bits = isIP(address) === 6 ? 128 : 32;
+      if (isIP(address) === 0) return refused(`${quote(written)} is no network`);
+      if (prefix !== undefined && Number(prefix) > bits) return refused(`${quote(written)} has a prefix over ${bits}`);
+      return parsed(written);
+    },
+    write: (value) => value,
+  });
+}

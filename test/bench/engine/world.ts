@@ -171,6 +171,10 @@ export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
     sources: new Sources(config, { clock, log: log.logger, random, own: () => [] }),
     makeCluster: (name, source, policy) =>
       new Cluster({ name, source: source.kind, policy }, source.subscribe(name), pools),
+    makePlainCluster: () => {
+      throw new Error("nothing is captured here");
+    },
+    discovery: { clock, log: log.logger, random, own: () => [] },
     metrics: metrics.calls,
     accessLog,
     tracer: shared.tracer,

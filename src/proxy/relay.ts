@@ -1,0 +1,112 @@
+import { connect, type Socket } from "node:net";
+import { type Address, formatAddress } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
+import { type Placed, Roster } from "../core/roster.ts";
+
+/** What is counted of relayed connections of a direction. */
+export interface RelayCounts {
+  /** Octets on their way out of the connection's opener, and back to it. */
+  sent: number;
+  received: number;
+}
+
+/** A connection that is passed on octet by octet, as people see it. */
+export interface Relayed extends Placed {
+  readonly peer: string;
+  readonly to: string;
+  /** Wall-clock milliseconds. */
+  readonly since: number;
+  readonly end: () => void;
+}
+
+export interface RelaysOptions {
+  readonly clock: Clock;
+  readonly counts: RelayCounts;
+}
+
+/** Long enough for a SYN that was lost twice (1 s, 3 s). */
+const CONNECT_TIMEOUT = 5_000;
+
+/**
+ * Connections that nothing is known of but where they go: each octet is passed on as it comes, and each end as it was meant.
+ *
+ * Invariants: a half that has ended is ended on the other side, and the other half goes on (RFC 9293 §3.6); what one side
+ * does not take is not read from the other; a reset of one side is a reset of the other.
+ */
+export class Relays {
+  private readonly options: RelaysOptions;
+  private readonly relayed = new Roster<Relayed>();
+
+  constructor(options: RelaysOptions) {
+    this.options = options;
+  }
+
+  get size(): number {
+    return this.relayed.size;
+  }
+
+  get all(): Iterable<Relayed> {
+    return this.relayed.values();
+  }
+
+  /** Dials where a connection goes; the socket is paused and has no reader yet. `failed` is called once, or never. */
+  dial(to: Address, connected: () => void, failed: (error: Error) => void): Socket {
+    const { clock } = this.options;
+    const target = to.kind === "unix" ? { path: to.path } : { host: to.host, port: to.port };
+    const socket = connect({ ...target, noDelay: true, allowHalfOpen: true });
+    const timer = clock.setTimer(CONNECT_TIMEOUT, () =>
+      socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT} ms`)),
+    );
+    socket.once("connect", () => {
+      timer.cancel();
+      connected();
+    });
+    socket.once("error", failed);
+    socket.once("close", () => timer.cancel());
+    return socket;
+  }
+
+  /** Joins two sockets; `arrived` has been read of the first one already. The first allows half-open connections, too. */
+  join(from: Socket, upstream: Socket, peer: string, to: Address, arrived: Buffer | undefined): void {
+    const { clock, counts } = this.options;
+    const end = (): void => {
+      from.resetAndDestroy();
+      upstream.resetAndDestroy();
+    };
+    const entry: Relayed = { peer, to: formatAddress(to), since: clock.wall(), place: -1, end };
+    this.relayed.add(entry);
+    // From here on a failure is no failed dial any more.
+    upstream.removeAllListeners("error");
+    let open = 2;
+    for (const [one, other] of [
+      [from, upstream],
+      [upstream, from],
+    ] as const) {
+      one.on("error", () => other.resetAndDestroy());
+      one.once("close", () => {
+        // A side that is gone without having said so takes the other one with it.
+        if (!one.readableEnded) other.destroy();
+        if (--open === 0) this.relayed.delete(entry);
+      });
+    }
+    if (arrived !== undefined) {
+      counts.sent += arrived.length;
+      upstream.write(arrived);
+    }
+    from.on("data", (chunk: Buffer) => {
+      counts.sent += chunk.length;
+    });
+    upstream.on("data", (chunk: Buffer) => {
+      counts.received += chunk.length;
+    });
+    from.pipe(upstream);
+    upstream.pipe(from);
+  }
+
+  /** Ends what is left; returns how many that were. */
+  closeAll(): number {
+    const all = [...this.relayed.values()];
+    for (const { end } of all) end();
+    return all.length;
+  }
+}

@@ -1,0 +1,143 @@
+import type { Socket } from "node:net";
+import type { CaptureConfig, Config } from "../config/types.ts";
+import { type Address, formatAddress } from "../core/address.ts";
+import type { Direction } from "../http/reason.ts";
+import { Listener } from "../net/listener.ts";
+import { type OriginalDestination, openOriginalDestination } from "../net/original-destination.ts";
+import { Captured, type Passage } from "../proxy/captured.ts";
+import { type RelayCounts, Relays } from "../proxy/relay.ts";
+import { onwardProblem } from "./egress.ts";
+import type { ProcessServices } from "./services.ts";
+
+export interface CaptureHost {
+  /** In force; asked for each connection. */
+  readonly config: () => Config;
+  /** Where this process listens, these listeners included. */
+  readonly own: () => readonly Address[];
+  /** Takes a connection of the mesh. */
+  readonly mesh: Readonly<
+    Record<Direction, (socket: Socket, peer: string, arrived: Buffer | undefined, to: Address | undefined) => void>
+  >;
+  /** Whether a declared upstream has an endpoint there. */
+  readonly isDeclared: (address: Address) => boolean;
+}
+
+/** The listeners that redirected connections come in at, and what is passed on of them. */
+export class Capture {
+  readonly relays: Readonly<Record<Direction, Relays>>;
+  readonly counts: Readonly<Record<Direction, RelayCounts>> = {
+    inbound: { sent: 0, received: 0 },
+    outbound: { sent: 0, received: 0 },
+  };
+  private readonly services: ProcessServices;
+  private readonly host: CaptureHost;
+  private bound: { readonly direction: Direction; readonly listener: Listener }[] = [];
+
+  constructor(services: ProcessServices, host: CaptureHost) {
+    this.services = services;
+    this.host = host;
+    const { clock } = services;
+    this.relays = {
+      inbound: new Relays({ clock, counts: this.counts.inbound }),
+      outbound: new Relays({ clock, counts: this.counts.outbound }),
+    };
+  }
+
+  /** Binds where `capture` says. Rejects with a BindError. */
+  async bind(capture: CaptureConfig): Promise<void> {
+    const destination = await openOriginalDestination();
+    const log = this.services.log.logger;
+    if (typeof destination === "string")
+      log.warn(
+        `where captured connections were going is not known: ${destination}; only HTTP/2 is taken, by its :authority`,
+      );
+    const known = typeof destination === "string" ? undefined : destination;
+    await this.open("inbound", capture.inbound, known);
+    await this.open("outbound", capture.outbound, known);
+    const { outbound } = capture;
+    // A rule sends what the application has for IPv6 to [::1]. A machine without IPv6 has nothing to be redirected there.
+    if (outbound.kind === "tcp" && outbound.host === "127.0.0.1")
+      await this.open("outbound", { ...outbound, host: "::1" }, known).catch((error: unknown) =>
+        log.debug({ err: error }, "captured connections over IPv6 are not taken"),
+      );
+  }
+
+  /** For metrics. */
+  *relayed(): IterableIterator<{ direction: Direction; open: number; sent: number; received: number }> {
+    for (const direction of ["inbound", "outbound"] as const)
+      yield { direction, open: this.relays[direction].size, ...this.counts[direction] };
+  }
+
+  addresses(): Address[] {
+    return this.bound.map(({ listener }) => listener.address);
+  }
+
+  /** Takes no more connections of a direction; those that are passed on go on. */
+  stopAccepting(direction: Direction): void {
+    for (const bound of this.bound) if (bound.direction === direction) bound.listener.stopAccepting();
+  }
+
+  /** Ends what is left of both directions; returns how many connections that were. */
+  closeAll(): number {
+    return this.relays.inbound.closeAll() + this.relays.outbound.closeAll();
+  }
+
+  async close(): Promise<void> {
+    this.closeAll();
+    await Promise.all(this.bound.map(({ listener }) => listener.close()));
+  }
+
+  private async open(direction: Direction, address: Address, known: OriginalDestination | undefined): Promise<void> {
+    const log = this.services.log.logger;
+    const { clock, metrics } = this.services;
+    const captured = new Captured({
+      direction,
+      destination: known,
+      passage: (to) => (direction === "inbound" ? this.inbound(to) : this.outbound(to)),
+      mesh: this.host.mesh[direction],
+      relays: this.relays[direction],
+      counted: (result, spoken) => metrics.captured.count(direction, result, spoken),
+      clock,
+      log,
+    });
+    const listener = await Listener.bind(
+      address,
+      { allowHalfOpen: true },
+      {
+        onConnection: (socket, peer) => captured.take(socket, peer),
+        onRefused: () => log.warn({ direction }, "a captured connection was closed at once: too many are open"),
+        onError: (error) => log.error({ direction, err: error }, "a captured connection could not be taken"),
+      },
+    );
+    this.bound.push({ direction, listener });
+    log.info({ address: formatAddress(listener.address) }, `taking captured ${direction} connections`);
+  }
+
+  /** Others may reach the service, by the mesh, and its pod's other ports where that is wanted: never what is on loopback. */
+  private inbound(to: Address): Passage {
+    const config = this.host.config();
+    const { service, capture } = config;
+    const problem = onwardProblem(config, to, this.host.own());
+    if (problem !== undefined) return { kind: "refuse", why: problem };
+    if (to.kind === "tcp" && service?.address.kind === "tcp" && to.port === service.address.port)
+      return { kind: "mesh" };
+    if (capture?.otherPorts === "refuse")
+      return { kind: "refuse", why: "it is to another port than the service's, and capture.otherPorts is refuse" };
+    return { kind: "relay", onward: to };
+  }
+
+  private outbound(to: Address): Passage {
+    const config = this.host.config();
+    const declared = to.kind === "tcp" ? config.protocols.get(String(to.port)) : undefined;
+    if (declared === "http2") return { kind: "mesh" };
+    const problem =
+      onwardProblem(config, to, this.host.own()) ??
+      (config.egress === "declared" && !this.host.isDeclared(to)
+        ? "egress is declared, and no upstream is there"
+        : undefined);
+    if (declared === "tcp")
+      return problem === undefined ? { kind: "relay", onward: to } : { kind: "refuse", why: problem };
+    // HTTP/2 goes by its :authority, wherever its address leads.
+    return { kind: "look", onward: problem === undefined ? to : undefined };
+  }
+}
