@@ -6,6 +6,7 @@ import { checkFaults } from "./checks/faults.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
+import { checkRoutes } from "./checks/routes.ts";
 import { checkService } from "./checks/service.ts";
 import { checkUpstreams } from "./checks/upstreams.ts";
 import { checkWorkers } from "./checks/workers.ts";
@@ -26,6 +27,7 @@ export function check(
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
   checkUpstreams(draft, env, reading);
   checkFaults(draft, reading);
+  checkRoutes(draft, reading);
   checkRateLimits(draft, reading);
   checkWorkers(draft, reading);
   checkMtls(draft, reading);

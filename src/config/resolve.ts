@@ -32,6 +32,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
       [...file.upstreams].map(([name, upstream]) => [name, withSource(name, upstream, source, reading)]),
     ),
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
+    routes: file.routes,
     faults: file.faults,
     deadlines: file.deadlines,
     capture: file.capture && captureOf(file.capture, file.mtls.mode, reading),

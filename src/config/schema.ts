@@ -17,6 +17,7 @@ import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
 import { protocols } from "./sections/protocols.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
+import { route } from "./sections/routes.ts";
 import { service } from "./sections/service.ts";
 import { tracing } from "./sections/tracing.ts";
 import { upstreams } from "./sections/upstream.ts";
@@ -52,6 +53,11 @@ export const schema = object({
   discovery: section(discovery, "Where endpoints come from."),
   mtls: section(mtls, "TLS between sidecars."),
   upstreams: preset(upstreams, new Map(), "Settings by service name; a name without an entry has the defaults."),
+  routes: preset(
+    list(route),
+    none,
+    "Where calls of a declared upstream go otherwise, and what is done to them on the way. The first route that matches is the one.",
+  ),
   rateLimits: preset(
     list(rateLimits),
     none,

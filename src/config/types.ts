@@ -6,11 +6,13 @@ import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { CallMatch } from "../http/call-match.ts";
+import type { FieldEditOptions } from "../http/field-edits.ts";
 import type { Direction } from "../http/reason.ts";
 import type { StatusWord } from "../http/status-words.ts";
 import type { MtlsMode } from "../identity/door.ts";
 import type { HandshakeLimits } from "../identity/handshake-limits.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
+import type { KeyPart } from "../limits/call-key.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 import type { AccessMode, Redactable } from "../observability/access-log.ts";
@@ -33,6 +35,7 @@ export interface Config {
   readonly mtls: MtlsConfig;
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
+  readonly routes: readonly RouteConfig[];
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
   /** undefined: nothing is redirected. */
@@ -221,6 +224,20 @@ export interface UpstreamConfig {
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
   readonly circuitBreaker: BreakerConfig | undefined;
   readonly limits: LimitsConfig | undefined;
+}
+
+export interface RouteConfig {
+  readonly name: string;
+  readonly upstream: string;
+  readonly match: { readonly method: string; readonly metadata: ReadonlyMap<string, string> };
+  readonly to: string | undefined;
+  readonly split: readonly { readonly to: string; readonly share: number }[];
+  readonly stickyBy: KeyPart | undefined;
+  readonly mirror: { readonly to: string; readonly share: number } | undefined;
+  readonly request: FieldEditOptions;
+  readonly response: FieldEditOptions;
+  readonly timeout: number | undefined;
+  readonly retry: RetryConfig | undefined;
 }
 
 export interface FaultConfig {

@@ -67,6 +67,8 @@ export class Call {
   destination: Address | undefined = undefined;
   /** The name of the upstream, once known; "" until then. */
   upstream = "";
+  /** The name of the route that was chosen for it, of those of its upstream; "" where none was. */
+  route = "";
   /** Milliseconds of the clock by which the call has to be over, and who said so. */
   deadline: { readonly at: number; readonly by: "caller" | "policy" } | undefined = undefined;
   /** The address that the last attempt went to. */

@@ -7,6 +7,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
+import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
 import type { ExchangeServices } from "./services.ts";
@@ -39,6 +40,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   private target: Target | undefined = undefined;
   /** The upstream's side; kept after the answer while the caller still sends. */
   private sending: Sending | undefined = undefined;
+  /** A copy of the call that goes somewhere else. */
+  private mirrored: MirroredCall | undefined = undefined;
   private deadline: Deadline | undefined = undefined;
   /** Runs while the call waits. */
   private patience: Deadline | undefined = undefined;
@@ -151,6 +154,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   protected start(): void {
     if (this.target === undefined) return;
     this.call.decidedAt ||= this.services.loop.now();
+    if (this.target.mirror !== undefined)
+      this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
     const { retry } = this.target;
     const proof = retry?.proofFor(this.call);
     this.sending =
@@ -260,7 +265,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
     this.body.forget();
-    this.down.sendHead(end ? this.withExplanation(head) : head, end);
+    const edited = this.target?.response?.apply(head) ?? head;
+    this.down.sendHead(end ? this.withExplanation(edited) : edited, end);
   }
 
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
@@ -298,6 +304,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.target?.series.received(octets);
     const { body } = this;
     if (fin) body.ended = true;
+    this.mirrored?.data(buffer, start, end, fin);
     if (this.sending?.data(buffer, start, end, fin) === true) {
       if (body.complete && !body.keep(buffer, start, end, this.services.replay)) body.forget();
     } else if (this.isOver) {
@@ -315,6 +322,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.body.ended = true;
     this.body.trailers = clean;
     this.sending?.trailers(clean);
+    this.mirrored?.trailers(clean);
   }
 
   onSent(octets: number): void {
@@ -375,6 +383,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   private finish(outcome: Outcome): void {
     if (this.isOver) return;
     this.state = "answered";
+    this.mirrored?.stop();
     this.cancelLookup?.();
     this.stopWaiting();
     this.body.forget();

@@ -10,6 +10,8 @@ export interface OutboundRules {
   readonly routes: RouteTable;
   /** A declared upstream. */
   target(name: string): Target | undefined;
+  /** The same, for a call of it: its routes may lead elsewhere. */
+  targetFor(name: string, call: Call): Target | undefined;
   /** A name that nobody declared but that may be looked up. */
   lookup(name: string): Resolution;
   /** Where a captured connection was going, for calls that name no upstream; undefined: they may not go there. */
@@ -39,13 +41,13 @@ export class Outbound extends Acceptor implements Router {
     const rules = this.rules();
     if (this.fixed !== undefined) {
       call.note("routes", `the listener ${this.fixed} has of its own`);
-      return declared(rules, this.fixed);
+      return declared(rules, this.fixed, call);
     }
     call.note("routes", rules.routes);
     const route = rules.routes.match(call.head);
     switch (route.kind) {
       case "upstream":
-        return declared(rules, route.name);
+        return declared(rules, route.name, call);
       case "lookup":
         return rules.lookup(route.name);
       case "none":
@@ -59,8 +61,8 @@ export class Outbound extends Acceptor implements Router {
   }
 }
 
-function declared(rules: OutboundRules, name: string): Resolution {
-  const target = rules.target(name);
+function declared(rules: OutboundRules, name: string, call: Call): Resolution {
+  const target = rules.targetFor(name, call);
   return target === undefined
     ? failed("NO_ROUTE", `the upstream ${name} is no longer configured`)
     : { kind: "target", target };

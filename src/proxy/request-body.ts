@@ -69,6 +69,18 @@ export class RequestBody {
     this.release(news);
   }
 
+  /** Octets that are kept. */
+  get size(): number {
+    return this.octets;
+  }
+
+  /** Gives a copy of what is kept to another body. */
+  copyTo(other: RequestBody): void {
+    for (const { buffer, length } of this.chunks)
+      if (!other.keep(buffer, 0, length, Number.POSITIVE_INFINITY)) other.forget();
+    other.trailers = this.trailers;
+  }
+
   /** No attempt will need it again. */
   forget(): void {
     this.complete = false;

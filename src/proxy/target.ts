@@ -1,8 +1,10 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
 import type { Call, Failure } from "../http/call.ts";
+import type { FieldEdits } from "../http/field-edits.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
+import type { Mirror } from "./mirror.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 
 /** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
@@ -14,6 +16,9 @@ export interface Target {
   /** When and how calls are made again; undefined: only where the application provably has not seen them. */
   readonly retry?: RetryPolicy | undefined;
   readonly breakers?: Breakers | undefined;
+  /** What is done to the head of an answer, for calls of a route. */
+  readonly response?: FieldEdits | undefined;
+  readonly mirror?: Mirror | undefined;
   /** Where calls go while its circuit breaker is open. */
   readonly fallback?: (() => Target | undefined) | undefined;
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Faults } from "../filters/faults.ts";
 import type { HopelessCalls } from "../filters/hopeless.ts";
 import type { CircuitBreaker } from "../proxy/circuit-breaker.ts";
+import type { Mirror } from "../proxy/mirror.ts";
 import type { PolicyState, UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Registers what the policies of upstreams have done, filled when somebody asks. */
@@ -155,6 +156,21 @@ export function registerFaultMetrics(
     collect() {
       this.reset();
       this.inc(hopeless.refused);
+    },
+  });
+}
+
+/** Registers what mirrors have done. */
+export function registerMirrorMetrics(registry: Registry, mirrors: () => Iterable<Mirror>): void {
+  new Counter({
+    name: "outrigger_mirrored_calls_total",
+    help: "Calls of a route that were to be copied: mirrored, dropped (too far behind), failed, or skipped (too many at once).",
+    labelNames: ["route", "result"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name: route, counts } of mirrors())
+        for (const [result, count] of Object.entries(counts)) this.inc({ route, result }, count);
     },
   });
 }

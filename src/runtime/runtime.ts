@@ -19,7 +19,7 @@ import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { Mtls, type PreparedMtls } from "./mtls.ts";
-import { registerFaultMetrics, registerPolicyMetrics } from "./policy-metrics.ts";
+import { registerFaultMetrics, registerMirrorMetrics, registerPolicyMetrics } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
@@ -131,6 +131,7 @@ export class Runtime {
       clock,
       faults: services.faults,
       hopeless: services.hopeless,
+      headers: services.http2.headers,
       policies: {
         clock,
         random,
@@ -153,6 +154,7 @@ export class Runtime {
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
     registerFaultMetrics(metrics.registry, services);
+    registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
   }
 
   /** The configuration in force. */

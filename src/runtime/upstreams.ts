@@ -1,15 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Cluster } from "../cluster/cluster.ts";
 import { type ClusterPolicy, defaultPolicy } from "../cluster/policy.ts";
-import type { Config, UpstreamConfig } from "../config/types.ts";
+import type { Config, RouteConfig, UpstreamConfig } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { consulName } from "../discovery/consul-name.ts";
 import type { DiscoveryServices } from "../discovery/services.ts";
 import { type DiscoverySource, isRegistry } from "../discovery/source.ts";
+import type { FilterChain } from "../filters/chain.ts";
 import type { Faults } from "../filters/faults.ts";
 import type { HopelessCalls } from "../filters/hopeless.ts";
 import { routeFilters } from "../filters/index.ts";
+import type { Call } from "../http/call.ts";
+import type { HeaderTable } from "../http/headers.ts";
 import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
@@ -22,6 +25,7 @@ import { policyOf } from "./cluster-policy.ts";
 import { onwardProblem } from "./egress.ts";
 import { OnDemand } from "./on-demand.ts";
 import { Passthrough } from "./passthrough.ts";
+import { Routes } from "./routes.ts";
 import type { Sources } from "./sources.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
@@ -41,6 +45,7 @@ export interface UpstreamsOptions {
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
   readonly policies: PolicyServices;
+  readonly headers: HeaderTable;
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
 }
@@ -71,6 +76,7 @@ export class Upstreams implements OutboundRules {
   private config: Config;
   private lookupSource: DiscoverySource;
   readonly policies: UpstreamPolicies;
+  readonly routing = new Routes();
   private extras = { faults: false, hopeless: false };
 
   constructor(config: Config, options: UpstreamsOptions) {
@@ -95,6 +101,10 @@ export class Upstreams implements OutboundRules {
 
   target(name: string): Target | undefined {
     return this.declared.get(name)?.target;
+  }
+
+  targetFor(name: string, call: Call): Target | undefined {
+    return this.routing.of(name)?.choose(call) ?? this.target(name);
   }
 
   lookup(name: string): Resolution {
@@ -167,6 +177,12 @@ export class Upstreams implements OutboundRules {
       target.cluster.limitConnections(upstream.limits?.maxConnections);
       follow(target.cluster, this.options.sources.of(upstream.discovery), lookupOf(upstream, target.name));
     }
+    this.routing.apply(config.routes, {
+      headers: this.options.headers,
+      random: this.options.policies.random,
+      target: (name) => this.target(name),
+      targetOfRoute: (name, route) => this.targetOfRoute(name, route),
+    });
     const given: Cluster[] = [];
     for (const [name, { target }] of before) {
       this.policies.free(name);
@@ -193,6 +209,21 @@ export class Upstreams implements OutboundRules {
       known ?? this.options.makeCluster(name, source, policyOf(config, zone), lookupOf(config, name)),
       config,
     );
+  }
+
+  /** An upstream under what a route says otherwise: it is the same one, with its connections, health, breaker and counts. */
+  private targetOfRoute(name: string, { timeout, retry }: RouteConfig): Target | undefined {
+    const declared = this.declared.get(name);
+    if (declared === undefined || (timeout === undefined && retry === undefined)) return declared?.target;
+    const { config, target } = declared;
+    const { policies } = this;
+    const state = policies.of(name);
+    const own = retry === undefined || state === undefined ? target.retry : policies.makeRetry(retry, state);
+    return {
+      ...target,
+      filters: this.filtersOf(name, target.series, { ...config, timeout: timeout ?? config.timeout }),
+      retry: own,
+    };
   }
 
   /** A name that is no longer declared may be used all the same. */
@@ -241,27 +272,29 @@ export class Upstreams implements OutboundRules {
 
   /** `config`: where it is declared. */
   private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
-    const { metrics, accessLog, tracer, rates, faults, hopeless } = this.options;
     const { name } = cluster;
-    const series = metrics.upstream("outbound", name);
-    const policies = config && this.policies.apply(name, config);
-    const { retry, breakers, calls } = policies ?? {};
+    const series = this.options.metrics.upstream("outbound", name);
+    const { retry, breakers } = (config && this.policies.apply(name, config)) ?? {};
+    const filters = this.filtersOf(name, series, config);
+    const other = config?.circuitBreaker?.fallback?.upstream;
+    const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
+    return { name, cluster, series, filters, retry, breakers, fallback };
+  }
+
+  private filtersOf(name: string, series: Target["series"], config: UpstreamConfig | undefined): FilterChain {
+    const { accessLog, tracer, rates, faults, hopeless, concurrency } = this.options;
     const limited = config?.adaptiveConcurrency !== undefined;
-    const concurrency = limited ? this.options.concurrency.of("outbound", name) : undefined;
-    const filters = routeFilters({
+    return routeFilters({
       series,
       accessLog,
       tracer,
       timeout: config?.timeout,
-      calls,
-      concurrency,
+      calls: config && this.policies.of(name)?.calls,
+      concurrency: limited ? concurrency.of("outbound", name) : undefined,
       rates,
       faults: config === undefined || this.extras.faults ? faults : undefined,
       hopeless: config === undefined || this.extras.hopeless ? hopeless : undefined,
     });
-    const other = config?.circuitBreaker?.fallback?.upstream;
-    const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
-    return { name, cluster, series, filters, retry, breakers, fallback };
   }
 }
 

@@ -33,6 +33,7 @@ mtls:
     rate: 100                 # default
     timeout: 5s               # default
 upstreams: {}                 # default
+routes: []                    # default
 rateLimits: []                # default
 faults: []                    # default
 deadlines:

@@ -1,6 +1,6 @@
 import type { PlainField } from "./hpack-peer.ts";
 import { answerHead, message } from "./raw-call.ts";
-import { fieldOf, type RawMessage, type RawPeer, RawServer } from "./raw-peer.ts";
+import { fieldOf, type RawMessage, type RawPeer, type RawPeerOptions, RawServer } from "./raw-peer.ts";
 import type { Scope } from "./with-proxy.ts";
 
 /** What a scripted server does with a request. */
@@ -40,8 +40,12 @@ export class ScriptedServer {
     void this.follow(server);
   }
 
-  static async start(scope: Scope, ...script: readonly Act[]): Promise<ScriptedServer> {
-    const server = await RawServer.listen();
+  static start(scope: Scope, ...script: readonly Act[]): Promise<ScriptedServer> {
+    return ScriptedServer.startWith(scope, {}, ...script);
+  }
+
+  static async startWith(scope: Scope, options: RawPeerOptions, ...script: readonly Act[]): Promise<ScriptedServer> {
+    const server = await RawServer.listen(options);
     const scripted = new ScriptedServer(server, script);
     scope.onEnd(async () => {
       scripted.over = true;

@@ -183,6 +183,7 @@ export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
     clock,
     faults: shared.faults,
     hopeless: shared.hopeless,
+    headers: http2.headers,
     policies: { clock, random, deadlines: shared.deadlines, log: log.logger },
   });
   const series = metrics.calls.upstream("outbound", "");
