@@ -199,6 +199,31 @@ test("a session comes back to its endpoint by the field that it was given", asyn
   });
 });
 
+test("an application that reports a third of the load of the other gets three times as many calls", async () => {
+  await inScope(async (scope) => {
+    const settings = { balancer: "weightedRoundRobin", loadReports: { blackout: "0s", update: "50ms" } };
+    const { replicas, caller } = await world(scope, 2, settings);
+    for (const [at, one] of replicas.entries()) {
+      // rps_fractional = 6 and application_utilization = 9 of an OrcaLoadReport.
+      const report = Buffer.alloc(18);
+      report[0] = (6 << 3) | 1;
+      report.writeDoubleLE(100, 1);
+      report[9] = (9 << 3) | 1;
+      report.writeDoubleLE(at === 0 ? 0.3 : 0.9, 10);
+      one.act = inTrailers(0, ["answer"], ["endpoint-load-metrics-bin", report.toString("base64")]);
+    }
+    const share = async (): Promise<number> => {
+      const before = replicas[0]?.server.requests.length ?? 0;
+      await calls(caller, 40);
+      return ((replicas[0]?.server.requests.length ?? 0) - before) / 40;
+    };
+    await eventually(
+      async () => (await share()) === 0.75,
+      () => "three of four calls at the idler one",
+    );
+  });
+});
+
 test("calls of one user go to one endpoint, by a hash of their metadata", async () => {
   await inScope(async (scope) => {
     const settings = { balancer: "maglev", hash: { by: "metadata", name: "x-user" } };

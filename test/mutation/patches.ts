@@ -18,6 +18,8 @@ const BENCH = ["test/bench/engine.test.ts"];
 const FLOW = ["test/integration/flow-control.test.ts"];
 const PAIRS = ["test/integration/stream-pair/*.test.ts"];
 const RELOAD = ["test/runtime/reload-waiting.test.ts"];
+const HEALTH = ["test/cluster/health/*.test.ts"];
+const CHOICE = ["test/cluster/choosing.test.ts", "test/cluster/balancers/*.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
@@ -272,5 +274,61 @@ export const patches: readonly Patch[] = [
     from: "if (at > start) this.mark();\n    return at - start;",
     to: "if (at > start) this.flush();\n    return at - start;",
     tests: BENCH,
+  },
+  {
+    name: "health: any number of endpoints may be ejected",
+    file: "src/cluster/health/outlier-detection.ts",
+    from: "if (!again && !this.mayEject()) {",
+    to: "if (!again && this.halfOpen.length < 0) {",
+    tests: HEALTH,
+  },
+  {
+    name: "health: a call from before the trial decides it",
+    file: "src/cluster/health/outlier-detection.ts",
+    from: 'report.startedAt < outlier.triedAt || state.kind !== "halfOpen"',
+    to: 'state.kind !== "halfOpen"',
+    tests: HEALTH,
+  },
+  {
+    name: "health: every call that a connection took with it counts",
+    file: "src/cluster/health/outlier-detection.ts",
+    from: "report.startedAt <= outlier.lostAt",
+    to: "report.startedAt < 0",
+    tests: HEALTH,
+  },
+  {
+    name: "health: what a caller brings about counts against the endpoint",
+    file: "src/cluster/health/verdict.ts",
+    from: '? "neutral" : "good";',
+    to: '? "neutral" : "bad";',
+    tests: HEALTH,
+  },
+  {
+    name: "balancing: a zone takes all calls while anything of it is left",
+    file: "src/cluster/choice/levels.ts",
+    from: "usable.length / total / spillBelow",
+    to: "1",
+    tests: CHOICE,
+  },
+  {
+    name: "balancing: latency does not follow a rise at once",
+    file: "src/cluster/latency.ts",
+    from: "|| ms >= before",
+    to: "",
+    tests: CHOICE,
+  },
+  {
+    name: "balancing: a new endpoint gets its whole share at once",
+    file: "src/cluster/slow-start.ts",
+    from: "if (age >= window) return 1;",
+    to: "if (age >= 0) return 1;",
+    tests: CHOICE,
+  },
+  {
+    name: "balancing: a key has another place on the ring in every sidecar",
+    file: "src/cluster/balancers/ring-hash.ts",
+    from: "const base = hashText(id);",
+    to: "const base = hashText(id, performance.now());",
+    tests: CHOICE,
   },
 ];

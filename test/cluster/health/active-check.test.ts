@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import { test } from "node:test";
 import type { CheckSettings } from "../../../src/cluster/health/check.ts";
 import type { Stream } from "../../../src/http2/stream.ts";
+import { settled } from "../../support/clock.ts";
 import { eventually } from "../../support/with-proxy.ts";
 import { ClusterHarness, inTurn, NOTHING_LEFT } from "../cluster-harness.ts";
 import { spec } from "../endpoints.ts";
@@ -39,6 +40,14 @@ function health(on: ClusterHarness, stream: Stream, status: number): void {
   stream.sendTrailers(headers.head([["grpc-status", "0"]]));
 }
 
+/** So many intervals, each answer having the turns of the event loop that it takes before time goes on. */
+async function rounds(on: ClusterHarness, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await on.clock.pass(5000);
+    await settled(40);
+  }
+}
+
 const states = (on: ClusterHarness): string =>
   on.cluster
     .stats()
@@ -60,7 +69,7 @@ test("the first check decides by itself, then so many in a row", async () => {
   await on.clock.pass(5000);
   assert.equal(states(on), "up up");
   status = 2;
-  await on.clock.pass(10_000);
+  await rounds(on, 2);
   assert.equal(states(on), "up up", "two failures are not enough");
   await on.clock.pass(5000);
   assert.equal(states(on), "unhealthy up");
@@ -70,7 +79,10 @@ test("the first check decides by itself, then so many in a row", async () => {
 test("a server that says nothing in time fails its check", async () => {
   const on = harness();
   on.on(1).respond = () => {};
-  await on.clock.pass(1100);
+  await on.clock.pass(100);
+  // The other one's connection and answer take some turns of the event loop.
+  await settled(40);
+  await on.clock.pass(1000);
   assert.equal(states(on), "unhealthy up");
   assert.equal(on.cluster.stats()[0]?.unhealthy?.detail, "no answer to a health check within 1000 ms");
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
@@ -92,7 +104,7 @@ test("checks by HTTP go by the status, over the connections of calls", async () 
   assert.equal(on.cluster.stats()[0]?.unhealthy?.detail, "GET /healthz was answered with 503");
   assert.equal(seen[0], "GET /healthz");
   status = "200";
-  await on.clock.pass(10_000);
+  await rounds(on, 2);
   assert.equal(states(on), "up up");
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
 });
@@ -106,7 +118,7 @@ test("an endpoint that refuses connections is not asked, and not ill once it tak
   await on.clock.pass(60_000);
   assert.equal(states(on), "unreachable up");
   on.on(1).mode = "accept";
-  await on.clock.pass(20_000);
+  await rounds(on, 4);
   assert.equal(states(on), "up up");
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
 });
