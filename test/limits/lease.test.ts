@@ -94,6 +94,14 @@ test("while the store is gone each sidecar has its local share, within the docum
   assert.equal(world.store.up, true);
 });
 
+test("losing the store is no new beginning: what was used of the local share stays used", () => {
+  const world = sidecars(1);
+  offer(world, 3000);
+  world.store.gone = true;
+  const passed = offer(world, 500);
+  assert.ok(passed >= 40 && passed <= 50 + 2 * BATCH, `${passed} in half a second of 100 a second`);
+});
+
 test("a store that is gone is asked rarely", () => {
   const world = sidecars(1);
   world.store.gone = true;

@@ -20,6 +20,7 @@ const PAIRS = ["test/integration/stream-pair/*.test.ts"];
 const RELOAD = ["test/runtime/reload-waiting.test.ts"];
 const HEALTH = ["test/cluster/health/*.test.ts"];
 const CHOICE = ["test/cluster/choosing.test.ts", "test/cluster/balancers/*.test.ts"];
+const LIMITS = ["test/limits/[a-l]*.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
@@ -260,6 +261,48 @@ export const patches: readonly Patch[] = [
     from: "this.keepalive.touch();",
     to: "",
     tests: ["test/integration/half-open.test.ts"],
+  },
+  {
+    name: "whoever makes keys up resets the limits of others",
+    file: "src/limits/key-table.ts",
+    from: "if (allowance.fresh(now)) this.entries.delete(key);",
+    to: "this.entries.delete(key);",
+    tests: LIMITS,
+  },
+  {
+    name: "credit of a shared limit is given again and again",
+    file: "src/limits/lease.ts",
+    from: "const wanted = this.batch - this.balance;",
+    to: "const wanted = this.batch; this.balance = 0;",
+    tests: LIMITS,
+  },
+  {
+    name: "without its store a shared limit begins anew",
+    file: "src/limits/lease.ts",
+    from: "if (local.ready(now)) local.take(now);",
+    to: "if (!store.up && local.ready(now)) local.take(now);",
+    tests: LIMITS,
+  },
+  {
+    name: "a call that a later limit refuses is charged to the earlier ones",
+    file: "src/limits/limit-group.ts",
+    from: "if (allowance.ready(now)) charged.push(allowance);",
+    to: "if (allowance.ready(now)) allowance.take(now);",
+    tests: LIMITS,
+  },
+  {
+    name: "a learned limit takes a queue for the latency of the service",
+    file: "src/limits/adaptive-limit.ts",
+    from: 'if (this.phase === "emptying") this.phase = "probing";',
+    to: "if (false) return;",
+    tests: LIMITS,
+  },
+  {
+    name: "a call that is shed keeps its place",
+    file: "src/filters/adaptive-concurrency.ts",
+    from: "place.giveBack(call, outcome);",
+    to: "",
+    tests: LIMITS,
   },
   {
     name: "speed: a header block is spelled out for each call",
