@@ -73,6 +73,11 @@ export class OutlierDetection<E extends Judged> {
   take(endpoint: E, report: AttemptReport): void {
     const { outlier } = endpoint;
     if (this.current.mode === "disabled") return;
+    if (!endpoint.standing) {
+      // It is out anyway, or has left: what its last calls come to is no news.
+      outlier.trying = false;
+      return;
+    }
     let verdict = judge(report, this.current);
     if (verdict === "bad" && report.reason === "UPSTREAM_LOST") {
       if (report.startedAt <= outlier.lostAt) verdict = "neutral";

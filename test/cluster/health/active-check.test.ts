@@ -181,6 +181,8 @@ test("a port of its own is spoken to in HTTP/1.1, or only knocked at", async (t)
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   await run("unhealthy unhealthy");
+  assert.equal(on.cluster.panic, true, "nobody is left, and health is ignored");
+  assert.ok(on.pick() !== undefined);
   assert.match(on.cluster.stats()[0]?.unhealthy?.detail ?? "", /^GET \/ready was answered with 500$/);
   on.cluster.terminate("over");
 

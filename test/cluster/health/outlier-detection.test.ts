@@ -253,3 +253,22 @@ test("an ejected endpoint is nobody that another attempt could go to", () => {
   const two: Endpoint = on.endpoint("2");
   assert.equal(on.cluster.hasOther(undefined, two), false);
 });
+
+test("what the last calls of an endpoint come to that has left, or cannot be reached, ejects nobody", async () => {
+  const on = harness(3);
+  const one = on.endpoint("1");
+  on.discover(spec(2), spec(3));
+  for (let n = 0; n < 10; n++) {
+    one.started();
+    one.done(report("ok", { status: Status.UNAVAILABLE }));
+  }
+  assert.equal(one.outlier.state.kind, "in");
+  on.on(2).mode = "refuse";
+  on.endpoint("2").pool.probe();
+  await on.clock.pass(10);
+  assert.equal(stateOf(on, "2"), "unreachable");
+  fail(on, "2", 10);
+  assert.equal(on.endpoint("2").outlier.state.kind, "in");
+  assert.equal(on.cluster.ejections.byCause.size, 0);
+  assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
+});
