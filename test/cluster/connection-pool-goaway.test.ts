@@ -127,7 +127,7 @@ test("a call in the tick in which a connection is lost waits for another one", a
     if (harness.calls.length < 3) harness.call();
   };
   harness.server.accepted[0]?.transport.cut();
-  await settled(8);
+  await settled(16);
   assert.deepEqual(harness.states, { answered: 2, aborted: 1 });
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });

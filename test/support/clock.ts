@@ -77,6 +77,6 @@ export class FakeClock implements Clock {
 }
 
 /** Lets promises, callbacks and flushes that are due run, a few turns of the event loop deep. */
-export async function settled(turns = 4): Promise<void> {
+export async function settled(turns = 8): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
