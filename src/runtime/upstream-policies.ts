@@ -7,6 +7,7 @@ import { CallLimit } from "../filters/call-limit.ts";
 import { statusOf } from "../http/status-words.ts";
 import { Breakers } from "../proxy/breakers.ts";
 import type { BreakerListener } from "../proxy/circuit-breaker.ts";
+import { DescriptorFile } from "../proxy/descriptor-file.ts";
 import { IdempotentMethods } from "../proxy/idempotent-methods.ts";
 import { RetryBudget } from "../proxy/retry-budget.ts";
 import { newRetryCounts, type RetryCounts, RetryPolicy } from "../proxy/retry-policy.ts";
@@ -94,10 +95,15 @@ export class UpstreamPolicies {
     const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
     return new RetryPolicy(
       options,
-      new IdempotentMethods(config.idempotentMethods),
+      new IdempotentMethods(config.idempotentMethods, this.descriptors(config.descriptors)),
       state.retries,
       this.services.random,
     );
+  }
+
+  /** Read anew whenever the settings of an upstream that names it change. */
+  private descriptors(path: string | undefined): DescriptorFile | undefined {
+    return path === undefined ? undefined : new DescriptorFile(path, this.services.log);
   }
 
   private limit(config: LimitsConfig | undefined, known: CallLimit | undefined): CallLimit | undefined {

@@ -12,12 +12,12 @@ export function checkRetry(
   reading: Reading,
 ): void {
   if (retry === undefined) return;
-  const { idempotentMethods, statuses, perTryTimeout, hedgeAfter, backoff } = retry;
-  if (idempotentMethods?.length === 0)
+  const { idempotentMethods, descriptors, statuses, perTryTimeout, hedgeAfter, backoff } = retry;
+  if (idempotentMethods?.length === 0 && descriptors === undefined && !reading.has([...path, "descriptors"]))
     reading.reportKey(path, {
       code: "no-effect",
       message: "this retry has no effect: no method is known to be idempotent",
-      expected: "idempotentMethods: [package.Service/Method]",
+      expected: "idempotentMethods: [package.Service/Method], or descriptors",
     });
   if (statuses?.length === 0 && perTryTimeout === undefined && hedgeAfter === undefined)
     reading.reportValue([...path, "statuses"], {

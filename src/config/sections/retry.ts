@@ -3,6 +3,7 @@ import { methodPattern } from "../schema/calls.ts";
 import { list } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
 import { object } from "../schema/object.ts";
+import { string } from "../schema/text.ts";
 import { optional, preset, section } from "../schema/type.ts";
 import { duration, percent } from "../schema/units.ts";
 import { words } from "../schema/words.ts";
@@ -40,5 +41,9 @@ export const retry = object({
     list(methodPattern()),
     none,
     "Methods that do no harm when they run more than once; no other is ever made again after it may have run.",
+  ),
+  descriptors: optional(
+    string("a file"),
+    "A FileDescriptorSet (protoc --descriptor_set_out, buf build): methods with an idempotency_level in it are idempotent as well.",
   ),
 });
