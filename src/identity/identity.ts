@@ -35,6 +35,8 @@ const LOOK = 30_000;
 export class Identity implements MaterialTaker {
   /** Told of whenever it changes; undefined before the first one, and once the last has expired. */
   readonly current = new Watch<Credentials | undefined>(undefined);
+  /** Told when somebody who was trusted may be no more: a list of revoked certificates changed, or an authority is let go. */
+  readonly narrowed = new Watch<Credentials | undefined>(undefined);
   /** What is wrong now; undefined while nothing is. */
   problem: string | undefined = undefined;
   private readonly source: IdentitySource;
@@ -125,6 +127,7 @@ export class Identity implements MaterialTaker {
       this.retired.change(bundlesOf(before, domain), bundlesOf(material, domain), wall + overlap);
     }
     this.put(material);
+    if (before !== undefined && before.revoked !== material.revoked) this.narrowed.set(this.current.current);
     const { own } = made;
     this.material = material;
     this.renewAt = own.notBefore + (own.notAfter - own.notBefore) * (RENEW_AT + RENEW_SPREAD * this.options.random());
@@ -165,8 +168,10 @@ export class Identity implements MaterialTaker {
       );
       this.current.set(undefined);
     }
-    if (this.retired.expire(wall) && this.material !== undefined && this.current.current !== undefined)
+    if (this.retired.expire(wall) && this.material !== undefined && this.current.current !== undefined) {
       this.put(this.material);
+      this.narrowed.set(this.current.current);
+    }
     if (wall >= this.renewAt) {
       this.renewAt = wall + 1000 + this.backoff.next();
       this.source.renew();

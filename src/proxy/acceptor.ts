@@ -157,6 +157,16 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     connection.close(message);
   }
 
+  /**
+   * Asks callers that came by TLS to come again, one after the other over `spread` milliseconds and without losing a stream:
+   * who they are is found out anew.
+   */
+  readmit(reason: string, spread: number, random: () => number): void {
+    const { clock } = this.options.http2;
+    for (const { caller, connection } of this.accepted.values())
+      if (caller !== undefined) clock.setTimer(random() * spread, () => connection.shutdown(reason));
+  }
+
   /** Ends what is left. Returns how many streams were cut. */
   closeAll(reason: string): number {
     this.keepalive.stop();

@@ -62,6 +62,8 @@ export class Listeners {
           secured: (socket, peer, who, own) =>
             inbound.acceptSecured(socket, peer, { identity: who.id.text, certificate: clientCertificate(own, who) }),
         });
+        this.mtls.onNarrowed = () =>
+          inbound.readmit("whom this sidecar trusts has changed", READMIT_SPREAD, this.services.random);
         const enter = (socket: Socket, peer: string): void => this.door?.take(socket, peer);
         this.enter = enter;
         this.inbound = await this.open("inbound", listeners.inbound, inbound, enter);
@@ -203,6 +205,9 @@ export class Listeners {
     };
   }
 }
+
+/** Milliseconds over which callers are asked to come again when somebody is no longer trusted. */
+const READMIT_SPREAD = 4000;
 
 /** What the names of listeners that upstreams have of their own begin with. */
 const UPSTREAM = "upstreams.";

@@ -27,6 +27,8 @@ export class Mtls {
   /** The one before, while its successor has no certificate yet. */
   private former: Identity | undefined = undefined;
   private readonly patterns = new Map<string, IdPattern>();
+  /** Called when somebody who was let in would perhaps be no more. */
+  onNarrowed: () => void = () => {};
 
   constructor(config: Config, services: ProcessServices) {
     this.config = config;
@@ -175,13 +177,15 @@ export class Mtls {
     if (!needsIdentity(config)) return undefined;
     const { clock, log, random } = this.services;
     const { minVersion, rootOverlap } = config.mtls;
-    return new Identity(makeIdentitySource(config, this.services), {
+    const identity = new Identity(makeIdentitySource(config, this.services), {
       rules: { own: ownPatterns(config), minVersion: minVersion === "tls12" ? "TLSv1.2" : "TLSv1.3" },
       overlap: rootOverlap,
       clock,
       log: log.logger,
       random,
     });
+    identity.narrowed.onChange(() => this.onNarrowed());
+    return identity;
   }
 
   private modeOf(name: string): UpstreamMode {

@@ -21,6 +21,7 @@ const RELOAD = ["test/runtime/reload-waiting.test.ts"];
 const HEALTH = ["test/cluster/health/*.test.ts"];
 const CHOICE = ["test/cluster/choosing.test.ts", "test/cluster/balancers/*.test.ts"];
 const LIMITS = ["test/limits/[a-l]*.test.ts"];
+const MTLS = ["test/identity/*.test.ts", "test/integration/mtls/{modes,identity,sessions}.test.ts"];
 const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
@@ -373,5 +374,47 @@ export const patches: readonly Patch[] = [
     from: "const base = hashText(id);",
     to: "const base = hashText(id, performance.now());",
     tests: CHOICE,
+  },
+  {
+    name: "a peer without a certificate is let in where TLS says that it is authorized",
+    file: "src/identity/credentials.ts",
+    from: 'if (certificate === undefined) return { refused: "noCertificate", why: "it showed no certificate" };',
+    to: "if (certificate === undefined) return this.own;",
+    tests: MTLS,
+  },
+  {
+    name: "a session outlives the certificate of its peer",
+    file: "src/identity/credentials.ts",
+    from: "if (now >= peer.notAfter) return",
+    to: "if (now < 0) return",
+    tests: MTLS,
+  },
+  {
+    name: "an authority speaks for every trust domain",
+    file: "src/identity/credentials.ts",
+    from: "if (!leadsTo(chain(), authorities))",
+    to: "if (chain().length === 0)",
+    tests: MTLS,
+  },
+  {
+    name: "whoever has a good certificate is the service that was dialled",
+    file: "src/cluster/upstream-tls.ts",
+    from: "if (!expected.matches(who.id))",
+    to: 'if (!expected.matches(who.id) && who.id.text === "")',
+    tests: ["test/integration/mtls/identity.test.ts"],
+  },
+  {
+    name: "a mark that is gone from the catalog leads to plaintext",
+    file: "src/cluster/upstream-tls.ts",
+    from: 'if (!isLost) return "plaintext";',
+    to: 'return "plaintext";',
+    tests: ["test/integration/status-table/*.test.ts"],
+  },
+  {
+    name: "x-forwarded-client-cert of a stranger is believed",
+    file: "src/proxy/forwarded.ts",
+    from: "const isStrange = (name: string): boolean => name === CLIENT_CERT ||",
+    to: "const isStrange = (name: string): boolean =>",
+    tests: MTLS,
   },
 ];

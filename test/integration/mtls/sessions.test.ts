@@ -87,6 +87,25 @@ test("a session is void once its certificate is on a list of revoked ones, and s
   });
 });
 
+test("a caller whose certificate is revoked while it is connected is asked to come again, and does not get in", async () => {
+  await inScope(async (scope) => {
+    const ca = await TestCa.make();
+    const lists = await certificateFiles(ca, "lists");
+    scope.onEnd(() => lists.remove());
+    await lists.write({ ca: await ca.revoke() });
+    const { inbound, certificates, ...made } = await mesh(scope, { ca, crl: lists.files.ca });
+    assert.equal((await made.call()).error, undefined);
+    await lists.write({ ca: await ca.revoke(await readFile(certificates.caller.files.cert, "utf8")) });
+    const connections = inbound.runtime.listeners.inbound?.acceptor;
+    await eventually(
+      () => connections?.connectionCount === 0,
+      () => "the end of the caller's connection",
+      10_000,
+    );
+    assert.match((await made.call()).reason, /^TLS_/);
+  });
+});
+
 test("a session ends with the certificate of its peer, though its own time is not over", async () => {
   await inScope(async (scope) => {
     const { inbound, ca, certificates } = await mesh(scope);
