@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Timer } from "../core/clock.ts";
 import { Watch } from "../core/watch.ts";
 import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "../discovery/source.ts";
 import type { Call } from "../http/call.ts";
@@ -15,7 +14,7 @@ import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
 import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
 import { Skew } from "./skew.ts";
-import { isWarming, weigh } from "./weigh.ts";
+import { Weights, type WeightsHost } from "./weights.ts";
 
 export interface ClusterOptions {
   readonly name: string;
@@ -33,9 +32,6 @@ export interface ClusterOptions {
 }
 
 const NO_SPECS: readonly EndpointSpec[] = [];
-/** Steps in which a new endpoint gets its weight, and the shortest of them in milliseconds. */
-const STEPS = 20;
-const MIN_STEP = 100;
 
 /**
  * The endpoints of one service: what discovery says of them, which of them can be reached, and who gets the next call.
@@ -45,7 +41,7 @@ const MIN_STEP = 100;
  * - `selection` knows exactly the endpoints that are usable, at any time: it is told in the tick in which one goes out or comes;
  * - endpoints that left are kept in `leaving` until their last connection is gone, and get no more calls.
  */
-export class Cluster implements EndpointHost {
+export class Cluster implements WeightsHost, EndpointHost {
   // --- immutable ---
   readonly name: string;
   /** What discovery knows of the name; what it knew, as stale, until a source that has taken another's place answers. */
@@ -75,8 +71,7 @@ export class Cluster implements EndpointHost {
   private readonly tell: ((news: EndpointNews) => void) | undefined;
   /** What changes now does so on the word of another thread. */
   private hearing = false;
-  /** Runs while weights change by themselves. */
-  private weighing: Timer | undefined = undefined;
+  private readonly weights: Weights;
   /** Clusters that get the calls that this one has nobody for. */
   private failover: readonly Cluster[] = [];
   /** As the pickers have it, for whoever asks why; made when a call records it. */
@@ -96,6 +91,7 @@ export class Cluster implements EndpointHost {
     this.pool = { ...defaultPoolOptions, ...options.pool };
     this.options = { pool: this.pool, probeCap: options.probeCap ?? 10_000 };
     const { loop, clock, random } = services;
+    this.weights = new Weights(this, clock);
     this.selection = new Selection(this.policy, random, () => loop.now());
     this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
     this.follow();
@@ -275,7 +271,7 @@ export class Cluster implements EndpointHost {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.weighing?.cancel();
+    this.weights.stop();
     this.detection.close();
     this.stopWatching();
     this.subscription.close();
@@ -307,6 +303,10 @@ export class Cluster implements EndpointHost {
     this.tellOthers({ kind: "checked", endpoint: label, state: checked });
     if (checked.kind === "healthy") this.cameFresh(endpoint);
     this.detection.keepBound();
+    this.rebuild();
+  }
+
+  weightsChanged(): void {
     this.rebuild();
   }
 
@@ -373,7 +373,7 @@ export class Cluster implements EndpointHost {
     if (specs === this.specs) return;
     this.specs = specs;
     this.changes++;
-    const spared = this.hasWarm();
+    const spared = this.weights.hasWarm(this.policy.slowStart);
     const gone = new Map(this.byId);
     this.byId.clear();
     for (const spec of specs) {
@@ -408,33 +408,14 @@ export class Cluster implements EndpointHost {
   }
 
   private cameFresh(endpoint: Endpoint): void {
-    if (this.hasWarm(endpoint)) endpoint.freshSince = this.services.clock.now();
-  }
-
-  /** Whether another can take a new one's share while that is spared: the first of a service has to take all of it. */
-  private hasWarm(besides?: Endpoint): boolean {
-    const now = this.services.clock.now();
-    for (const endpoint of this.byId.values())
-      if (endpoint !== besides && endpoint.usable && !isWarming(endpoint, this.policy.slowStart, now)) return true;
-    return false;
+    if (this.weights.hasWarm(this.policy.slowStart, endpoint)) endpoint.freshSince = this.services.clock.now();
   }
 
   private rebuild(): void {
     this.set = undefined;
-    const { slowStart, balancer, load } = this.policy;
-    const now = this.services.clock.now();
-    weigh(this.byId.values(), slowStart, now);
+    this.weights.update(this.policy);
     this.selection.update(this.byId.values());
-    const warming = [...this.byId.values()].some((endpoint) => isWarming(endpoint, slowStart, now));
-    this.weighing?.cancel();
-    this.weighing = undefined;
-    if (this.closed) return;
-    if (warming && slowStart !== undefined) this.weighAfter(Math.max(MIN_STEP, slowStart.window / STEPS));
-    else if (balancer.needs === "load" && this.byId.size > 1) this.weighAfter(load.update);
-  }
-
-  private weighAfter(ms: number): void {
-    this.weighing = this.services.clock.setTimer(ms, () => this.rebuild());
+    if (this.closed) this.weights.stop();
   }
 
   /** Of this cluster alone. */

@@ -1,7 +1,7 @@
 import type { ConnectionStats } from "./connection-pool.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { SlowStartSettings } from "./slow-start.ts";
-import { isWarming } from "./weigh.ts";
+import { isWarming } from "./weights.ts";
 
 /** What keeps an endpoint from its whole share of calls; the first that applies. */
 export type Condition = "up" | "slowStart" | "unreachable" | "unhealthy" | "ejected" | "halfOpen" | "leaving";
