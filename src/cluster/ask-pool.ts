@@ -10,6 +10,8 @@ import type { Waiter } from "./waiting-line.ts";
 export interface Question<A> {
   readonly fields: Iterable<readonly [name: string, value: string]>;
   readonly body: Buffer | undefined;
+  /** The answer's octets that are read at most; 1024 by default. */
+  readonly most?: number;
   /** The answer, where its head is enough to say. */
   onHead(head: Head): A | undefined;
   /** `last`: the trailers, or the head where there are none. */
@@ -87,7 +89,7 @@ class Asking<A> implements StreamHandler, Waiter {
   onData(buffer: Buffer, start: number, end: number, fin: boolean): void {
     this.stream?.release(end - start);
     this.octets = Buffer.concat([this.octets, buffer.subarray(start, end)]);
-    if (this.octets.length > MAX_ANSWER) this.fail("the answer to a health check is too long");
+    if (this.octets.length > (this.question.most ?? MAX_ANSWER)) this.fail("the answer to a health check is too long");
     else if (fin && this.head !== undefined) this.settle(this.question.onEnd(this.octets, this.head));
   }
 

@@ -276,6 +276,6 @@ export interface RetryConfig {
   readonly hedgeAfter: number | undefined;
   readonly backoff: { readonly base: number; readonly max: number };
   readonly idempotentMethods: readonly string[];
-  /** The path of a FileDescriptorSet. */
+  /** The path of a FileDescriptorSet, or `reflection`. */
   readonly descriptors: string | undefined;
 }

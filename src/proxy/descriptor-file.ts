@@ -1,12 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
+import { readLevels } from "./idempotency-level.ts";
 import type { MethodKnowledge } from "./idempotent-methods.ts";
-
-/** How a method says that it may run more than once: `idempotency_level` of google.protobuf.MethodOptions. */
-const HARMLESS: ReadonlyMap<number, string> = new Map([
-  [1, "NO_SIDE_EFFECTS"],
-  [2, "IDEMPOTENT"],
-]);
 
 /**
  * The idempotent methods of a FileDescriptorSet, as `protoc --descriptor_set_out` and `buf build` write it. It is read in the
@@ -49,12 +44,6 @@ async function levelsOf(octets: Uint8Array): Promise<Map<string, string>> {
   const { fromBinary } = await import("@bufbuild/protobuf");
   const { FileDescriptorSetSchema } = await import("@bufbuild/protobuf/wkt");
   const levels = new Map<string, string>();
-  for (const file of fromBinary(FileDescriptorSetSchema, octets).file)
-    for (const service of file.service)
-      for (const method of service.method) {
-        const level = HARMLESS.get(method.options?.idempotencyLevel ?? 0);
-        const name = file.package === "" ? service.name : `${file.package}.${service.name}`;
-        if (level !== undefined) levels.set(`/${name}/${method.name}`, level);
-      }
+  for (const file of fromBinary(FileDescriptorSetSchema, octets).file) readLevels(file, levels);
   return levels;
 }

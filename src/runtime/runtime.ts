@@ -136,6 +136,7 @@ export class Runtime {
         clock,
         random,
         deadlines: services.deadlines,
+        http2: services.http2,
         log: log.logger,
         opened: (upstream, method, why) => options.tell?.({ upstream, of: { kind: "breakerOpened", method, why } }),
       },

@@ -1,14 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { ConnectionPool } from "../cluster/connection-pool.ts";
 import type { BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlines } from "../core/deadlines.ts";
 import { CallLimit } from "../filters/call-limit.ts";
 import { statusOf } from "../http/status-words.ts";
+import type { Http2Services } from "../http2/connection.ts";
 import { Breakers } from "../proxy/breakers.ts";
 import type { BreakerListener } from "../proxy/circuit-breaker.ts";
 import { DescriptorFile } from "../proxy/descriptor-file.ts";
-import { IdempotentMethods } from "../proxy/idempotent-methods.ts";
+import { IdempotentMethods, type MethodKnowledge } from "../proxy/idempotent-methods.ts";
+import { ReflectedMethods } from "../proxy/reflected-methods.ts";
 import { RetryBudget } from "../proxy/retry-budget.ts";
 import { newRetryCounts, type RetryCounts, RetryPolicy } from "../proxy/retry-policy.ts";
 
@@ -16,6 +20,7 @@ import { newRetryCounts, type RetryCounts, RetryPolicy } from "../proxy/retry-po
 export interface PolicyServices {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  readonly http2: Http2Services;
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -29,6 +34,7 @@ export interface PolicyServices {
  */
 export interface PolicyState {
   readonly upstream: string;
+  cluster: Cluster;
   readonly retries: { readonly budget: RetryBudget; readonly counts: RetryCounts };
   config: Pick<UpstreamConfig, "retry" | "circuitBreaker" | "limits">;
   retry: RetryPolicy | undefined;
@@ -48,11 +54,12 @@ export class UpstreamPolicies {
   }
 
   /** Goes over to another configuration of an upstream. */
-  apply(upstream: string, config: UpstreamConfig): PolicyState {
-    const state = this.states.get(upstream) ?? newState(upstream, config);
+  apply(upstream: string, config: UpstreamConfig, cluster: Cluster): PolicyState {
+    const state = this.states.get(upstream) ?? newState(upstream, config, cluster);
     this.states.set(upstream, state);
     const before = state.config;
     state.config = config;
+    state.cluster = cluster;
     state.retry = this.makeRetry(config.retry, state);
     state.calls = this.limit(config.limits, state.calls);
     if (state.breakers === undefined || !isDeepStrictEqual(before.circuitBreaker, config.circuitBreaker)) {
@@ -95,15 +102,18 @@ export class UpstreamPolicies {
     const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
     return new RetryPolicy(
       options,
-      new IdempotentMethods(config.idempotentMethods, this.descriptors(config.descriptors)),
+      new IdempotentMethods(config.idempotentMethods, this.knowledge(config.descriptors, state.cluster)),
       state.retries,
       this.services.random,
     );
   }
 
-  /** Read anew whenever the settings of an upstream that names it change. */
-  private descriptors(path: string | undefined): DescriptorFile | undefined {
-    return path === undefined ? undefined : new DescriptorFile(path, this.services.log);
+  /** What methods say of themselves; found out anew whenever the settings of the upstream change. */
+  private knowledge(descriptors: string | undefined, cluster: Cluster): MethodKnowledge | undefined {
+    if (descriptors === undefined) return undefined;
+    const { log, http2 } = this.services;
+    if (descriptors !== "reflection") return new DescriptorFile(descriptors, log);
+    return new ReflectedMethods(() => reachable(cluster), { http2, log: log.child({ upstream: cluster.name }) });
   }
 
   private limit(config: LimitsConfig | undefined, known: CallLimit | undefined): CallLimit | undefined {
@@ -143,7 +153,13 @@ export class UpstreamPolicies {
   }
 }
 
-function newState(upstream: string, config: UpstreamConfig): PolicyState {
+/** The connections of an instance that is up. */
+function reachable(cluster: Cluster): ConnectionPool | undefined {
+  for (const { state, pool } of cluster.endpoints) if (state.kind === "up") return pool;
+  return undefined;
+}
+
+function newState(upstream: string, config: UpstreamConfig, cluster: Cluster): PolicyState {
   const retries = { budget: new RetryBudget(), counts: newRetryCounts() };
-  return { upstream, retries, config, retry: undefined, breakers: undefined, calls: undefined };
+  return { upstream, cluster, retries, config, retry: undefined, breakers: undefined, calls: undefined };
 }

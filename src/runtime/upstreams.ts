@@ -274,7 +274,7 @@ export class Upstreams implements OutboundRules {
   private makeTarget(cluster: Cluster, config?: UpstreamConfig): Target {
     const { name } = cluster;
     const series = this.options.metrics.upstream("outbound", name);
-    const { retry, breakers } = (config && this.policies.apply(name, config)) ?? {};
+    const { retry, breakers } = (config && this.policies.apply(name, config, cluster)) ?? {};
     const filters = this.filtersOf(name, series, config);
     const other = config?.circuitBreaker?.fallback?.upstream;
     const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);

@@ -43,7 +43,7 @@ export const retry = object({
     "Methods that do no harm when they run more than once; no other is ever made again after it may have run.",
   ),
   descriptors: optional(
-    string("a file"),
-    "A FileDescriptorSet (protoc --descriptor_set_out, buf build): methods with an idempotency_level in it are idempotent as well.",
+    string("a file", ", or reflection"),
+    "Methods with an idempotency_level are idempotent as well: by a FileDescriptorSet (protoc --descriptor_set_out, buf build), or by reflection, which asks the upstream.",
   ),
 });

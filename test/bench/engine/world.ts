@@ -184,7 +184,7 @@ export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
     faults: shared.faults,
     hopeless: shared.hopeless,
     headers: http2.headers,
-    policies: { clock, random, deadlines: shared.deadlines, log: log.logger },
+    policies: { clock, random, deadlines: shared.deadlines, http2, log: log.logger },
   });
   const series = metrics.calls.upstream("outbound", "");
   const outbound = new Outbound(

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
+import { fieldOf, type RawPeer } from "../support/raw-peer.ts";
+import { type Act, inTrailers, ScriptedServer, trailersOnly } from "../support/scripted-server.ts";
+import { eventually, inScope } from "../support/with-proxy.ts";
+
+const file = create(FileDescriptorProtoSchema, {
+  name: "test.proto",
+  package: "test.v1",
+  service: [{ name: "Test", method: [{ name: "Call", options: { idempotencyLevel: 1 } }, { name: "Put" }] }],
+});
+const response = new BinaryWriter()
+  .tag(4, 2)
+  .bytes(new BinaryWriter().tag(1, 2).bytes(toBinary(FileDescriptorProtoSchema, file)).finish())
+  .finish();
+
+/** A server whose calls fail with UNAVAILABLE, with a reflection service of one of the two versions. */
+function reflecting(version: "v1" | "v1alpha"): Act {
+  return (peer: RawPeer, stream: number) => {
+    const request = peer.received.find((heard) => heard.kind === "headers" && heard.stream === stream);
+    const path = request?.kind === "headers" ? (fieldOf(request.fields, ":path") ?? "") : "";
+    if (!path.includes("Reflection")) inTrailers(14)(peer, stream);
+    else if (!path.startsWith(`/grpc.reflection.${version}.`)) trailersOnly(12)(peer, stream);
+    else {
+      peer.headers(stream, answerHead);
+      peer.data(stream, message(response));
+      peer.headers(stream, [["grpc-status", "0"]], true);
+    }
+  };
+}
+
+for (const version of ["v1", "v1alpha"] as const)
+  test(`methods are made again that are idempotent by the reflection (${version}) of their server, and no others`, async () => {
+    await inScope(async (scope) => {
+      const server = await ScriptedServer.start(scope, reflecting(version));
+      const retry = { attempts: 2, descriptors: "reflection", backoff: { base: "1ms", max: "1ms" } };
+      const up = { discovery: "static", endpoints: [server.address], retry, outlierDetection: { mode: "disabled" } };
+      const sidecar = await scope.sidecar({ upstreams: { up } });
+      const caller = await connectPeer(scope, sidecar.outbound);
+      const attempts = async (path: string): Promise<unknown> => {
+        const before = sidecar.calls.length;
+        const head = callHead("up").map(([name, value]) => [name, name === ":path" ? path : value] as const);
+        await caller.answer(caller.request(head, true));
+        return (await sidecar.call(before)).attempts;
+      };
+      assert.equal(await attempts("/test.v1.Test/Call"), 1, "before the server was asked nothing is known");
+      await eventually(
+        async () => (await attempts("/test.v1.Test/Call")) === 2,
+        () => "the answer of the reflection service",
+      );
+      assert.equal(await attempts("/test.v1.Test/Put"), 1);
+      const retried = sidecar.lines.find(({ msg }) => msg === "a call is made again");
+      assert.equal(retried?.proof, "the method's idempotency_level is NO_SIDE_EFFECTS by the reflection of its server");
+      const asked = server.requests.filter(({ fields }) => fieldOf(fields, ":path")?.includes("Reflection"));
+      assert.equal(asked.length, version === "v1" ? 1 : 2, "once each");
+    });
+  });
