@@ -83,7 +83,8 @@ function steps(call: Call, facts: readonly Fact[]): Step[] {
     const base = { at, decision, text: textOf(fact) };
     if (typeof subject === "string") {
       if (decision === "picked") tried.add(subject);
-      return decision === "limit" || decision === "breaker" ? { ...base, value, threshold: bound } : base;
+      const measured = (decision === "limit" || decision === "breaker") && bound > 0;
+      return measured ? { ...base, value, threshold: bound } : base;
     }
     const all = subject.explain(call);
     const picked = facts[index + 1]?.decision === "picked" ? facts[index + 1]?.subject : undefined;
@@ -117,7 +118,7 @@ function textOf({ decision, subject, value, bound }: Fact): string {
     case "limit":
       return `limit ${name}: ${value} of ${bound}`;
     case "breaker":
-      return `circuit breaker ${name}: ${percent(value)} failed, it opens at ${percent(bound)}`;
+      return `circuit breaker ${name}${bound === 0 ? "" : `: ${percent(value)} failed, it opens at ${percent(bound)}`}`;
     case "waits":
       return `waited for ${name}`;
     case "candidates":
