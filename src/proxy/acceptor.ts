@@ -219,6 +219,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {
     this.accepted.delete(entry);
+    // Nobody asks it to end later: a listener that a reload took away is forgotten with its last connection.
+    if (this.leaving !== undefined && this.accepted.size === 0) this.keepalive.stop();
     const { log, direction } = this.options;
     if (cause.kind === "violation")
       log.warn(

@@ -39,10 +39,9 @@ test("connections of a server that ends each after 200 ms are replaced without a
     let calls = 0;
     const end = performance.now() + 1500;
     const worker = async (): Promise<void> => {
-      for (; performance.now() < end; calls++) await callUnary(client);
+      for (; performance.now() < end || calls < 200; calls++) await callUnary(client);
     };
     await Promise.all(Array.from({ length: 20 }, worker));
-    assert.ok(calls > 50, `${calls} calls`);
     assert.deepEqual(sidecar.calls, []);
     assert.equal(await sidecar.handled({ direction: "outbound", grpc_status: "OK" }), calls);
   });
