@@ -110,6 +110,14 @@ export const dashboards: Readonly<Record<string, Dashboard>> = {
         unit: "reqps",
       },
       {
+        question: "Is a circuit breaker open?",
+        about: "0: closed, 1: half open, 2: open. What it refuses fails with CIRCUIT_OPEN.",
+        queries: {
+          "{{upstream}} {{method}}": orZero(`max by (upstream, method) (outrigger_circuit_breaker_state{${where}})`),
+        },
+        unit: "short",
+      },
+      {
         question: "How much data flows?",
         about: "Octets of bodies, received from callers and sent to them.",
         queries: {
