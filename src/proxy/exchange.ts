@@ -6,6 +6,7 @@ import { Status } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
+import { expiryOf } from "./expiry.ts";
 import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
@@ -211,23 +212,13 @@ export class Exchange implements StreamHandler, AttemptHost {
   }
 
   private deadlinePassed(): void {
-    this.refuse(this.expiry());
+    this.refuse(expiryOf(this.call));
   }
 
   /** What the call comes to where its deadline has passed, whoever noticed it first; undefined while it has not. */
   expired(): Failure | undefined {
     const at = this.call.deadline?.at;
-    return at !== undefined && at <= this.services.loop.now() ? this.expiry() : undefined;
-  }
-
-  private expiry(): Failure {
-    const by = this.call.deadline?.by ?? "caller";
-    const ms = Math.round((this.call.deadline?.at ?? 0) - this.call.startedAt);
-    const detail =
-      by === "caller"
-        ? `the caller's deadline of ${ms}ms has passed`
-        : `the timeout of ${ms}ms configured for ${this.call.upstream} has passed`;
-    return failure(by === "caller" ? "DEADLINE_CLIENT" : "DEADLINE_POLICY", detail);
+    return at !== undefined && at <= this.services.loop.now() ? expiryOf(this.call) : undefined;
   }
 
   // --- what an attempt tells ---
