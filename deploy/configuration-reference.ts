@@ -66,7 +66,7 @@ Each of these is an error at the place of the value that is wrong or has no effe
 - two rate limits of one name; one without a \`limit\` or a \`service\` that says it; keys of Redis with \`store: memory\`, a \`burst\` with
   windows, keys of counting with a \`service\`; an inbound one without a service, or with \`match.upstream\`;
 - an \`initial\` of \`adaptiveConcurrency\` that is not between its \`min\` and \`max\`; several \`workers\` and a listener for calls that is
-  a unix socket;
+  a unix socket, or a \`capture\`;
 - a token and a tokenFile; \`tls\` for an address that is not https; a certificate without its key.
 `;
 
