@@ -3,7 +3,7 @@
  * answered with GOAWAY(ENHANCE_YOUR_CALM), or with a stream error where only one stream is at fault.
  */
 export interface Http2Limits {
-  /** Streams a peer may have open at once; announced as SETTINGS_MAX_CONCURRENT_STREAMS. */
+  /** Streams a peer may have open at once, announced as SETTINGS_MAX_CONCURRENT_STREAMS; and no more of ours, whatever it allows. */
   readonly maxConcurrentStreams: number;
   /** Octets of a header list after RFC 9113 §6.5.2; announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListSize: number;

@@ -312,6 +312,8 @@ export class Receiver implements FrameSink {
     this.spend("settings");
     const before = this.peer.initialWindow;
     applySettings(this.peer, buffer, start, end, this.host.role === "client", this.sender);
+    // Whatever a server allows: `maxUnread` is what so many streams can hold, so that those nobody reads starve no other.
+    this.peer.maxConcurrentStreams = Math.min(this.peer.maxConcurrentStreams, this.limits.maxConcurrentStreams);
     this.host.peerSettings(this.peer.initialWindow - before);
   }
 

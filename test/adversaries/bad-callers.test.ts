@@ -277,6 +277,25 @@ test("a thousand answers that nobody reads, behind zero windows, keep nobody els
   });
 });
 
+test("nor do those of two callers, where the application would take all of them on one connection", async () => {
+  await inScope(async (scope) => {
+    const scene = await makeScene(scope, { maxConcurrentStreams: 1_000_000 });
+    const second = await connectPeer(scope, scene.sidecar.inbound);
+    for (const bad of [scene.bad, second]) {
+      bad.settings([[4, 0]]);
+      for (let at = 0; at < 990; at++) bad.request(head("/big"), true);
+    }
+    await eventually(
+      () => scene.app.asked.length > 1980,
+      () => `all are asked for, ${scene.app.asked.length}`,
+    );
+    await sleep(100);
+    for (let call = 0; call < 5; call++) assert.equal(await succeed(scene.good, "/big"), BIG);
+    assert.ok(scene.app.made() > 2, `${scene.app.made()} connections`);
+    for (const bad of [scene.bad, second]) bad.destroy();
+  });
+});
+
 test("a hundred unread answers on the one connection that all share keep nobody else's waiting", async () => {
   await inScope(async (scope) => {
     const scene = await makeScene(scope);

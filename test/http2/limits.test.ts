@@ -144,6 +144,17 @@ test("1000 streams are served at once, and one more is refused", async () => {
   assert.equal(engine.accepted.length, 1001);
 });
 
+test("a client opens 1000 streams at once where a server allows more, and fewer where it does", () => {
+  const engine = Engine.ready("client");
+  engine.send(settingsFrame([[SettingId.MAX_CONCURRENT_STREAMS, 0xffff_ffff]]));
+  for (let at = 0; at < 1000; at++) engine.open();
+  assert.equal(engine.connection.canOpen, false);
+  engine.send(resetFrame(1, 7));
+  assert.equal(engine.connection.available, 1);
+  engine.send(settingsFrame([[SettingId.MAX_CONCURRENT_STREAMS, 999]]));
+  assert.equal(engine.connection.canOpen, false);
+});
+
 /** A request whose header list has exactly so many octets. */
 function listOf(octets: number): PlainField[] {
   const fields: PlainField[] = [...requestFields];
