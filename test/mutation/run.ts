@@ -9,9 +9,10 @@ import { applied } from "./apply.ts";
 import { type Patch, patches } from "./patches.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-/** Milliseconds for one test, so that one that waits for ever is red, and for all tests of a patch. */
+/** Milliseconds for one test, so that one that waits for ever is red; for all tests of a patch; for those of all patches. */
 const TEST_LIMIT = 45_000;
 const LIMIT = 120_000;
+const LIMIT_OF_ALL = 600_000;
 const LEFT_OUT = new Set(["node_modules", ".git", "dist", "coverage", "results"]);
 
 /** What the tests of a patch came to. */
@@ -30,7 +31,7 @@ try {
     copyTree(join(folder, `${at}`)),
   );
   const [first = ""] = copies;
-  const every = await runTests(first, [...new Set(chosen.flatMap(({ tests }) => tests))]);
+  const every = await runTests(first, [...new Set(chosen.flatMap(({ tests }) => tests))], LIMIT_OF_ALL);
   if (every.red) throw new Error(`the tests are red without any patch: ${every.what}`);
   const queue = [...chosen];
   await Promise.all(
@@ -69,13 +70,13 @@ async function check(copy: string, patch: Patch): Promise<void> {
 }
 
 /** Runs tests in a copy, until one fails. They are red where one has failed, not where they could not be run at all. */
-async function runTests(copy: string, patterns: readonly string[]): Promise<Outcome> {
+async function runTests(copy: string, patterns: readonly string[], limit = LIMIT): Promise<Outcome> {
   const files = patterns.flatMap((pattern) => globSync(pattern, { cwd: copy }));
   const args = ["--test", "--test-reporter=tap", `--test-timeout=${TEST_LIMIT}`, ...files];
   // Node's test runner in this process's environment would take the child for a part of its own run.
   const running = await startProcess(process.execPath, args, { cwd: copy, env: { NODE_TEST_CONTEXT: undefined } });
   // Of nested tests the innermost comes first.
-  const failure = running.line(/^\s*not ok \d+ - (.*)$/, LIMIT).then(
+  const failure = running.line(/^\s*not ok \d+ - (.*)$/, limit).then(
     ([, name = ""]) => name,
     () => undefined,
   );
