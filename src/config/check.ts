@@ -1,4 +1,5 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
+import { checkAuthorization } from "./checks/authorization.ts";
 import { checkBalancing } from "./checks/balancing.ts";
 import { checkCapture } from "./checks/capture.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
@@ -31,5 +32,6 @@ export function check(
   checkRateLimits(draft, reading);
   checkWorkers(draft, reading);
   checkMtls(draft, reading);
+  checkAuthorization(draft, reading);
   checkBalancing(draft, reading);
 }

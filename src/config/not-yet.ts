@@ -12,7 +12,6 @@ interface NotYet {
  */
 export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
-  { key: "authorization" },
   { key: "health" },
   { key: "tap" },
   { key: "jwt" },

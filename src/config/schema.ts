@@ -5,6 +5,7 @@ import { object } from "./schema/object.ts";
 import { optional, preset, section, type Type } from "./schema/type.ts";
 import { duration } from "./schema/units.ts";
 import { words } from "./schema/words.ts";
+import { authorization } from "./sections/authorization.ts";
 import { capture } from "./sections/capture.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
@@ -62,6 +63,11 @@ export const schema = object({
     list(rateLimits),
     none,
     "How many calls may pass. A call has to pass every limit that it matches, and is charged to all of them or to none.",
+  ),
+  authorization: optional(
+    authorization,
+    "Who may call the application: see [authorization.md](authorization.md).",
+    "everybody whom mtls lets in",
   ),
   faults: preset(list(fault), none, "Faults on purpose, for game days. The first one that befalls a call is injected."),
   deadlines: section(deadlines, "What is made of deadlines, beside honouring them."),

@@ -5,6 +5,7 @@ import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
+import type { AuthorizationOptions } from "../filters/authorization.ts";
 import type { CallMatch } from "../http/call-match.ts";
 import type { FieldEditOptions } from "../http/field-edits.ts";
 import type { Direction } from "../http/reason.ts";
@@ -36,6 +37,8 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly rateLimits: readonly RateLimitOptions[];
   readonly routes: readonly RouteConfig[];
+  /** undefined: everybody may call. */
+  readonly authorization: AuthorizationOptions | undefined;
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
   /** undefined: nothing is redirected. */

@@ -5,6 +5,7 @@ import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { type Authorization, authorize } from "./authorization.ts";
 import { type CallLimit, callLimit } from "./call-limit.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
@@ -26,6 +27,8 @@ export interface RouteFilterOptions {
   readonly calls?: CallLimit | undefined;
   /** The rate limits of the direction. */
   readonly rates: LimitGroup | undefined;
+  /** Who may call; inbound only. */
+  readonly authorization?: Authorization | undefined;
   readonly faults?: Faults | undefined;
   readonly hopeless?: HopelessCalls | undefined;
 }
@@ -39,6 +42,7 @@ export function routeFilters({
   timeout,
   concurrency,
   rates,
+  authorization,
   faults,
   hopeless,
 }: RouteFilterOptions): FilterChain {
@@ -51,6 +55,8 @@ export function routeFilters({
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // Before all that holds a call, charges it, or answers it: who may not call learns nothing and costs nothing.
+    ...(authorization === undefined ? [] : [authorize(authorization)]),
     // A fault stands for the upstream's: it is behind what is said of the call, and before what decides by how it goes.
     ...(faults === undefined ? [] : [faultInjection(faults)]),
     // After both deadlines: by the shorter one.

@@ -8,6 +8,7 @@ import type { Call } from "./call.ts";
  * | routes       | what chose the route, as an `Explainer`   |                           |                                |
  * | routed       | the route or upstream                     |                           |                                |
  * | refused      | the filter that refused                   |                           |                                |
+ * | authorization | the rule, or `default`                   | 1: allowed, 0: denied     | 1: in shadow                   |
  * | limit        | the limit's name                          | value with this call      | threshold                      |
  * | breaker      | `NAME closed`, `NAME open`, `NAME halfOpen` | share of failures       | share at which it opens        |
  * | waits        | what for                                  |                           |                                |
@@ -25,6 +26,7 @@ export type Decision =
   | "routes"
   | "routed"
   | "refused"
+  | "authorization"
   | "limit"
   | "breaker"
   | "waits"

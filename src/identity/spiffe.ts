@@ -87,6 +87,12 @@ export class IdPattern {
   }
 }
 
+/** Where a service is expected of which nothing but its name is written down: in the trust domain and the namespace of an id. */
+export function placeOf({ consul, trustDomain }: SpiffeId): Parameters<typeof consulPattern>[1] {
+  const namespace = consul?.namespace ?? "default";
+  return { trustDomain, namespace, ...(consul?.partition === undefined ? {} : { partition: consul.partition }) };
+}
+
 /** The patterns of a service in Consul's form; what is left out is any. */
 export function consulPattern(service: string, where: Partial<ConsulWorkload> & { trustDomain?: string }): IdPattern {
   const { trustDomain = "*", partition, namespace = "*", datacenter = "*" } = where;

@@ -1,4 +1,4 @@
-import type { Call } from "../http/call.ts";
+import type { Call, Failure } from "../http/call.ts";
 import type { Stream } from "../http2/stream.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
@@ -34,6 +34,18 @@ export class Inbound extends Acceptor implements Router {
     if (this.pendingCalls > 0) return false;
     for (const { connection } of this.connections) if (connection.takesStreams) return false;
     return true;
+  }
+
+  /** Ends the calls under way of which `verdictOn` says why they must not go on; returns how many. */
+  reconsider(verdictOn: (call: Call) => Failure | undefined): number {
+    let ended = 0;
+    for (const exchange of this.exchanges()) {
+      const verdict = exchange.call.outcome === undefined ? verdictOn(exchange.call) : undefined;
+      if (verdict === undefined) continue;
+      exchange.refuse(verdict);
+      ended++;
+    }
+    return ended;
   }
 
   /** Ends what `pendingCalls` does not count. */

@@ -38,6 +38,7 @@ export class Application {
         timeout: undefined,
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,
+        authorization: services.authorization,
         faults: services.faults,
         hopeless: services.hopeless,
       }),

@@ -7,7 +7,7 @@ import type { WorkloadCertificate } from "../identity/certificate.ts";
 import type { Credentials } from "../identity/credentials.ts";
 import { Door, type DoorHandler } from "../identity/door.ts";
 import { Identity } from "../identity/identity.ts";
-import { consulPattern, IdPattern } from "../identity/spiffe.ts";
+import { consulPattern, IdPattern, placeOf } from "../identity/spiffe.ts";
 import { identitySettings, makeIdentitySource, needsIdentity, ownPatterns } from "./identity-source.ts";
 import type { Waiting } from "./readiness.ts";
 import type { ProcessServices } from "./services.ts";
@@ -199,16 +199,9 @@ export class Mtls {
     const key = written ?? `${own.id.text} ${name}`;
     const known = this.patterns.get(key);
     if (known !== undefined) return known;
-    const pattern = written === undefined ? consulPattern(name, placeOf(own)) : IdPattern.parse(written);
+    const pattern = written === undefined ? consulPattern(name, placeOf(own.id)) : IdPattern.parse(written);
     if (typeof pattern === "string") throw new Error(`upstreams.${name}.identity is no SPIFFE id: ${pattern}`);
     this.patterns.set(key, pattern);
     return pattern;
   }
-}
-
-/** Where a service is expected whose identity nobody has written down: in our own trust domain and namespace. */
-function placeOf({ id }: WorkloadCertificate): Parameters<typeof consulPattern>[1] {
-  const { consul, trustDomain } = id;
-  const namespace = consul?.namespace ?? "default";
-  return { trustDomain, namespace, ...(consul?.partition === undefined ? {} : { partition: consul.partition }) };
 }

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import type { Authorization } from "../filters/authorization.ts";
 import type { Faults } from "../filters/faults.ts";
 import type { HopelessCalls } from "../filters/hopeless.ts";
 import type { CircuitBreaker } from "../proxy/circuit-breaker.ts";
@@ -126,6 +127,21 @@ function registerLimits(registers: Registry[], policies: () => UpstreamPolicies)
         this.set({ upstream, limit: "maxConcurrent" }, calls.current);
         this.set({ upstream, limit: "maxQueue" }, calls.waiting);
       }
+    },
+  });
+}
+
+/** Registers who was let in, and who was not. */
+export function registerAuthorizationMetrics(registry: Registry, authorization: Authorization): void {
+  new Counter({
+    name: "outrigger_authorization_decisions_total",
+    help: "Inbound calls by the rule, or the default, that decided: allowed or denied; shadowAllowed or shadowDenied where that was only tried.",
+    labelNames: ["rule", "result"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [rule, counts] of authorization.all())
+        for (const [result, count] of Object.entries(counts)) this.inc({ rule, result }, count);
     },
   });
 }

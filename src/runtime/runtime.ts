@@ -19,7 +19,12 @@ import { changedFixedSettings } from "./fixed-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { Mtls, type PreparedMtls } from "./mtls.ts";
-import { registerFaultMetrics, registerMirrorMetrics, registerPolicyMetrics } from "./policy-metrics.ts";
+import {
+  registerAuthorizationMetrics,
+  registerFaultMetrics,
+  registerMirrorMetrics,
+  registerPolicyMetrics,
+} from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
 import { sameApplication } from "./service-change.ts";
@@ -100,6 +105,7 @@ export class Runtime {
     this.services = services;
     this.readiness = new Readiness(clock);
     this.mtls = new Mtls(config, services);
+    services.authorization.own = () => this.mtls.credentials?.own.id;
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
     this.capture = new Capture(services, {
@@ -154,6 +160,7 @@ export class Runtime {
     registerLimitMetrics(metrics.registry, rateLimits);
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
+    registerAuthorizationMetrics(metrics.registry, services.authorization);
     registerFaultMetrics(metrics.registry, services);
     registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
   }
@@ -276,10 +283,18 @@ export class Runtime {
     this.upstreams.apply(config);
     putListeners();
     applyToServices(this.services, before, config);
+    if (!isDeepStrictEqual(before.authorization, config.authorization)) this.reconsiderCalls();
     this.version++;
     this.lastRefusal = undefined;
     this.applyService(before, config);
     return { kind: "applied", version: this.version };
+  }
+
+  /** Ends the calls under way that would not be let in any more, where that is wanted. */
+  private reconsiderCalls(): void {
+    const { authorization, log } = this.services;
+    const ended = this.listeners.inbound?.acceptor.reconsider((call) => authorization.reconsider(call)) ?? 0;
+    if (ended > 0) log.logger.info({ ended }, "calls under way were ended: authorization has changed");
   }
 
   /** Where inbound calls go, at once; what is published, as soon as the source takes it. */

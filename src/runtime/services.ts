@@ -2,6 +2,7 @@ import { defaultKeepalive, type KeepaliveSettings } from "../cluster/keepalive.t
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
+import { Authorization } from "../filters/authorization.ts";
 import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
 import { HeadFilter } from "../http/head-edit.ts";
@@ -42,6 +43,7 @@ export interface ProcessServices {
   readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
   readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
+  readonly authorization: Authorization;
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
   readonly concurrency: ConcurrencyLimits;
@@ -98,6 +100,7 @@ export function makeServices(
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
+    authorization: new Authorization(loop, log.logger),
     faults: new Faults(deadlines, loop, Math.random, log.logger),
     hopeless: new HopelessCalls(),
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger, leases),
@@ -137,11 +140,12 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
   return { mode: access, sampling, slow, limit, redact };
 }
 
-/** The limits and the faults of a configuration, under what they have counted and learned so far. */
+/** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { rateLimits, concurrency, faults, hopeless }: ProcessServices,
-  { rateLimits: rates, service, upstreams, faults: injected, deadlines }: Config,
+  { authorization, rateLimits, concurrency, faults, hopeless }: ProcessServices,
+  { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules }: Config,
 ): void {
+  authorization.apply(rules);
   faults.apply(injected.map((fault) => ({ ...fault, abort: fault.abort && statusOf(fault.abort) })));
   hopeless.enabled = deadlines.refuseHopeless === "onRequest";
   rateLimits.apply(rates);

@@ -115,6 +115,8 @@ function textOf({ decision, subject, value, bound }: Fact): string {
       return `the call is for ${name}`;
     case "refused":
       return `refused by ${name}`;
+    case "authorization":
+      return `${value === 1 ? "allowed" : bound === 1 ? "would be denied" : "denied"} by ${name === "default" ? "authorization.default" : `the rule ${name}`}`;
     case "limit":
       return `limit ${name}: ${value} of ${bound}`;
     case "breaker":

@@ -100,6 +100,8 @@ export interface MeshOptions {
   readonly federated?: Readonly<Record<string, string>>;
   /** More of `mtls` of the application's sidecar. */
   readonly inboundMtls?: Readonly<Record<string, unknown>>;
+  /** `authorization` of the application's sidecar. */
+  readonly authorization?: Readonly<Record<string, unknown>>;
   /** Where the application is, unless it is one that answers. */
   readonly application?: string;
   /** More of `mtls` of both. */
@@ -134,6 +136,7 @@ export async function mesh(scope: Scope, options: MeshOptions = {}): Promise<Mes
   const inbound = await scope.sidecar({
     ...common,
     service: { name: "up", address: options.application ?? application.address },
+    ...(options.authorization === undefined ? {} : { authorization: options.authorization }),
     ...mtls(options.inbound, up, options.inboundMtls),
   });
   const outbound = await scope.sidecar({

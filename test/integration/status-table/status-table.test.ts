@@ -4,13 +4,14 @@ import { reasons } from "../../../src/http/reason.ts";
 import { checkAnswer, checkRecord } from "../../support/refusal.ts";
 import { inScope } from "../../support/with-proxy.ts";
 import { answering } from "./answering.ts";
+import { authorizing } from "./authorizing.ts";
 import { limiting } from "./limiting.ts";
 import { policies } from "./policies.ts";
 import { reaching } from "./reaching.ts";
 import { routing } from "./routing.ts";
 import { securing } from "./securing.ts";
 
-const cases = [...policies, ...routing, ...limiting, ...reaching, ...securing, ...answering];
+const cases = [...policies, ...routing, ...limiting, ...reaching, ...securing, ...authorizing, ...answering];
 
 for (const { title, expected, provoke } of cases) {
   test(`${expected.reason}, ${expected.direction}: ${title}`, async () => {

@@ -1,0 +1,148 @@
+import { BlockList, isIP } from "node:net";
+import type { Call } from "../http/call.ts";
+import type { Head } from "../http/headers.ts";
+import { consulPattern, IdPattern, parseSpiffeId, placeOf, type SpiffeId } from "../identity/spiffe.ts";
+
+/** What a rule is for. A condition that is absent holds for every call; of a list any has to hold, of the conditions all. */
+export interface RuleOptions {
+  readonly name: string;
+  readonly mode: "enforce" | "shadow";
+  /** Patterns of SPIFFE ids. Together with `services` one condition: who calls. */
+  readonly identities: readonly string[] | undefined;
+  /** Patterns of services in the own trust domain and namespace. */
+  readonly services: readonly string[] | undefined;
+  /** `*`, `package.Service/*` or `package.Service/Method`. */
+  readonly methods: readonly string[] | undefined;
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Networks. */
+  readonly addresses: readonly string[] | undefined;
+}
+
+export type Effect = "allow" | "deny";
+
+/** Callers that are remembered, and for each whether a condition holds: a connection asks with every call. */
+const MAX_KNOWN = 1024;
+
+/** A rule of authorization, compiled once a configuration; asking it allocates nothing for a caller that it knows. */
+export class Rule {
+  readonly name: string;
+  readonly effect: Effect;
+  /** Whether it asks who calls. */
+  readonly asksCaller: boolean;
+  private readonly methods: readonly ((path: string) => boolean)[] | undefined;
+  private readonly metadata: readonly (readonly [name: string, value: string])[];
+  private readonly isNear: ((peer: string) => boolean) | undefined;
+  private readonly isMeant: ((identity: string) => boolean) | undefined;
+
+  /** `own`: who this sidecar is; services are those beside it. */
+  constructor(effect: Effect, options: RuleOptions, own: SpiffeId | undefined) {
+    const { identities, services, methods, addresses } = options;
+    this.name = options.name;
+    this.effect = effect;
+    this.asksCaller = identities !== undefined || services !== undefined;
+    this.methods = methods?.map(methodMatcher);
+    this.metadata = [...options.metadata];
+    this.isNear = addresses && remembered(addressMatcher(addresses));
+    this.isMeant = this.asksCaller ? remembered(callerMatcher(identities ?? [], services ?? [], own)) : undefined;
+  }
+
+  /** Whether it is for calls like this one, whoever makes them. */
+  meansCall(call: Call): boolean {
+    return this.meansPath(call.path) && this.meansMetadata(call.head) && this.isNear?.(call.peer) !== false;
+  }
+
+  /** Whether it is for this caller. One without an identity is never meant where the rule asks for one. */
+  meansCaller(identity: string | undefined): boolean {
+    return this.isMeant === undefined || (identity !== undefined && this.isMeant(identity));
+  }
+
+  private meansPath(path: string): boolean {
+    if (this.methods === undefined) return true;
+    for (const matches of this.methods) if (matches(path)) return true;
+    return false;
+  }
+
+  private meansMetadata(head: Head): boolean {
+    for (const [name, value] of this.metadata) if (!hasField(head, name, value, this.effect)) return false;
+    return true;
+  }
+}
+
+/**
+ * Whether a field is there with a value, `*` for any. Of a field that is there several times, nobody knows which value the application
+ * takes: to allow a call all of them have to be the one, to deny it any is enough.
+ */
+function hasField(head: Head, name: string, value: string, effect: Effect): boolean {
+  const { fields } = head.list;
+  let slot = 0;
+  let found = false;
+  for (let at = 0; at < fields.length; at++) {
+    const field = fields[at];
+    if (field === undefined) break;
+    const given = field.slot ? head.values[slot++] : field.value;
+    if (field.name !== name) continue;
+    const isRight = value === "*" || given === value;
+    if (isRight && effect === "deny") return true;
+    if (!isRight && effect === "allow") return false;
+    found ||= isRight;
+  }
+  return found;
+}
+
+/** As patterns of methods are elsewhere, but that `*` are all: a rule must not leave out health checks silently. */
+function methodMatcher(pattern: string): (path: string) => boolean {
+  if (pattern === "*") return () => true;
+  const whole = `/${pattern}`;
+  if (pattern.endsWith("/*")) {
+    const service = whole.slice(0, -1);
+    return (path) => path.startsWith(service);
+  }
+  // For an application that is no gRPC server the rest of the target is a query.
+  const query = `${whole}?`;
+  return (path) => path === whole || path.startsWith(query);
+}
+
+function addressMatcher(networks: readonly string[]): (peer: string) => boolean {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", prefix] = network.split("/");
+    const isV6 = isIP(address) === 6;
+    list.addSubnet(address, Number(prefix ?? (isV6 ? 128 : 32)), isV6 ? "ipv6" : "ipv4");
+  }
+  return (peer) => {
+    const host = peer.slice(0, peer.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1");
+    const family = isIP(host);
+    return family !== 0 && list.check(host, family === 6 ? "ipv6" : "ipv4");
+  };
+}
+
+function callerMatcher(
+  identities: readonly string[],
+  services: readonly string[],
+  own: SpiffeId | undefined,
+): (identity: string) => boolean {
+  const patterns = identities.map((text) => {
+    const pattern = IdPattern.parse(text);
+    if (typeof pattern === "string") throw new Error(`${text} is no SPIFFE id: ${pattern}`);
+    return pattern;
+  });
+  // Without an own identity nobody else has one that was verified.
+  if (own !== undefined) for (const service of services) patterns.push(consulPattern(service, placeOf(own)));
+  return (identity) => {
+    const id = parseSpiffeId(identity);
+    return typeof id !== "string" && patterns.some((pattern) => pattern.matches(id));
+  };
+}
+
+/** Remembers what was decided of a text; a text seen before costs one look. */
+function remembered(decide: (text: string) => boolean): (text: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (text) => {
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    if (known.size >= MAX_KNOWN) known.clear();
+    const decided = decide(text);
+    known.set(text, decided);
+    return decided;
+  };
+}

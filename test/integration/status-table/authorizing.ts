@@ -1,0 +1,67 @@
+import { callHead, connectPeer, inboundConfig } from "../../support/raw-call.ts";
+import { RawServer } from "../../support/raw-peer.ts";
+import type { Scope } from "../../support/with-proxy.ts";
+import { mesh } from "../mtls/mesh.ts";
+import type { StatusCase } from "./case.ts";
+
+/** A stranger's call in plaintext. */
+async function stranger(scope: Scope, authorization: object) {
+  const server = await RawServer.listen();
+  scope.onEnd(() => server.close());
+  const sidecar = await scope.sidecar(inboundConfig(server.address, { authorization: { ...authorization } }));
+  const caller = await connectPeer(scope, sidecar.inbound);
+  return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+}
+
+const inbound = { direction: "inbound", upstream: "up" } as const;
+
+/** Calls that their callers may not make. */
+export const authorizing: readonly StatusCase[] = [
+  {
+    title: "a stranger whom a rule denies, and who is not told which",
+    expected: {
+      ...inbound,
+      status: 7,
+      reason: "AUTHZ_DENIED",
+      message: "the caller may not make this call",
+      detail: /^a caller without an identity: the rule no-strangers denies it$/,
+    },
+    provoke: (scope) => stranger(scope, { default: "allow", deny: [{ name: "no-strangers" }] }),
+  },
+  {
+    title: "a caller who is known and not allowed, and reads who it is and no rule",
+    expected: {
+      ...inbound,
+      status: 7,
+      reason: "AUTHZ_DENIED",
+      message: "spiffe://test.mesh/ns/default/dc/dc1/svc/caller may not make this call of up",
+      detail: /^spiffe:.*\/svc\/caller: no rule allows it$/,
+    },
+    provoke: async (scope) => {
+      const { inbound: sidecar, outbound } = await mesh(scope, {
+        authorization: { allow: [{ name: "web", services: ["web"] }] },
+      });
+      const peer = await connectPeer(scope, outbound.outbound);
+      const answer = await peer.answer(peer.request(callHead("up"), true));
+      return { sidecar, answer };
+    },
+  },
+  {
+    title: "a plaintext caller where identities may call",
+    expected: {
+      ...inbound,
+      status: 16,
+      reason: "NO_IDENTITY",
+      message: "the call needs a caller who proves who it is",
+      detail: /^a caller without an identity: no rule allows it$/,
+    },
+    provoke: async (scope) => {
+      const { inbound: sidecar } = await mesh(scope, {
+        inbound: "permissive",
+        authorization: { allow: [{ name: "web", services: ["*"] }] },
+      });
+      const caller = await connectPeer(scope, sidecar.inbound);
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+];
