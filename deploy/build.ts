@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Metafile } from "esbuild";
+import { sbom } from "./sbom.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -86,6 +87,7 @@ if (import.meta.main) {
   const metafile = await bundle(join(root, "src", "main.ts"), outfile);
   const packages = bundledPackages(metafile);
   await writeFile(join(root, "dist", "THIRD-PARTY-NOTICES.txt"), await notices(packages));
+  await writeFile(join(root, "dist", "sbom.cdx.json"), await sbom(root));
   const kib = (bytes: number): number => Math.round(bytes / 1024);
   const outputs = Object.entries(metafile.outputs);
   const all = outputs.reduce((sum, [, { bytes }]) => sum + bytes, 0);

@@ -49,11 +49,12 @@ test("a package holds the bundle and what belongs to it, and none of the sources
   const installed = join(project, "node_modules", "outrigger");
   assert.deepEqual(await readdir(join(installed, "src")), ["launcher.js"]);
   const dist = (await readdir(join(installed, "dist"))).filter((name) => name !== "chunks");
-  assert.deepEqual(dist.sort(), ["THIRD-PARTY-NOTICES.txt", "outrigger.js"]);
+  assert.deepEqual(dist.sort(), ["THIRD-PARTY-NOTICES.txt", "outrigger.js", "sbom.cdx.json"]);
   assert.deepEqual((await readdir(installed)).sort(), [
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "config",
     "dist",
     "docs",
@@ -61,6 +62,15 @@ test("a package holds the bundle and what belongs to it, and none of the sources
     "src",
   ]);
   assert.match(await readFile(join(installed, "dist", "THIRD-PARTY-NOTICES.txt"), "utf8"), /^pino \d.*\(MIT\)$/m);
+  const bill: { bomFormat: string; components: { name: string; version: string }[] } = JSON.parse(
+    await readFile(join(installed, "dist", "sbom.cdx.json"), "utf8"),
+  );
+  const manifest: { dependencies: Record<string, string> } = JSON.parse(
+    await readFile(join(installed, "package.json"), "utf8"),
+  );
+  assert.equal(bill.bomFormat, "CycloneDX");
+  const billed = new Set(bill.components.map(({ name, version: of }) => `${name}@${of}`));
+  for (const [name, of] of Object.entries(manifest.dependencies)) assert.ok(billed.has(`${name}@${of}`), name);
 });
 
 test("npx runs the installed command from another folder", async () => {
