@@ -22,12 +22,17 @@ export interface ExplainedCall {
 /** Calls of one trace that are explained at once. */
 const MOST = 20;
 
+/** Milliseconds; less is the grain of the two clocks, more is a wall clock that was set. */
+const STEP = 10;
+
 /** Answers to who asks why a call went as it did. Everything is rendered here and now, nothing before. */
 export class Explanations {
   readonly decisions: Decisions;
   private readonly clock: Clock;
   /** Keeps ids of one process apart from those of another. */
   private readonly mark: string;
+  /** From the clock's milliseconds to those of the wall; kept while it holds, so that a call begins at one time for all who ask. */
+  private offset = Number.NEGATIVE_INFINITY;
 
   constructor(decisions: Decisions, clock: Clock, random: () => number) {
     this.decisions = decisions;
@@ -60,7 +65,8 @@ export class Explanations {
 
   explain(call: Call): Explanation {
     const offset = this.clock.wall() - this.clock.now();
-    return explain(this.decisions.recorded(call), this.idOf(call), (at) => at + offset);
+    if (Math.abs(offset - this.offset) > STEP) this.offset = offset;
+    return explain(this.decisions.recorded(call), this.idOf(call), (at) => at + this.offset);
   }
 
   /** The last calls, the latest first; `failed`: only those that did not end with OK. */

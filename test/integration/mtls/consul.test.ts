@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Consul, startConsul } from "../../support/consul.ts";
 import { freePort } from "../../support/ports.ts";
 import { startProcess } from "../../support/process.ts";
@@ -136,6 +137,8 @@ test("a change of Consul's authority loses no call", skipUnless("consul"), async
     await eventually(
       async () => {
         await make();
+        // Each call makes a connection: no more than mtls.handshakes.rate of one address.
+        await sleep(20);
         return [inbound, outbound].every(({ runtime }, at) => runtime.mtls.credentials?.own.fingerprint !== before[at]);
       },
       () => "new certificates",
