@@ -47,8 +47,6 @@ async function serve(settings: Settings, log: Logger): Promise<void> {
   const port = await server.listen(settings.listen);
   const address = settings.listen.replace(/:0$/, `:${port}`);
   log.info({ address }, "listening");
-  process.stdout.write(`user ready address=${address} instance=${settings.instance}\n`);
-
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
     log.info({ signal }, stopping ? "told twice to stop" : "stopping");
@@ -58,6 +56,8 @@ async function serve(settings: Settings, log: Logger): Promise<void> {
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  // Last: whoever reads it may ask it to stop at once.
+  process.stdout.write(`user ready address=${address} instance=${settings.instance}\n`);
 }
 
 async function stop(server: UserServer, repository: UserRepository, graceMs: number, log: Logger): Promise<void> {
