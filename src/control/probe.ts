@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
+import { beginsHttp2 } from "../net/detect.ts";
 import { Listener } from "../net/listener.ts";
 import type { ScrapeFormat } from "../observability/metrics.ts";
 import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
@@ -78,14 +79,11 @@ function sort(socket: Socket, clock: Clock, health: HealthService, face: HttpFac
   socket.on("data", onData);
 }
 
-/** The start of the client preface, RFC 9113 §3.4; no method of HTTP/1.1 begins so. */
-const PREFACE = Buffer.from("PRI ");
-
 /** What the first octets of a connection speak. At most three leave it open. */
 export function protocolOf(octets: Buffer): "http2" | "http1" | "unknown yet" {
-  const size = Math.min(octets.length, PREFACE.length);
-  if (octets.compare(PREFACE, 0, size, 0, size) !== 0) return "http1";
-  return size === PREFACE.length ? "http2" : "unknown yet";
+  const isHttp2 = beginsHttp2(octets);
+  if (isHttp2 === undefined) return "unknown yet";
+  return isHttp2 ? "http2" : "http1";
 }
 
 type Scrapes = Readonly<Record<ScrapeFormat, ScrapeShare>>;

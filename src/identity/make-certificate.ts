@@ -1,4 +1,5 @@
 import { createPrivateKey, type webcrypto } from "node:crypto";
+import { pemBlock } from "./pem.ts";
 
 /** A certificate and its private key, both as PEM. */
 export interface KeyPair {
@@ -89,8 +90,7 @@ async function newKeys(algorithm: {
 }
 
 async function pemKey(key: webcrypto.CryptoKey): Promise<string> {
-  const der = Buffer.from(await crypto.subtle.exportKey("pkcs8", key)).toString("base64");
-  return `-----BEGIN PRIVATE KEY-----\n${der.replaceAll(/.{64}(?=.)/g, "$&\n")}\n-----END PRIVATE KEY-----\n`;
+  return pemBlock("PRIVATE KEY", new Uint8Array(await crypto.subtle.exportKey("pkcs8", key)));
 }
 
 /** An authority's key, and how it signs. */

@@ -14,6 +14,13 @@ export function isTls(first: Buffer): boolean {
   return first[0] === HANDSHAKE;
 }
 
+/** Whether a connection begins as HTTP/2 does (RFC 9113 §3.4); undefined while that is open, three octets at most. */
+export function beginsHttp2(octets: Buffer): boolean | undefined {
+  const size = Math.min(octets.length, PREFACE.length);
+  if (octets.compare(PREFACE, 0, size, 0, size) !== 0) return false;
+  return size === PREFACE.length ? true : undefined;
+}
+
 /** What a client speaks that may speak anything. `unknown yet`: a few octets more decide. */
 export type Spoken = "tls" | "http2" | "http1" | "other" | "unknown yet";
 
@@ -21,8 +28,8 @@ export type Spoken = "tls" | "http2" | "http1" | "other" | "unknown yet";
 export function spokenBy(octets: Buffer): Spoken {
   if (octets.length === 0) return "unknown yet";
   if (isTls(octets)) return "tls";
-  const size = Math.min(octets.length, PREFACE.length);
-  if (octets.compare(PREFACE, 0, size, 0, size) === 0) return size === PREFACE.length ? "http2" : "unknown yet";
+  const isHttp2 = beginsHttp2(octets);
+  if (isHttp2 !== false) return isHttp2 === true ? "http2" : "unknown yet";
   const start = octets.toString("latin1", 0, LONGEST_METHOD + 1);
   if (!REQUEST.test(start)) return "other";
   return start.includes(" ") ? "http1" : "unknown yet";
