@@ -37,6 +37,7 @@ function start(t: TestContext, args: readonly string[], env: Record<string, stri
 
 async function addressOf({ output, exited }: Running): Promise<string> {
   const early = exited.then((code) => assert.fail(`exit ${code}: ${output.stderr}`));
+  early.catch(() => {}); // a process that has been ready ends when its test wants it to
   const ready = /^user ready address=(\S+) instance=\S+\n/;
   for (;;) {
     const [, address] = ready.exec(output.stdout) ?? [];
