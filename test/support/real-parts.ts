@@ -19,6 +19,7 @@ const PART_OF: Readonly<Record<string, string>> = {
   promtool: "prometheus",
   "kube-apiserver": "kubernetes",
   kubectl: "kubernetes",
+  "kubelet-prober": "kubelet_prober",
 };
 
 /** Programs that `.ci/real-parts` takes for granted, and where they are had. */
