@@ -30,6 +30,7 @@ export function list<T extends {}>(item: Type<T>): Type<readonly T[]> {
       for (const [index, child] of tree.items.entries()) {
         if (isEmptied(child)) continue;
         const path = [...place.path, index];
+        reading.place(path, child.start, child.start); // so that a key that is missing in it is told where it stands
         const value = item.read(child, { path, pattern: place.pattern }, reading);
         if (value === undefined) {
           unreadable = true;
