@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Direction } from "../http/reason.ts";
 import { type Spoken, spokenBy } from "../net/detect.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
+import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
 import type { Relays } from "./relay.ts";
 
 /** What becomes of a connection that was going somewhere. */
@@ -29,6 +30,7 @@ export interface CapturedOptions {
   /** Takes a connection of the mesh; `arrived` has been read of it already. */
   readonly mesh: (socket: Socket, peer: string, arrived: Buffer | undefined, destination: Address | undefined) => void;
   readonly relays: Relays;
+  readonly loops: LoopGuard;
   readonly counted: (result: CaptureResult, spoken: Spoken) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -52,7 +54,11 @@ export class Captured {
 
   /** Takes a socket that was accepted in this tick. */
   take(socket: Socket, peer: string): void {
-    const { destination, passage } = this.options;
+    const { destination, passage, loops } = this.options;
+    if (loops.take(socket)) {
+      this.refuse(socket, peer, undefined, CAME_BACK);
+      return;
+    }
     if (destination === undefined) {
       new Looking(socket, peer, undefined, undefined, this.options).begin();
       return;

@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Placed, Roster } from "../core/roster.ts";
+import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
 
 /** What is counted of relayed connections of a direction. */
 export interface RelayCounts {
@@ -22,6 +23,8 @@ export interface Relayed extends Placed {
 export interface RelaysOptions {
   readonly clock: Clock;
   readonly counts: RelayCounts;
+  /** One for all connections that are redirected to this process. */
+  readonly loops: LoopGuard;
 }
 
 /** Long enough for a SYN that was lost twice (1 s, 3 s). */
@@ -51,7 +54,7 @@ export class Relays {
 
   /** Dials where a connection goes; the socket is paused and has no reader yet. `failed` is called once, or never. */
   dial(to: Address, connected: () => void, failed: (error: Error) => void): Socket {
-    const { clock } = this.options;
+    const { clock, loops } = this.options;
     const target = to.kind === "unix" ? { path: to.path } : { host: to.host, port: to.port };
     const socket = connect({ ...target, noDelay: true, allowHalfOpen: true });
     const timer = clock.setTimer(CONNECT_TIMEOUT, () =>
@@ -59,7 +62,8 @@ export class Relays {
     );
     socket.once("connect", () => {
       timer.cancel();
-      connected();
+      if (loops.dial(socket)) socket.destroy(new Error(CAME_BACK));
+      else connected();
     });
     socket.once("error", failed);
     socket.once("close", () => timer.cancel());

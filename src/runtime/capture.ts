@@ -5,6 +5,7 @@ import type { Direction } from "../http/reason.ts";
 import { Listener } from "../net/listener.ts";
 import { type OriginalDestination, openOriginalDestination } from "../net/original-destination.ts";
 import { Captured, type Passage } from "../proxy/captured.ts";
+import { LoopGuard } from "../proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../proxy/relay.ts";
 import { onwardProblem } from "./egress.ts";
 import type { ProcessServices } from "./services.ts";
@@ -29,6 +30,7 @@ export class Capture {
     inbound: { sent: 0, received: 0 },
     outbound: { sent: 0, received: 0 },
   };
+  private readonly loops = new LoopGuard();
   private readonly services: ProcessServices;
   private readonly host: CaptureHost;
   private bound: { readonly direction: Direction; readonly listener: Listener }[] = [];
@@ -37,14 +39,15 @@ export class Capture {
     this.services = services;
     this.host = host;
     const { clock } = services;
+    const { loops } = this;
     this.relays = {
-      inbound: new Relays({ clock, counts: this.counts.inbound }),
-      outbound: new Relays({ clock, counts: this.counts.outbound }),
+      inbound: new Relays({ clock, counts: this.counts.inbound, loops }),
+      outbound: new Relays({ clock, counts: this.counts.outbound, loops }),
     };
   }
 
-  /** Binds where `capture` says. Rejects with a BindError. */
-  async bind(capture: CaptureConfig): Promise<void> {
+  /** Binds where `capture` says; `shared`: as other threads of this process do. Rejects with a BindError. */
+  async bind(capture: CaptureConfig, shared: boolean): Promise<void> {
     const destination = await openOriginalDestination();
     const log = this.services.log.logger;
     if (typeof destination === "string")
@@ -52,12 +55,12 @@ export class Capture {
         `where captured connections were going is not known: ${destination}; only HTTP/2 is taken, by its :authority`,
       );
     const known = typeof destination === "string" ? undefined : destination;
-    await this.open("inbound", capture.inbound, known);
-    await this.open("outbound", capture.outbound, known);
-    const { outbound } = capture;
-    // A rule sends what the application has for IPv6 to [::1]. A machine without IPv6 has nothing to be redirected there.
-    if (outbound.kind === "tcp" && outbound.host === "127.0.0.1")
-      await this.open("outbound", { ...outbound, host: "::1" }, known).catch((error: unknown) =>
+    await this.open("inbound", capture.inbound, known, shared);
+    await this.open("outbound", capture.outbound, known, shared);
+    const beside = besideIt(capture.outbound);
+    // A machine without IPv6 has nothing to be redirected there.
+    if (beside !== undefined)
+      await this.open("outbound", beside, known, shared).catch((error: unknown) =>
         log.debug({ err: error }, "captured connections over IPv6 are not taken"),
       );
   }
@@ -68,8 +71,12 @@ export class Capture {
       yield { direction, open: this.relays[direction].size, ...this.counts[direction] };
   }
 
+  /** Where redirected connections come in, in this thread or in others. */
   addresses(): Address[] {
-    return this.bound.map(({ listener }) => listener.address);
+    const { capture } = this.host.config();
+    if (capture === undefined) return [];
+    const { inbound, outbound } = capture;
+    return [inbound, outbound, besideIt(outbound)].filter((address) => address !== undefined);
   }
 
   /** Takes no more connections of a direction; those that are passed on go on. */
@@ -87,7 +94,12 @@ export class Capture {
     await Promise.all(this.bound.map(({ listener }) => listener.close()));
   }
 
-  private async open(direction: Direction, address: Address, known: OriginalDestination | undefined): Promise<void> {
+  private async open(
+    direction: Direction,
+    address: Address,
+    known: OriginalDestination | undefined,
+    shared: boolean,
+  ): Promise<void> {
     const log = this.services.log.logger;
     const { clock, metrics } = this.services;
     const captured = new Captured({
@@ -96,13 +108,14 @@ export class Capture {
       passage: (to) => (direction === "inbound" ? this.inbound(to) : this.outbound(to)),
       mesh: this.host.mesh[direction],
       relays: this.relays[direction],
+      loops: this.loops,
       counted: (result, spoken) => metrics.captured.count(direction, result, spoken),
       clock,
       log,
     });
     const listener = await Listener.bind(
       address,
-      { allowHalfOpen: true },
+      { allowHalfOpen: true, shared },
       {
         onConnection: (socket, peer) => captured.take(socket, peer),
         onRefused: () => log.warn({ direction }, "a captured connection was closed at once: too many are open"),
@@ -140,4 +153,9 @@ export class Capture {
     // HTTP/2 goes by its :authority, wherever its address leads.
     return { kind: "look", onward: problem === undefined ? to : undefined };
   }
+}
+
+/** A rule sends what the application has for IPv6 to the same port of [::1]. */
+function besideIt(outbound: Address): Address | undefined {
+  return outbound.kind === "tcp" && outbound.host === "127.0.0.1" ? { ...outbound, host: "::1" } : undefined;
 }

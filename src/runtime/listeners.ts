@@ -38,11 +38,14 @@ export class Listeners {
   private readonly identity: () => string;
   private readonly mtls: Mtls;
   private door: Door | undefined = undefined;
-  private readonly shared: boolean;
+  /** Other threads listen at the same addresses. */
+  readonly shared: boolean;
+  /** Connections come in on this thread. */
+  readonly here: boolean = true;
   /** Takes a connection of others to the application, however it has come in; undefined without an application. */
   enter: ((socket: Socket, peer: string) => void) | undefined = undefined;
 
-  /** `identity`: how this sidecar is called, asked whenever it is said. `shared`: other threads listen at the same addresses. */
+  /** `identity`: how this sidecar is called, asked whenever it is said. */
   constructor(identity: () => string, mtls: Mtls, services: ProcessServices, shared = false) {
     this.shared = shared;
     this.identity = identity;

@@ -181,7 +181,8 @@ export class Runtime {
    */
   async start(): Promise<void> {
     await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
-    if (this.inForce.capture !== undefined) await this.capture.bind(this.inForce.capture);
+    const { capture } = this.inForce;
+    if (capture !== undefined && this.listeners.here) await this.capture.bind(capture, this.listeners.shared);
     this.readiness.listenersBound();
     await this.mtls.start();
     if (this.mtls.waiting === undefined) {

@@ -13,6 +13,7 @@ import type { Crew } from "./crew.ts";
  * port is the same for all.
  */
 export class CrewListeners extends Listeners {
+  override readonly here = false;
   private readonly crew: Crew;
   private claimed: readonly Bound[] = [];
 
@@ -23,6 +24,9 @@ export class CrewListeners extends Listeners {
 
   override async bind(config: Config): Promise<void> {
     this.claimed = await this.claim(config, undefined);
+    // Their ports are known beforehand: all that can be found out is whether they are free.
+    for (const address of config.capture === undefined ? [] : [config.capture.inbound, config.capture.outbound])
+      await tryToBind(address);
     await this.crew.start(withAddresses(config, this.claimed));
   }
 

@@ -1,4 +1,5 @@
 import type { Config, SourceKind } from "../config/types.ts";
+import type { Address } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import type { LogLevel } from "../observability/log.ts";
@@ -12,6 +13,8 @@ import { SourceServer } from "./source-server.ts";
 export interface CrewOptions {
   readonly services: ProcessServices;
   readonly version: string;
+  /** Where the control thread listens: admin and probe. */
+  readonly control: () => readonly Address[];
   /** What a thread runs. */
   readonly script: string;
   /** A discovery source of the configuration in force. */
@@ -138,9 +141,10 @@ export class Crew {
 
   /** Resolves with why it cannot begin, or undefined once it has. */
   private add(config: Config): Promise<string | undefined> {
-    const { version } = this.options;
+    const { version, control } = this.options;
     const { workers } = config;
-    const member = new Member(this.host, { config: shareConfig(config, workers), version, workers });
+    const start = { config: shareConfig(config, workers), version, workers, control: control() };
+    const member = new Member(this.host, start);
     this.members.push(member);
     return new Promise((resolve) => void this.onStarted.set(member, resolve));
   }

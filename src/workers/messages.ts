@@ -1,4 +1,5 @@
 import type { Config, SourceKind } from "../config/types.ts";
+import type { Address } from "../core/address.ts";
 import type { Discovered } from "../discovery/source.ts";
 import type { Grant } from "../limits/lease-store.ts";
 import type { LogLevel } from "../observability/log.ts";
@@ -16,6 +17,8 @@ export interface WorkerStart {
   readonly version: string;
   /** How many workers there are. */
   readonly workers: number;
+  /** Where the control thread listens: admin and probe. */
+  readonly control: readonly Address[];
 }
 
 /** From the control thread to a worker. */

@@ -18,6 +18,7 @@ export function makeCrew(
   const crew: Crew = new Crew({
     services,
     version,
+    control: options.otherListeners,
     script,
     write,
     source: (kind) => runtime.sourceOf(kind),

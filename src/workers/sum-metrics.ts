@@ -5,6 +5,7 @@ const SUMMED = new Set([
   "outrigger_concurrency_in_flight",
   "outrigger_concurrency_limit",
   "outrigger_rate_limit_leased",
+  "outrigger_relayed_connections",
 ]);
 /** Of the process as a whole: every thread says the same. */
 const OF_THE_PROCESS = /^(process_|nodejs_version|outrigger_build)/;

@@ -13,7 +13,7 @@ import { RemoteStore } from "./remote-store.ts";
 export async function serveAsWorker(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("a worker is a thread of another");
-  const { config, version } = workerData as WorkerStart;
+  const { config, version, control } = workerData as WorkerStart;
   const send = (message: FromWorker): void => port.postMessage(message);
   const sink = { write: (line: string): void => send({ kind: "log", line }) };
   const log = createLog({ service: config.identity.name, version, level: config.log.level, clock: systemClock, sink });
@@ -29,8 +29,7 @@ export async function serveAsWorker(): Promise<void> {
     services,
     version,
     podIp: undefined,
-    // Discovery screens what is its own before it gets here.
-    otherListeners: () => [],
+    otherListeners: () => control,
     listeners: (identity, mtls) => new Listeners(identity, mtls, services, true),
     tell: (news) => send({ kind: "news", news }),
     elsewhere: {

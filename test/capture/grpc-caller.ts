@@ -17,3 +17,5 @@ try {
   process.exitCode = 1;
 }
 channel.close();
+// grpc-js asks DNS for a service configuration, too; where nobody answers, that would be waited for.
+process.exit();

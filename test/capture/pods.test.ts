@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { chmod, chown } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { type CertificateFiles, certificateFiles, idOf, TestCa } from "../support/certificates.ts";
 import { namespacesSkip, type Pod, PodNetwork } from "../support/netns.ts";
@@ -8,8 +9,8 @@ import type { RunningProcess } from "../support/process.ts";
 import { requirePart, skipUnless } from "../support/real-parts.ts";
 import { eventually } from "../support/with-proxy.ts";
 
-// Pods of this test's own: a caller and a service, each with a sidecar that its traffic is redirected to, and a stranger that
-// has none. Programs dial what they would without any mesh.
+// Pods of this test's own: a caller and a service, each with a sidecar that its traffic is redirected to, a service without
+// mTLS, whose sidecar has two threads, and a stranger that has none. Programs dial what they would without any mesh.
 
 const root = join(import.meta.dirname, "..", "..");
 const node = process.execPath;
@@ -25,6 +26,10 @@ let network: PodNetwork;
 let caller: Pod;
 let service: Pod;
 let stranger: Pod;
+let plain: Pod;
+/** The configuration of the sidecar of `plain`, which is changed while it runs. */
+let plainFile: string;
+let plainSidecar: RunningProcess;
 const running: RunningProcess[] = [];
 const certificates: CertificateFiles[] = [];
 
@@ -35,6 +40,7 @@ before(async () => {
   caller = await network.pod({ user: NOWHERE, db: "10.77.0.4", db6: "fd77::4" });
   service = await network.pod();
   stranger = await network.pod();
+  plain = await network.pod({ db: "10.77.0.4" });
   assert.equal(stranger.address, "10.77.0.4");
   await keep(hub.start([requirePart("consul"), "agent", "-dev", "-bind", hub.address, "-client", hub.address]));
   const said = (pod: Pod, script: string): Promise<RunningProcess> => keep(pod.start([node, "-e", script]));
@@ -48,12 +54,17 @@ before(async () => {
     [stranger, http],
     [service, debug],
     [service, http],
+    [plain, debug],
+    [plain, http],
   ] as const)
     await (await said(pod, script)).line(/^up$/);
-  const user = await keep(
-    service.start([node, join(root, "services", "user", "main.ts"), "--listen", "0.0.0.0:50051"]),
-  );
-  await user.line(/^user ready /, 30_000);
+  for (const [pod, address] of [
+    [service, "0.0.0.0:50051"],
+    [plain, "127.0.0.1:50051"],
+  ] as const) {
+    const user = await keep(pod.start([node, join(root, "services", "user", "main.ts"), "--listen", address]));
+    await user.line(/^user ready /, 30_000);
+  }
 
   const ca = await TestCa.make();
   for (const [pod, name, more] of [
@@ -79,6 +90,13 @@ before(async () => {
     const sidecar = await keep(pod.start([node, main, "run", "-c", "-"], { input: text }, SIDECAR));
     await sidecar.line(/^outrigger ready /, 60_000);
   }
+  plainFile = join(await mkdtemp(join(tmpdir(), "plain-")), "outrigger.yaml");
+  await chmod(dirname(plainFile), 0o755);
+  await writePlain({});
+  const set = await plain.run([node, main, "capture", "-c", plainFile]);
+  assert.equal(set.code, 0, set.stderr);
+  plainSidecar = await keep(plain.start([node, main, "run", "-c", plainFile], {}, SIDECAR));
+  await plainSidecar.line(/^outrigger ready /, 60_000);
   await eventually(
     async () => (await metrics(caller)).includes('outrigger_endpoints{upstream="user",state="up"} 1'),
     () => "the caller's sidecar knows the service",
@@ -94,7 +112,20 @@ after(async () => {
   }
   await network.close();
   for (const files of certificates) await files.remove();
+  await rm(dirname(plainFile), { recursive: true, force: true });
 });
+
+function writePlain(more: object, capture: object = {}): Promise<void> {
+  const config = {
+    service: { name: "plain", address: "127.0.0.1:50051" },
+    upstreams: { page: { discovery: "static", endpoints: ["10.77.0.4:8080"] } },
+    workers: 2,
+    capture,
+    drain: { notice: "10ms", grace: "1s" },
+    ...more,
+  };
+  return writeFile(plainFile, JSON.stringify(config));
+}
 
 async function keep(started: Promise<RunningProcess>): Promise<RunningProcess> {
   const one = await started;
@@ -203,6 +234,80 @@ test(
     );
   },
 );
+
+test("two threads share what is redirected, and see the same of it as one", guard, async () => {
+  const { address } = plain;
+  const list = ["-plaintext", "-max-time", "20", `${address}:50051`, "list"];
+  for (let call = 0; call < 6; call++) {
+    const asked = await stranger.run([requirePart("grpcurl"), ...list]);
+    assert.match(asked.stdout, /user\.v1\.UserService/, asked.stderr);
+    assert.equal((await fetchIn(plain, "http://db:8080/")).stdout, "page for db:8080");
+  }
+  assert.equal((await listenIn(plain, "db", 7000)).stdout, "220 hello\r\n");
+  const text = await metrics(plain);
+  assert.match(text, /outrigger_workers 2\n/);
+  const counted = (labels: string): RegExp =>
+    new RegExp(`outrigger_captured_connections_total\\{${labels}\\} (\\d+)\n`);
+  for (const [labels, least] of [
+    // A service is declared by its port, so nobody looks at what it speaks.
+    ['direction="inbound",result="mesh",protocol="unknown"', 6],
+    ['direction="outbound",result="relayed",protocol="http1"', 6],
+    ['direction="outbound",result="relayed",protocol="unknown"', 1],
+  ] as const)
+    assert.equal(Number(counted(labels).exec(text)?.[1]), least, labels);
+});
+
+test(
+  "otherPorts: pass leads to the pod's own address, never to what is on loopback or the sidecar's; refuse leads nowhere",
+  guard,
+  async () => {
+    const { address } = plain;
+    const asked = async (port: number): Promise<string> =>
+      (await fetchIn(stranger, `http://${address}:${port}/`)).stdout;
+    assert.equal(await asked(8080), `page for ${address}:8080`);
+    for (const [what, port] of [
+      ["a debug port on loopback", 9999],
+      ["the admin page", 15000],
+      ["the outbound listener", 15001],
+      ["the port that captured connections come in at, called directly", 15016],
+      ["the port for the application's own, called directly", 15011],
+    ] as const)
+      assert.match(await asked(port), /^error (ECONNREFUSED|ECONNRESET|UND_ERR_SOCKET)$/, what);
+    await writePlain({}, { otherPorts: "refuse" });
+    await eventually(
+      async () => /^error/.test(await asked(8080)),
+      () => "another port is refused, by both threads",
+      20_000,
+    );
+    for (let again = 0; again < 6; again++) assert.match(await asked(8080), /^error/);
+  },
+);
+
+test("egress: declared leads to the endpoints of declared upstreams only", guard, async () => {
+  const said = async (): Promise<string> => (await listenIn(plain, "db", 7000)).stdout;
+  assert.equal(await said(), "220 hello\r\n");
+  await writePlain({ egress: "declared" });
+  await eventually(
+    async () => (await said()) !== "220 hello\r\n",
+    () => "a server that no upstream has is not reached",
+    60_000,
+  );
+  assert.equal((await fetchIn(plain, "http://db:8080/")).stdout, "page for db:8080");
+});
+
+test("a sidecar whose own connections are redirected to it notices: none goes round in a circle", guard, async () => {
+  const pod = await network.pod({ db: "10.77.0.4" });
+  const input = JSON.stringify({ capture: {}, log: { level: "debug" }, drain: { notice: "10ms", grace: "1s" } });
+  assert.equal((await pod.run([node, main, "capture", "-c", "-"], { input })).code, 0);
+  // The rules leave out user 15001.
+  const sidecar = await keep(pod.start([node, main, "run", "-c", "-"], { input }, 4242));
+  await sidecar.line(/^outrigger ready /, 60_000);
+  assert.match((await fetchIn(pod, "http://db:8080/")).stdout, /^error/);
+  await sidecar.line(/this sidecar's own: the rules do not leave out the user that it runs as/);
+  const taken = /outrigger_captured_connections_total\{direction="outbound",result="refused"[^}]*\} (\d+)\n/;
+  const count = Number(taken.exec(await metrics(pod))?.[1] ?? 0);
+  assert.ok(count < 10, `${count} connections went round`);
+});
 
 test(
   "link-local addresses, such as a cloud's metadata service, are not called through the sidecar",

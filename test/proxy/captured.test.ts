@@ -6,6 +6,7 @@ import { pino } from "pino";
 import type { Address } from "../../src/core/address.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Captured, type Passage } from "../../src/proxy/captured.ts";
+import { LoopGuard } from "../../src/proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../../src/proxy/relay.ts";
 import { FakeClock } from "../support/clock.ts";
 import { freePort } from "../support/ports.ts";
@@ -44,7 +45,8 @@ async function listen(t: TestContext, take: (socket: Socket) => void): Promise<T
 async function captured(t: TestContext, to: Address | undefined, passage: (to: Address) => Passage): Promise<World> {
   const counts: RelayCounts = { sent: 0, received: 0 };
   const clock = new FakeClock();
-  const relays = new Relays({ clock: systemClock, counts });
+  const loops = new LoopGuard();
+  const relays = new Relays({ clock: systemClock, counts, loops });
   const counted: string[] = [];
   const mesh: { readonly socket: Socket; readonly arrived: string }[] = [];
   const taker = new Captured({
@@ -53,6 +55,7 @@ async function captured(t: TestContext, to: Address | undefined, passage: (to: A
     passage,
     mesh: (socket, _peer, arrived) => mesh.push({ socket, arrived: arrived?.toString("latin1") ?? "" }),
     relays,
+    loops,
     counted: (result, spoken) => counted.push(`${result} ${spoken}`),
     clock,
     log: pino({ level: "silent" }),
@@ -172,6 +175,42 @@ test("a connection to where nobody listens is reset: at once when the client has
   silent.clock.advance(1000);
   await closing(silent.client);
   assert.deepEqual(silent.counted, ["unreachable unknown yet"]);
+});
+
+test("a connection of the sidecar itself that is redirected back to it ends there", async (t) => {
+  const loops = new LoopGuard();
+  const counts: RelayCounts = { sent: 0, received: 0 };
+  const relays = new Relays({ clock: systemClock, counts, loops });
+  const counted: string[] = [];
+  let came = 0;
+  // As if the rules did not leave out the sidecar's user: whatever is dialled comes in again.
+  const door = await listen(t, (socket) => {
+    came++;
+    taker.take(socket, "client");
+  });
+  const taker = new Captured({
+    direction: "outbound",
+    destination: () => ({ kind: "tcp", host: "192.0.2.1", port: 80 }),
+    passage: () => look(door),
+    mesh: () => assert.fail("it is no HTTP/2"),
+    relays,
+    loops,
+    counted: (result, spoken) => counted.push(`${result} ${spoken}`),
+    clock: systemClock,
+    log: pino({ level: "silent" }),
+  });
+  const client = connect({ port: door.port, host: door.host });
+  client.on("error", () => {});
+  t.after(() => client.destroy());
+  client.write("hello");
+  await closing(client);
+  // Its own first dial, and what that may have begun before it was known.
+  assert.ok(came < 6, `${came} connections`);
+  assert.ok(counted.includes("unreachable other"), counted.join());
+  await eventually(
+    () => relays.size === 0,
+    () => "nothing is passed on",
+  );
 });
 
 test("what was not redirected, or may not go on, is reset", async (t) => {

@@ -20,6 +20,7 @@ function makeCrew(scope: Scope) {
   const crew = new Crew({
     services: makeServices(systemClock, log, config, "test"),
     version: "test",
+    control: () => [],
     script: join(import.meta.dirname, "scripted-worker.ts"),
     source: () => undefined,
     write: (line) => void lines.push(line),

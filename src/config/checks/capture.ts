@@ -27,16 +27,7 @@ export function checkCapture(draft: Draft<FileConfig>, reading: Reading): void {
       });
     }
   }
-  if (capture !== undefined) {
-    const { workers } = draft;
-    if (workers !== undefined && workers > 1)
-      reading.reportKey(["capture"], {
-        code: "not-yet-supported",
-        message: `capture with ${workers} workers is not yet supported`,
-        expected: "workers: 1, or no section capture",
-      });
-    return;
-  }
+  if (capture !== undefined) return;
   for (const [key, value] of Object.entries({ egress: draft.egress, protocols: draft.protocols })) {
     // Spelled out as the default it is tolerated: a printed configuration can be read again.
     if (value === undefined || !reading.has([key]) || isDefault(key, value)) continue;
