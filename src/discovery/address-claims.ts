@@ -4,6 +4,8 @@ import type { EndpointSpec } from "./source.ts";
 /** One name, as the others see it. */
 export interface Claimant {
   readonly name: string;
+  /** Whose instances it stands for: two names of one service take nothing from each other. */
+  readonly service: string;
   /** Others were given, or have lost, an address that this name was given too, or may have from before. */
   reconsider(): void;
 }
@@ -90,7 +92,7 @@ export class AddressClaims {
     if (claims === undefined) return undefined;
     const own = claims.get(claimant)?.tenure;
     for (const [other, { since, tenure }] of claims) {
-      if (other === claimant) continue;
+      if (other === claimant || other.service === claimant.service) continue;
       if (goodAt !== undefined && since > goodAt) return other;
       if (tenure !== undefined && own !== undefined && tenure > own) return other;
     }

@@ -27,7 +27,7 @@ const MAX_FILE = 64 * 1024 * 1024;
  * Invariants:
  * - the file is replaced whole, has mode 0600, and is believed only where no other user could have written it;
  * - what is at the path and is no such file is neither used nor overwritten;
- * - an answer without an instance is not kept: it would be no better than none.
+ * - an answer without an instance is not kept, unless it says how calls are routed: it would be no better than none.
  */
 export class AnswerCache {
   private readonly path: string;
@@ -62,18 +62,19 @@ export class AnswerCache {
   }
 
   /** A good answer. It is written soon where it differs, and some time later where only its time does. */
-  remember(key: string, endpoints: readonly EndpointSpec[], updatedAt: number): void {
+  remember(key: string, endpoints: readonly EndpointSpec[], updatedAt: number, routing?: string): void {
     const old = this.answers.get(key);
-    const changed = !isDeepStrictEqual(old?.endpoints ?? [], endpoints);
-    if (endpoints.length === 0) {
+    const changed = !isDeepStrictEqual(old?.endpoints ?? [], endpoints) || old?.routing !== routing;
+    const isWorthIt = endpoints.length > 0 || routing !== undefined;
+    if (!isWorthIt) {
       this.answers.delete(key);
     } else {
       // Behind all others: the first ones are the oldest.
       this.answers.delete(key);
-      this.answers.set(key, { endpoints, updatedAt });
+      this.answers.set(key, { endpoints, updatedAt, ...(routing === undefined ? {} : { routing }) });
       this.forgetOldest();
     }
-    if (changed || endpoints.length > 0) this.schedule(changed ? SOON : LATER);
+    if (changed || isWorthIt) this.schedule(changed ? SOON : LATER);
   }
 
   /** Writes what is not written yet. */

@@ -1,4 +1,5 @@
 import type { Address } from "../core/address.ts";
+import { field } from "./json-field.ts";
 import type { CachedAnswer, EndpointSpec } from "./source.ts";
 
 /** What a file at the path of the cache is. */
@@ -15,7 +16,7 @@ const VERSION = 1;
 const MARK = '{"outriggerDiscoveryCache":';
 
 export function writeCache(answers: Iterable<readonly [string, CachedAnswer]>): string {
-  const list = [...answers].map(([key, { updatedAt, endpoints }]) => ({ key, updatedAt, endpoints }));
+  const list = [...answers].map(([key, { updatedAt, endpoints, routing }]) => ({ key, updatedAt, endpoints, routing }));
   return `${MARK}${VERSION},"answers":${JSON.stringify(list)}}\n`;
 }
 
@@ -38,9 +39,11 @@ export function readCache(text: string): CacheContent {
     const key = field(entry, "key");
     const updatedAt = field(entry, "updatedAt");
     const endpoints = readEndpoints(field(entry, "endpoints"));
-    if (typeof key !== "string" || typeof updatedAt !== "number" || endpoints === undefined)
+    const routing = field(entry, "routing");
+    const isRouting = routing === undefined || typeof routing === "string";
+    if (typeof key !== "string" || typeof updatedAt !== "number" || endpoints === undefined || !isRouting)
       return { kind: "unusable", why: "it is damaged" };
-    answers.set(key, { updatedAt, endpoints });
+    answers.set(key, { updatedAt, endpoints, ...(routing === undefined ? {} : { routing }) });
   }
   return { kind: "answers", answers };
 }
@@ -72,8 +75,4 @@ function readAddress(value: unknown): Address | undefined {
 function isStringMap(value: unknown): value is Record<string, string> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.values(value).every((entry) => typeof entry === "string");
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

@@ -19,7 +19,7 @@ export async function catalogSuccessors(
 ): Promise<ReadonlyMap<string, string>> {
   const question = consulQuestion(name);
   // A prepared query may have found any service, in any data centre.
-  if (question.kind === "query") return new Map();
+  if (question.kind !== "service") return new Map();
   const { service: asked, datacenter } = question;
   // The id of an endpoint begins with its node.
   const nodes = new Set(endpoints.map(({ id }) => id.slice(0, id.indexOf("/"))));

@@ -3,11 +3,12 @@ import type { Agent, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Writable } from "node:stream";
 import type { Clock } from "../core/clock.ts";
 import { AnswerBody } from "./answer-body.ts";
+import { readChain } from "./chain-reader.ts";
 import { type ConsulCredentialOptions, ConsulCredentialStore } from "./consul-credentials.ts";
 import { ConsulError, connectionError, statusError } from "./consul-error.ts";
 import { consulQuestion } from "./consul-name.ts";
 import { type CatalogService, readNodeServices } from "./consul-node-services.ts";
-import { type HealthAnswer, readExecuted, readHealth } from "./consul-schema.ts";
+import { type HealthAnswer, indexOf, readExecuted, readHealth } from "./consul-schema.ts";
 
 export interface ConsulOptions extends ConsulCredentialOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`, with or without a path in front of `/v1`. */
@@ -49,6 +50,16 @@ export interface HealthQuery {
   /** How much later an answer may come, in milliseconds. */
   readonly margin: number;
   readonly signal: AbortSignal;
+}
+
+/** How a service is routed. */
+export interface ChainAnswer {
+  readonly index: bigint;
+  readonly knownLeader: boolean;
+  /** As `readChain` reads it. */
+  readonly text: string;
+  /** No config entry says anything. */
+  readonly isDefault: boolean;
 }
 
 /** Bounds of one request. */
@@ -114,6 +125,7 @@ export class ConsulClient {
     const question = consulQuestion(name);
     if (question.kind === "query") return await this.execute(question.query, how);
     const { service } = question;
+    const subset = question.kind === "service" ? question.subset : undefined;
     const { index, wait, margin, signal } = how;
     const { connect } = this.options;
     const datacenter = question.datacenter ?? this.options.datacenter;
@@ -123,19 +135,42 @@ export class ConsulClient {
       path: isConnect ? "/health/connect/{service}" : "/health/service/{service}",
       params: { service },
       query: {
-        passing: "1",
+        ...(subset?.health === "any" ? {} : { passing: "1" }),
+        ...(subset === undefined || subset.filter === "" ? {} : { filter: subset.filter }),
         stale: "1",
         ...(datacenter === undefined ? {} : { dc: datacenter }),
-        ...(index === 0n ? {} : { index: `${index}`, wait: `${Math.round(wait)}ms` }),
+        ...blocking(index, wait),
       },
-      // Consul adds up to a 16th of the wait, to spread the wakes.
-      timeout: margin + (index === 0n ? 0 : wait + wait / 16),
+      timeout: margin + longest(index, wait),
       signal,
     });
     const answer = readHealth(headers, text);
     if (typeof answer === "string")
       throw new ConsulError(`consul at ${this.host} sent no list of instances: ${answer}`);
     return answer;
+  }
+
+  /** How the calls of a service are routed, as Consul itself writes it. */
+  async chain(name: string, { index, wait, margin, signal }: HealthQuery): Promise<ChainAnswer> {
+    const question = consulQuestion(name);
+    if (question.kind !== "chain") throw new Error(`${name} is no question about routing`);
+    const datacenter = question.datacenter ?? this.options.datacenter;
+    const { headers, text } = await this.request({
+      method: "GET",
+      path: "/discovery-chain/{service}",
+      params: { service: question.service },
+      query: {
+        stale: "1",
+        ...(datacenter === undefined ? {} : { dc: datacenter }),
+        ...blocking(index, wait),
+      },
+      timeout: margin + longest(index, wait),
+      signal,
+    });
+    const chain = readChain(text, question.datacenter);
+    if (typeof chain === "string") throw new ConsulError(`consul at ${this.host} sent no discovery chain: ${chain}`);
+    const knownLeader = headers["x-consul-knownleader"] !== "false";
+    return { index: indexOf(headers) ?? 1n, knownLeader, text, isDefault: chain.isDefault };
   }
 
   /** A prepared query cannot block: it answers at once. */
@@ -254,6 +289,15 @@ export class ConsulClient {
     }
     return connectionError(this.host, cause);
   }
+}
+
+function blocking(index: bigint, wait: number): Readonly<Record<string, string>> {
+  return index === 0n ? {} : { index: `${index}`, wait: `${Math.round(wait)}ms` };
+}
+
+/** Milliseconds of a blocking query: Consul adds up to a 16th of the wait, to spread the wakes. */
+function longest(index: bigint, wait: number): number {
+  return index === 0n ? 0 : wait + wait / 16;
 }
 
 /** The package is loaded by the first request: a sidecar without Consul does without its 8 MB. */

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ConsulClient, type ConsulOptions } from "./consul-client.ts";
 import { ConsulError } from "./consul-error.ts";
+import { field, textIn } from "./json-field.ts";
 
 /** What is asked of the CA. */
 export interface CaQuery {
@@ -25,7 +26,7 @@ export class ConsulConnect {
   async roots(query: CaQuery): Promise<{ readonly index: bigint; readonly authorities: string }> {
     const { index, body } = await this.ask("/agent/connect/ca/roots", {}, query);
     const roots: unknown = field(body, "Roots");
-    const pem = (Array.isArray(roots) ? roots : []).flatMap((root: unknown) => textOf(root, "RootCert") ?? []);
+    const pem = (Array.isArray(roots) ? roots : []).flatMap((root: unknown) => textIn(root, "RootCert") ?? []);
     if (pem.length === 0) throw new ConsulError(`consul at ${this.client.host} has no authority of Connect`);
     return { index, authorities: pem.join("\n") };
   }
@@ -36,8 +37,8 @@ export class ConsulConnect {
     query: CaQuery,
   ): Promise<{ readonly index: bigint; readonly certificate: string; readonly key: string }> {
     const { index, body } = await this.ask("/agent/connect/ca/leaf/{service}", { service }, query);
-    const certificate = textOf(body, "CertPEM");
-    const key = textOf(body, "PrivateKeyPEM");
+    const certificate = textIn(body, "CertPEM");
+    const key = textIn(body, "PrivateKeyPEM");
     if (certificate === undefined || key === undefined)
       throw new ConsulError(`consul at ${this.client.host} sent no certificate for ${service}`);
     return { index, certificate, key };
@@ -67,13 +68,4 @@ export class ConsulConnect {
     }
     return { index: typeof said === "string" && /^\d{1,20}$/.test(said) ? BigInt(said) || 1n : 1n, body };
   }
-}
-
-function textOf(value: unknown, name: string): string | undefined {
-  const found = field(value, name);
-  return typeof found === "string" && found !== "" ? found : undefined;
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

@@ -1,4 +1,5 @@
 import type { Address } from "../core/address.ts";
+import { field } from "./json-field.ts";
 
 /** A registration in the catalog. */
 export interface CatalogService {
@@ -33,8 +34,4 @@ export function readNodeServices(text: string): readonly CatalogService[] {
       isSidecar: field(field(entry, "Meta"), "outrigger") !== undefined,
     };
   });
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Tenures } from "./address-claims.ts";
+import { field, listIn } from "./json-field.ts";
 import type { EndpointSpec } from "./source.ts";
 
 /** What Consul answers about the instances of a service. */
@@ -24,8 +25,8 @@ export interface HealthAnswer {
 
 /** Reads an answer of /v1/health/service, or says what is wrong with it. Unknown fields are nobody's business. */
 export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAnswer | string {
-  const index = headers["x-consul-index"];
-  if (typeof index !== "string" || !/^\d{1,20}$/.test(index)) return "no X-Consul-Index";
+  const index = indexOf(headers);
+  if (index === undefined) return "no X-Consul-Index";
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -37,7 +38,9 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
   const endpoints: EndpointSpec[] = [];
   const tenures = new Map<string, bigint>();
   for (const [at, entry] of (body ?? []).entries()) {
-    const endpoint = readEntry(entry, `[${at}]`);
+    const health = healthOf(entry);
+    if (health === "critical") continue;
+    const endpoint = readEntry(entry, `[${at}]`, health);
     if (typeof endpoint === "string") return endpoint;
     endpoints.push(endpoint);
     // Only a sidecar says this of itself.
@@ -45,13 +48,19 @@ export function readHealth(headers: IncomingHttpHeaders, text: string): HealthAn
   }
   const known = headers["x-consul-knownleader"];
   return {
-    index: BigInt(index) || 1n,
+    index,
     streamed: headers["x-consul-query-backend"] === "streaming",
     knownLeader: known === undefined ? undefined : known === "true",
     filtered: headers["x-consul-results-filtered-by-acls"] === "true",
     endpoints,
     tenures,
   };
+}
+
+/** X-Consul-Index, which is never 0 here; undefined where there is none. */
+export function indexOf(headers: IncomingHttpHeaders): bigint | undefined {
+  const index = headers["x-consul-index"];
+  return typeof index === "string" && /^\d{1,20}$/.test(index) ? BigInt(index) || 1n : undefined;
 }
 
 /**
@@ -70,7 +79,14 @@ export function readExecuted(headers: IncomingHttpHeaders, text: string, index: 
   return readHealth({ ...headers, "x-consul-index": `${index}` }, JSON.stringify(nodes));
 }
 
-function readEntry(entry: unknown, at: string): EndpointSpec | string {
+/** The worst of its checks. Only whoever asks for all instances gets others than passing ones. */
+function healthOf(entry: unknown): "passing" | "warning" | "critical" {
+  const states = listIn(entry, "Checks").map((check) => field(check, "Status"));
+  if (states.includes("critical")) return "critical";
+  return states.includes("warning") ? "warning" : "passing";
+}
+
+function readEntry(entry: unknown, at: string, health: "passing" | "warning"): EndpointSpec | string {
   const node = field(entry, "Node");
   const service = field(entry, "Service");
   const nodeName = field(node, "Node");
@@ -87,8 +103,9 @@ function readEntry(entry: unknown, at: string): EndpointSpec | string {
     return `neither ${at}.Service.Address nor ${at}.Node.Address is an address`;
   const meta = readMeta(field(service, "Meta"));
   if (meta === undefined) return `${at}.Service.Meta is no map of strings`;
-  const weight = field(field(service, "Weights"), "Passing") ?? 1;
-  if (typeof weight !== "number" || !Number.isFinite(weight)) return `${at}.Service.Weights.Passing is no number`;
+  const word = health === "warning" ? "Warning" : "Passing";
+  const weight = field(field(service, "Weights"), word) ?? 1;
+  if (typeof weight !== "number" || !Number.isFinite(weight)) return `${at}.Service.Weights.${word} is no number`;
   const address: Address = { kind: "tcp", host, port };
   return {
     // An id is unique on its node only. The address is part of it: what was at another address is another endpoint.
@@ -123,8 +140,4 @@ function readMeta(value: unknown): Record<string, string> | undefined {
     meta[key] = text;
   }
   return meta;
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

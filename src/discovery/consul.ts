@@ -1,17 +1,20 @@
+import { ConsulChainWatch } from "./consul-chain-watch.ts";
 import { ConsulClient, type ConsulOptions } from "./consul-client.ts";
-import { CONSUL_TIMINGS, type ConsulTimings, ConsulWatch } from "./consul-watch.ts";
+import { consulQuestion } from "./consul-name.ts";
+import { CONSUL_TIMINGS, type ConsulTimings } from "./consul-timings.ts";
+import { ConsulWatch } from "./consul-watch.ts";
 import { NameBook } from "./name-book.ts";
 import { QuerySlots } from "./query-slots.ts";
 import type { DiscoveryServices } from "./services.ts";
-import { SharedWatches } from "./shared-watches.ts";
+import { type NameWatch, SharedWatches } from "./shared-watches.ts";
 import { SlotNotice } from "./slot-notice.ts";
 import type { CachedAnswer, DiscoverySource, Subscription } from "./source.ts";
 
-/** The passing instances of services in Consul's catalog, by blocking queries to an agent. */
+/** The passing instances of services in Consul's catalog, and how Consul itself routes their calls, by blocking queries to an agent. */
 export class ConsulSource implements DiscoverySource {
   readonly kind = "consul";
   private readonly client: ConsulClient;
-  private readonly names: SharedWatches<ConsulWatch>;
+  private readonly names: SharedWatches<NameWatch>;
 
   constructor(options: ConsulOptions, services: DiscoveryServices, timings: ConsulTimings = CONSUL_TIMINGS) {
     const { clock, log } = services;
@@ -23,7 +26,10 @@ export class ConsulSource implements DiscoverySource {
     });
     const surroundings = { client, slots, book: new NameBook(this.kind, scopeOf(options), services), timings };
     this.client = client;
-    this.names = new SharedWatches((name, demand, before) => new ConsulWatch(name, demand, before, surroundings));
+    this.names = new SharedWatches((name, demand, before) => {
+      const Kind = consulQuestion(name).kind === "chain" ? ConsulChainWatch : ConsulWatch;
+      return new Kind(name, demand, before, surroundings);
+    });
   }
 
   subscribe(name: string, before?: CachedAnswer): Subscription {

@@ -22,8 +22,8 @@ export class NameBook {
   }
 
   /** Writes a good answer down. `updatedAt`: wall-clock milliseconds. */
-  remember(key: string, endpoints: readonly EndpointSpec[], updatedAt: number): void {
-    this.services.cache?.remember(this.whole(key), endpoints, updatedAt);
+  remember(key: string, endpoints: readonly EndpointSpec[], updatedAt: number, routing?: string): void {
+    this.services.cache?.remember(this.whole(key), endpoints, updatedAt, routing);
   }
 
   private whole(key: string): string {

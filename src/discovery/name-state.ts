@@ -27,6 +27,7 @@ interface Known {
  */
 export class NameState implements Claimant {
   readonly name: string;
+  readonly service: string;
   readonly watch = new Watch<Discovered>({ kind: "pending", error: undefined });
   /** What was known before this source's first answer; empty where nothing was. */
   readonly remembered: readonly EndpointSpec[];
@@ -43,10 +44,11 @@ export class NameState implements Claimant {
 
   /**
    * `before`: see DiscoverySource.subscribe; without it an answer of an earlier day is taken, where one was written down.
-   * `key`: what it is written down by; two names of one sidecar may stand for the same.
+   * `key`: what it is written down by; two names of one sidecar may stand for the same. `service`: see `Claimant`.
    */
-  constructor(name: string, book: NameBook, before?: CachedAnswer, key: string = name) {
+  constructor(name: string, book: NameBook, before?: CachedAnswer, key: string = name, service: string = name) {
     this.name = name;
+    this.service = service;
     this.book = book;
     this.key = key;
     this.screen = new EndpointScreen(name, book.services);

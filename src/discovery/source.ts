@@ -17,6 +17,8 @@ export interface CachedAnswer {
   readonly endpoints: readonly EndpointSpec[];
   /** Wall-clock milliseconds. */
   readonly updatedAt: number;
+  /** See `Discovered`. */
+  readonly routing?: string | undefined;
 }
 
 /** What is known of a name. `pending`: no answer yet. `known` lists keep the last good answer while `staleSince` is set. */
@@ -31,6 +33,8 @@ export type Discovered =
       readonly staleSince: number | undefined;
       /** Why it is stale, for people. */
       readonly error: string | undefined;
+      /** How the source routes the calls of a service, as the source itself writes it: the answer for a name that asks for that. */
+      readonly routing?: string | undefined;
     };
 
 /** A subscription to one name. All holders of the same name share one watch of the source. */

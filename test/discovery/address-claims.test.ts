@@ -20,7 +20,7 @@ function start() {
   const book = new NameBook("consul", "", services);
   const open = (name: string) => new NameState(name, book);
   const ports = (state: NameState) => hosts(state.watch.current)?.map((host) => Number(host.split(":")[1]));
-  return { clock, open, ports, lines: services.lines };
+  return { clock, book, open, ports, lines: services.lines };
 }
 
 test("an address of a list that is kept leaves it when another name is given it", () => {
@@ -144,4 +144,17 @@ test("addresses that the catalog says are another's leave the list that is kept"
   assert.deepEqual(ports(orders), [1]);
   orders.keep("the list became empty");
   assert.deepEqual(ports(orders), [1]);
+});
+
+test("two names of one service take nothing from each other", () => {
+  const { clock, book, ports } = start();
+  const all = new NameState("orders", book, undefined, "orders", "orders");
+  const some = new NameState("orders where x", book, undefined, "orders where x", "orders");
+  all.take([at(1), at(2)], new Map([["id-1", 10n]]));
+  clock.advance(1000);
+  all.keep("away");
+  clock.advance(1000);
+  some.take([at(1)], new Map([["id-1", 20n]]));
+  assert.deepEqual(ports(all), [1, 2]);
+  assert.deepEqual(ports(some), [1]);
 });

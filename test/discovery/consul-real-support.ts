@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Watch } from "../../src/core/watch.ts";
 import { ConsulSource } from "../../src/discovery/consul.ts";
-import { CONSUL_TIMINGS } from "../../src/discovery/consul-watch.ts";
+import { CONSUL_TIMINGS } from "../../src/discovery/consul-timings.ts";
 import { makeRegistration } from "../../src/discovery/registration.ts";
 import type { Discovered } from "../../src/discovery/source.ts";
 import type { Instance, SourceHarness } from "../contracts/discovery.ts";

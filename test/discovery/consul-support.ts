@@ -1,6 +1,6 @@
 import { ConsulSource } from "../../src/discovery/consul.ts";
 import type { ConsulOptions } from "../../src/discovery/consul-client.ts";
-import type { ConsulTimings } from "../../src/discovery/consul-watch.ts";
+import type { ConsulTimings } from "../../src/discovery/consul-timings.ts";
 import type { DiscoverySource, Subscription } from "../../src/discovery/source.ts";
 import { FakeConsul } from "./fake-consul.ts";
 import { type LogLine, type TestServices, testServices } from "./services.ts";
