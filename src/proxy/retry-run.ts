@@ -12,12 +12,22 @@ import type { NotRetried, RetryPolicy } from "./retry-policy.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Target } from "./target.ts";
 
+/**
+ * Milliseconds that a first message waits for the end of its answer. A client of a unary call can do nothing with the message alone,
+ * and an answer of which the caller has nothing can still be had from elsewhere.
+ */
+const HOLD = 10;
+/** Octets of an answer that are kept for that. */
+const HELD = 16_384;
+
 /** One attempt of a run, with what it has brought that the caller does not have yet. */
 interface Try {
   readonly attempt: Attempt;
-  /** Runs until its answer has begun. */
+  /** Runs until its answer has begun, and while its first message waits. */
   timer: Deadline | undefined;
   head: Head | undefined;
+  /** The first message, or a part of it. */
+  held: Buffer | undefined;
   /** The head is all there is: Trailers-Only. */
   headOnly: boolean;
   trailers: Head | undefined;
@@ -36,7 +46,8 @@ interface Try {
  *   open -> chosen -> (over)
  *
  * "chosen": the caller has a part of the answer of one attempt, and gets the rest of it whatever comes (gRFC A6: committed). That is
- * at the first octet of a message, or at the end of an attempt after which there is no other; a head is held until then.
+ * at the end of an attempt after which there is no other, or before: when a first message has waited for it for `HOLD`, is large,
+ * or another one follows.
  *
  * Invariants:
  * - `live` holds the attempts that have not ended; at most `attempts` are ever made, each further one is taken from the budget;
@@ -110,6 +121,7 @@ export class RetryRun implements Sending, AttemptHost {
       attempt,
       timer: undefined,
       head: undefined,
+      held: undefined,
       headOnly: false,
       trailers: undefined,
       end: undefined,
@@ -217,6 +229,7 @@ export class RetryRun implements Sending, AttemptHost {
   /** The caller gets what an attempt ended with. */
   private give(one: Try): void {
     const { end } = one;
+    if (end?.kind === "failure") one.held = undefined;
     this.choose(one);
     if (end?.kind === "failure") {
       this.parent.failed(end.what, one.attempt);
@@ -240,6 +253,28 @@ export class RetryRun implements Sending, AttemptHost {
     this.live = [];
     this.call.endpoint = one.attempt.endpoint?.label ?? this.call.endpoint;
     if (one.head !== undefined) this.parent.passHead(this.numbered(one.head, one.attempt), one.headOnly, one.attempt);
+    const { held } = one;
+    one.held = undefined;
+    if (held !== undefined) one.attempt.answerTaken(this.parent.passData(held, 0, held.length, false, one.attempt));
+  }
+
+  /** Keeps the octets back while they belong to a first message and another attempt may follow. */
+  private hold(one: Try, buffer: Buffer, start: number, end: number): boolean {
+    const { attempts } = this.policy.options;
+    if (this.closed || this.made >= attempts || !this.body.complete) return false;
+    const before = one.held ?? NOTHING;
+    const octets = before.length + end - start;
+    if (octets > HELD) return false;
+    const held = Buffer.concat([before, buffer.subarray(start, end)], octets);
+    // gRPC over HTTP/2, "Length-Prefixed-Message".
+    if (octets >= PREFIX && octets > PREFIX + held.readUInt32BE(1)) return false;
+    if (one.held === undefined) {
+      this.disarm(one);
+      this.unpause();
+      one.timer = this.services.deadlines.arm(this.services.loop.now() + HOLD, () => this.choose(one));
+    }
+    one.held = held;
+    return true;
   }
 
   /** gRFC A6: the caller may know how many attempts came before. */
@@ -334,7 +369,7 @@ export class RetryRun implements Sending, AttemptHost {
     const one = this.tryOf(attempt);
     if (one === undefined) return end - start;
     if (this.chosen === undefined) {
-      if (start === end) return 0;
+      if (start === end || this.hold(one, buffer, start, end)) return 0;
       this.choose(one);
     }
     return this.parent.passData(buffer, start, end, fin, attempt);
@@ -376,3 +411,5 @@ export class RetryRun implements Sending, AttemptHost {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Octets before a message: a flag and the length. */
+const PREFIX = 5;

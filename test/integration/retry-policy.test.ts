@@ -5,7 +5,7 @@ import { parseTimeout } from "../../src/http/grpc.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
 import type { PlainField } from "../support/hpack-peer.ts";
 import { sampleValue } from "../support/prometheus.ts";
-import { callHead, connectPeer, message } from "../support/raw-call.ts";
+import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
 import { fieldOf, type RawAnswer, type RawPeer } from "../support/raw-peer.ts";
 import { type Act, inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
@@ -50,12 +50,33 @@ const reset =
   (peer, stream) =>
     peer.reset(stream, code);
 const ok = inTrailers(0, ["answer"]);
+/** A part of an answer, and then the connection is lost. */
+const partly =
+  (...messages: readonly string[]): Act =>
+  (peer, stream) => {
+    peer.headers(stream, answerHead);
+    for (const text of messages) peer.data(stream, message(text));
+    peer.end();
+  };
+/** The same of a message in two frames, of more octets than are kept back. */
+const long: Act = (peer, stream) => {
+  const octets = message("x".repeat(20_000));
+  peer.headers(stream, answerHead);
+  peer.data(stream, octets.subarray(0, 15_000));
+  peer.data(stream, octets.subarray(15_000));
+  peer.end();
+};
 
 /** gRFC A6, what ends an attempt and whether another follows: the acts of the server, and what the caller gets after how many. */
 const table: [what: string, script: Act[], retry: object, status: string, attempts: number][] = [
   ["a retried status in Trailers-Only", [trailersOnly(14), ok], {}, "0", 2],
   ["a retried status in trailers, nothing given to the caller", [inTrailers(14), ok], {}, "0", 2],
-  ["a retried status in trailers after a message", [inTrailers(14, ["part"]), ok], {}, "14", 1],
+  ["a retried status in trailers after a message that nobody has", [inTrailers(14, ["part"]), ok], {}, "0", 2],
+  ["a retried status in trailers after two messages", [inTrailers(14, ["part", "another"]), ok], {}, "14", 1],
+  ["a connection that is lost after the message and before the end", [partly("part"), ok], {}, "0", 2],
+  ["the same after two messages", [partly("part", "another"), ok], {}, "14", 1],
+  ["the same after a long message", [long, ok], {}, "14", 1],
+  ["the same in the last attempt", [partly("part")], { attempts: 2 }, "14", 2],
   ["a status that is not retried", [trailersOnly(5), ok], {}, "5", 1],
   ["a status that is not retried, in trailers", [inTrailers(7), ok], {}, "7", 1],
   ["an answer", [ok], {}, "0", 1],
@@ -106,8 +127,8 @@ const table: [what: string, script: Act[], retry: object, status: string, attemp
     "14",
     1,
   ],
-  ["an attempt that takes too long", [silence, ok], { perTryTimeout: "30ms" }, "0", 2],
-  ["attempts that all take too long", [silence], { perTryTimeout: "20ms", attempts: 2 }, "14", 2],
+  ["an attempt that takes too long", [silence, ok], { perTryTimeout: "300ms" }, "0", 2],
+  ["attempts that all take too long", [silence], { perTryTimeout: "300ms", attempts: 2 }, "14", 2],
 ];
 
 for (const [what, script, retry, status, attempts] of table) {
@@ -131,6 +152,24 @@ for (const [what, script, retry, status, attempts] of table) {
     });
   });
 }
+
+test("the first message of an answer that goes on is given to the caller soon, and then there is no other attempt", async () => {
+  await inScope(async (scope) => {
+    const begin: Act = (peer, stream) => {
+      peer.headers(stream, answerHead);
+      peer.data(stream, message("first"));
+    };
+    const { servers, sidecar, caller } = await world(scope, { perTryTimeout: "60s", hedgeAfter: "50s" }, [begin, ok]);
+    const stream = caller.request(callHead("up"));
+    caller.data(stream, message("ask"), true);
+    const { data } = await caller.next("data", stream);
+    assert.deepEqual(data, message("first"));
+    sidecar.clock.jump(120_000);
+    caller.reset(stream, ErrorCode.CANCEL);
+    await sidecar.rest();
+    assert.equal(servers[0]?.requests.length, 1);
+  });
+});
 
 test("the request is sent again whole, what its caller sends later included", async () => {
   await inScope(async (scope) => {
