@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** Passes TCP connections on to a port of 127.0.0.1, and counts them. It may fall silent, or break at a word. */
+/** Passes TCP connections on to a port of 127.0.0.1, and counts them. It may fall silent, break at a word, reset, or refuse. */
 export class Relay {
   /** Connections break before this word is passed on towards the port, while it is set. */
   breakAt: string | undefined = undefined;
@@ -9,26 +9,29 @@ export class Relay {
   most = 0;
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
+  private readonly own: number;
+  private port: number;
   private open = 0;
   private silent = false;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, own: number, port: number) {
     this.server = server;
+    this.own = own;
+    this.port = port;
   }
 
   static async start(port: number): Promise<Relay> {
     const server = createServer();
-    const relay = new Relay(server);
-    server.on("connection", (socket) => relay.accept(socket, port));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
+    const relay = new Relay(server, (server.address() as AddressInfo).port, port);
+    server.on("connection", (socket) => relay.accept(socket, relay.port));
     return relay;
   }
 
   /** `http://127.0.0.1:PORT` */
   get address(): string {
-    const { port } = this.server.address() as AddressInfo;
-    return `http://127.0.0.1:${port}`;
+    return `http://127.0.0.1:${this.own}`;
   }
 
   get connections(): number {
@@ -52,11 +55,29 @@ export class Relay {
     for (const socket of this.sockets) socket.resume();
   }
 
+  /** Resets every connection, on both sides. */
+  reset(): void {
+    for (const socket of this.sockets) socket.resetAndDestroy();
+  }
+
+  /** Takes no further connection, as a port at which nobody listens. */
+  refuse(): void {
+    if (this.server.listening) this.server.close();
+  }
+
+  /** Takes connections again, for another port. */
+  async to(port: number): Promise<void> {
+    this.port = port;
+    if (this.server.listening) return;
+    this.server.listen(this.own, "127.0.0.1");
+    await once(this.server, "listening");
+  }
+
   async stop(): Promise<void> {
-    const closed = once(this.server, "close");
-    this.server.close();
+    this.refuse();
+    const closed = [...this.sockets].map((socket) => once(socket, "close"));
     for (const socket of this.sockets) socket.destroy();
-    await closed;
+    await Promise.all(closed);
   }
 
   private accept(socket: Socket, port: number): void {

@@ -23,6 +23,8 @@ export interface UserServerOptions {
   readonly maxMessageBytes: number;
   /** Calls at once on one connection; undefined is no limit. */
   readonly maxConcurrentStreams: number | undefined;
+  /** Ms after which a connection's caller is asked to go on with another one (GOAWAY); undefined is never. */
+  readonly maxConnectionAgeMs?: number | undefined;
   /** Users in one import; default 10,000. */
   readonly maxImport?: number;
 }
@@ -85,10 +87,17 @@ export function createUserServer(options: UserServerOptions): UserServer {
   };
 }
 
-function channelOptions({ maxMessageBytes, maxConcurrentStreams }: UserServerOptions): ChannelOptions {
+/** How long calls may go on over a connection that has its age. */
+const AGE_GRACE_MS = 10_000;
+
+function channelOptions(options: UserServerOptions): ChannelOptions {
+  const { maxMessageBytes, maxConcurrentStreams, maxConnectionAgeMs } = options;
   return {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     ...(maxConcurrentStreams === undefined ? {} : { "grpc.max_concurrent_streams": maxConcurrentStreams }),
+    ...(maxConnectionAgeMs === undefined
+      ? {}
+      : { "grpc.max_connection_age_ms": maxConnectionAgeMs, "grpc.max_connection_age_grace_ms": AGE_GRACE_MS }),
   };
 }

@@ -8,6 +8,7 @@ export interface Settings {
   readonly instance: string;
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number | undefined;
+  readonly maxConnectionAgeMs: number | undefined;
   readonly graceMs: number;
   readonly logLevel: string;
 }
@@ -26,6 +27,7 @@ A gRPC server of user.v1.UserService. Each flag has an environment variable of t
   --instance NAME              INSTANCE_ID             what the metadata user-instance says (default HOST-PID)
   --max-message-bytes N        MAX_MESSAGE_BYTES       limit of one message (default 134217728; -1: none)
   --max-concurrent-streams N   MAX_CONCURRENT_STREAMS  calls at once on one connection (default: no limit)
+  --max-connection-age MS      MAX_CONNECTION_AGE_MS   after which callers are asked to connect anew (default: never)
   --grace MS                   GRACE_MS                how long a stop waits for calls (default 10000)
   --log-level LEVEL            LOG_LEVEL               trace, debug, info (default), warn, error, fatal or silent
   --help
@@ -43,6 +45,7 @@ export function readSettings(args: readonly string[], env: Environment): Setting
   const value = (flag: Exclude<keyof typeof flags, "help">, variable: string): string | undefined =>
     flags[flag] ?? (env[variable] || undefined);
   const streams = value("max-concurrent-streams", "MAX_CONCURRENT_STREAMS");
+  const age = value("max-connection-age", "MAX_CONNECTION_AGE_MS");
   const logLevel = value("log-level", "LOG_LEVEL") ?? "info";
   if (!LEVELS.includes(logLevel)) throw new SettingsError(`log level "${logLevel}" is none of ${LEVELS.join(", ")}`);
   return {
@@ -56,6 +59,7 @@ export function readSettings(args: readonly string[], env: Environment): Setting
     instance: instanceName(value("instance", "INSTANCE_ID") ?? `${hostname()}-${process.pid}`),
     maxMessageBytes: integer("max message bytes", value("max-message-bytes", "MAX_MESSAGE_BYTES") ?? "134217728", -1),
     maxConcurrentStreams: streams === undefined ? undefined : integer("max concurrent streams", streams, 1),
+    maxConnectionAgeMs: age === undefined ? undefined : integer("max connection age", age, 1),
     graceMs: integer("grace", value("grace", "GRACE_MS") ?? "10000", 0),
     logLevel,
   };
@@ -73,6 +77,7 @@ function parse(args: readonly string[]) {
         instance: string,
         "max-message-bytes": string,
         "max-concurrent-streams": string,
+        "max-connection-age": string,
         grace: string,
         "log-level": string,
         help: { type: "boolean" },

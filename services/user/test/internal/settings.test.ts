@@ -14,6 +14,7 @@ describe("the settings", () => {
       databaseConnections: 10,
       maxMessageBytes: 134_217_728,
       maxConcurrentStreams: undefined,
+      maxConnectionAgeMs: undefined,
       graceMs: 10_000,
       logLevel: "info",
     });
@@ -26,11 +27,13 @@ describe("the settings", () => {
     ["instance", "INSTANCE_ID", "replica-1", "replica-1"],
     ["max-message-bytes", "MAX_MESSAGE_BYTES", "-1", -1],
     ["max-concurrent-streams", "MAX_CONCURRENT_STREAMS", "7", 7],
+    ["max-connection-age", "MAX_CONNECTION_AGE_MS", "200", 200],
     ["grace", "GRACE_MS", "0", 0],
     ["log-level", "LOG_LEVEL", "debug", "debug"],
   ];
+  const inMs = new Set(["grace", "max-connection-age"]);
   const nameOf = (flag: string) =>
-    flag === "grace" ? "graceMs" : flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) + (inMs.has(flag) ? "Ms" : "");
 
   for (const [flag, variable, text, value] of all) {
     it(`take --${flag} and ${variable}, and the usage names both`, () => {
@@ -53,6 +56,7 @@ describe("the settings", () => {
     ["--max-message-bytes=-2", /^max message bytes is "-2", expected/],
     ["--database-connections=0", /^database connections is "0", expected a whole number from 1/],
     ["--max-concurrent-streams=0", /^max concurrent streams is "0", expected a whole number from 1/],
+    ["--max-connection-age=0", /^max connection age is "0", expected a whole number from 1/],
     ["--grace=99999999999", /^grace is "99999999999", expected/],
     ["--log-level=loud", /^log level "loud" is none of trace, debug,/],
     ["--instance=ä", /^instance is "ä", expected 1 to 128 printable ASCII/],
