@@ -3,6 +3,7 @@ import { checkAuthorization } from "./checks/authorization.ts";
 import { checkBalancing } from "./checks/balancing.ts";
 import { checkCapture } from "./checks/capture.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
+import { checkExternalAuthorization } from "./checks/external-authorization.ts";
 import { checkFaults } from "./checks/faults.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
@@ -33,5 +34,6 @@ export function check(
   checkWorkers(draft, reading);
   checkMtls(draft, reading);
   checkAuthorization(draft, reading);
+  checkExternalAuthorization(draft, reading);
   checkBalancing(draft, reading);
 }

@@ -6,6 +6,7 @@ import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { AuthorizationOptions } from "../filters/authorization.ts";
+import type { ExternalOptions } from "../filters/external/external-authorization.ts";
 import type { CallMatch } from "../http/call-match.ts";
 import type { FieldEditOptions } from "../http/field-edits.ts";
 import type { Direction } from "../http/reason.ts";
@@ -38,7 +39,7 @@ export interface Config {
   readonly rateLimits: readonly RateLimitOptions[];
   readonly routes: readonly RouteConfig[];
   /** undefined: everybody may call. */
-  readonly authorization: AuthorizationOptions | undefined;
+  readonly authorization: (AuthorizationOptions & { readonly external: ExternalConfig | undefined }) | undefined;
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
   /** undefined: nothing is redirected. */
@@ -54,6 +55,15 @@ export interface Config {
   readonly keepalive: { readonly timeout: number };
   readonly workers: number;
 }
+
+/** The service that decides about calls: an upstream or an address. */
+export type ExternalConfig = Omit<ExternalOptions, "service" | "failureStatus"> & {
+  readonly upstream: string | undefined;
+  readonly address: Address | undefined;
+  readonly failureStatus: StatusWord;
+  /** Fields of each question. */
+  readonly metadata: ReadonlyMap<string, string>;
+};
 
 export interface LogConfig {
   readonly level: LogLevel;

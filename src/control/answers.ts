@@ -91,12 +91,30 @@ export interface ConcurrencyAnswer {
   readonly why: string;
 }
 
+/** The service that decides about inbound calls. */
+export interface AuthorizationServiceAnswer {
+  /** The name of its upstream, or its address. */
+  readonly service: string;
+  readonly mode: "enforce" | "shadow";
+  readonly onFailure: "deny" | "allow";
+  /** Whether it answered when it was last asked. */
+  readonly up: boolean;
+  /** Why it did not; null where it did. */
+  readonly lastError: string | null;
+  /** Calls that wait for it. */
+  readonly inFlight: number;
+  /** Calls by what came of asking, as in outrigger_authorization_service_calls_total. */
+  readonly results: Readonly<Record<string, number>>;
+}
+
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
   readonly rateLimits: readonly RateLimitAnswer[];
   readonly concurrency: readonly ConcurrencyAnswer[];
   /** Retries, circuit breakers and hard limits of the upstreams that have any. */
   readonly policies: readonly PolicyAnswer[];
+  /** null: none is configured. */
+  readonly authorizationService: AuthorizationServiceAnswer | null;
 }
 
 export interface ConnectionAnswer {

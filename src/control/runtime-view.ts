@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointStats } from "../cluster/endpoint-stats.ts";
 import { redact } from "../config/redact.ts";
+import type { ExternalAuthorization } from "../filters/external/external-authorization.ts";
 import type { Direction } from "../http/reason.ts";
 import { describeConcurrency } from "../limits/describe-concurrency.ts";
 import { describeLimit } from "../limits/describe-limit.ts";
@@ -11,6 +12,7 @@ import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
 import { describePolicies } from "../runtime/describe-policies.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type {
+  AuthorizationServiceAnswer,
   ClusterAnswer,
   ClustersAnswer,
   ConnectionAnswer,
@@ -76,6 +78,7 @@ export class RuntimeView implements ControlView {
       rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
       policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
+      authorizationService: describeService(this.runtime.services.external),
     };
   }
 
@@ -179,6 +182,14 @@ function clusterAnswer(cluster: Cluster): ClusterAnswer {
       out: outAnswer(stats),
     })),
   };
+}
+
+function describeService(external: ExternalAuthorization): AuthorizationServiceAnswer | null {
+  const { options, failing, pending, counts } = external;
+  if (options === undefined) return null;
+  const { service, mode, onFailure } = options;
+  const up = failing === undefined;
+  return { service, mode, onFailure, up, lastError: failing ?? null, inFlight: pending, results: { ...counts } };
 }
 
 function outAnswer({ unhealthy, ejected }: EndpointStats): OutAnswer | null {

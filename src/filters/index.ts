@@ -10,6 +10,7 @@ import { type CallLimit, callLimit } from "./call-limit.ts";
 import { callMetrics } from "./call-metrics.ts";
 import { FilterChain } from "./chain.ts";
 import { callerDeadline, policyDeadline } from "./deadline.ts";
+import { askExternally, type ExternalAuthorization } from "./external/external-authorization.ts";
 import { type Faults, faultInjection } from "./faults.ts";
 import { type HopelessCalls, refuseHopeless } from "./hopeless.ts";
 import { rateLimit } from "./rate-limit.ts";
@@ -29,6 +30,7 @@ export interface RouteFilterOptions {
   readonly rates: LimitGroup | undefined;
   /** Who may call; inbound only. */
   readonly authorization?: Authorization | undefined;
+  readonly external?: ExternalAuthorization | undefined;
   readonly faults?: Faults | undefined;
   readonly hopeless?: HopelessCalls | undefined;
 }
@@ -43,6 +45,7 @@ export function routeFilters({
   concurrency,
   rates,
   authorization,
+  external,
   faults,
   hopeless,
 }: RouteFilterOptions): FilterChain {
@@ -57,6 +60,8 @@ export function routeFilters({
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
     // Before all that holds a call, charges it, or answers it: who may not call learns nothing and costs nothing.
     ...(authorization === undefined ? [] : [authorize(authorization)]),
+    // After the rules: about a call that they refuse nobody has to be asked.
+    ...(external === undefined ? [] : [askExternally(external)]),
     // A fault stands for the upstream's: it is behind what is said of the call, and before what decides by how it goes.
     ...(faults === undefined ? [] : [faultInjection(faults)]),
     // After both deadlines: by the shorter one.

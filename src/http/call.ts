@@ -1,5 +1,6 @@
 import type { Address } from "../core/address.ts";
 import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
+import type { FieldChange } from "./field-change.ts";
 import type { Head } from "./headers.ts";
 import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
 import type { CallTrace } from "./trace-context.ts";
@@ -17,12 +18,14 @@ export interface Failure {
   readonly log?: string;
   /** Further fields of the answer, such as `grpc-retry-pushback-ms`: lower-case names, no pseudo-header fields. */
   readonly fields?: readonly (readonly [name: string, value: string])[];
+  /** What somebody whom the operator has decide says to the caller, whoever that is; `http`: the status where it does not speak gRPC. */
+  readonly said?: { readonly http: number; readonly text: string };
 }
 
 export function failure(
   reason: Reason,
   detail: string,
-  options: { status?: number; unprocessed?: boolean; log?: string; fields?: Failure["fields"] } = {},
+  options: Partial<Pick<Failure, "status" | "unprocessed" | "log" | "fields" | "said">> = {},
 ): Failure {
   return {
     reason,
@@ -31,6 +34,7 @@ export function failure(
     unprocessed: options.unprocessed ?? false,
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.fields === undefined ? {} : { fields: options.fields }),
+    ...(options.said === undefined ? {} : { said: options.said }),
   };
 }
 
@@ -65,6 +69,10 @@ export class Call {
   identity: string | undefined = undefined;
   /** Where its connection was going before it was redirected to us; undefined: nowhere else. */
   destination: Address | undefined = undefined;
+  /** The address of this machine that its connection came to; undefined where nobody asks for it, or there is none. */
+  local: Address | undefined = undefined;
+  /** The name that its caller's TLS asked for (SNI). */
+  serverName: string | undefined = undefined;
   /** The name of the upstream, once known; "" until then. */
   upstream = "";
   /** The name of the route that was chosen for it, of those of its upstream; "" where none was. */
@@ -74,6 +82,8 @@ export class Call {
   /** The address that the last attempt went to. */
   endpoint: string | undefined = undefined;
   attempts = 0;
+  /** What is done to the head of its answer, for a filter that wants it so. */
+  answerFields: readonly FieldChange[] | undefined = undefined;
   /** Its place under a learned limit. */
   place: Place | undefined = undefined;
   bytesReceived = 0;

@@ -9,6 +9,7 @@ import type { Call } from "./call.ts";
  * | routed       | the route or upstream                     |                           |                                |
  * | refused      | the filter that refused                   |                           |                                |
  * | authorization | the rule, or `default`                   | 1: allowed, 0: denied     | 1: in shadow                   |
+ * | external     | what the authorization service said, or why it did not answer | 1: let in, 0: not | 2: no answer |
  * | limit        | the limit's name                          | value with this call      | threshold                      |
  * | breaker      | `NAME closed`, `NAME open`, `NAME halfOpen` | share of failures       | share at which it opens        |
  * | waits        | what for                                  |                           |                                |
@@ -27,6 +28,7 @@ export type Decision =
   | "routed"
   | "refused"
   | "authorization"
+  | "external"
   | "limit"
   | "breaker"
   | "waits"

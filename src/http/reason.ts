@@ -63,6 +63,8 @@ export const reasons = {
   DEADLINE_HOPELESS: { status: 4, retry: "never", text: "the call cannot be answered before its deadline" },
   FAULT_INJECTED: { status: 14, retry: "perStatus", text: "a fault was injected on purpose" },
   AUTHZ_DENIED: { status: 7, retry: "never", text: "the caller may not make this call" },
+  AUTHZ_REFUSED: { status: 7, retry: "never", text: "the authorization service does not let the call in" },
+  AUTHZ_UNAVAILABLE: { status: 7, retry: "later", text: "the authorization service does not answer" },
   NO_IDENTITY: { status: 16, retry: "never", text: "the call needs a caller who proves who it is" },
   RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   TRY_TIMEOUT: { status: 14, retry: "unknown", text: "no attempt was answered in time" },

@@ -39,6 +39,8 @@ export interface Caller {
   readonly identity: string;
   /** `x-forwarded-client-cert` of its calls. */
   readonly certificate: string;
+  /** The name that it asked for (SNI), where it did. */
+  readonly serverName?: string | undefined;
 }
 
 /** A caller's connection as people see it. */
@@ -48,6 +50,8 @@ export interface AcceptedConnection extends Placed, Watched {
   readonly caller: Caller | undefined;
   /** Where it was going before it was redirected to us. */
   readonly destination: Address | undefined;
+  /** The address of this machine that it came to, for those who tell somebody of calls of others. */
+  readonly local: Address | undefined;
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
@@ -83,14 +87,16 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   /** Takes a plaintext socket; `arrived` has been read of it already, `destination` is where it was going before a redirection. */
   accept(accepted: Socket, peer: string, arrived?: Buffer, destination?: Address): void {
     let connection: Connection | undefined;
+    // As long as it has one: reading takes the handle over.
+    const local = this.localOf(accepted);
     const socket = readInto(accepted, (chunk) => connection?.receive(chunk));
-    connection = this.admit(socket, peer, undefined, "atOnce", destination);
+    connection = this.admit(socket, peer, undefined, "atOnce", destination, local);
     if (arrived !== undefined) connection.receive(arrived);
   }
 
   /** Takes a socket whose TLS handshake is over. */
   acceptSecured(socket: Socket, peer: string, caller: Caller): void {
-    const connection = this.admit(socket, peer, caller, "callback");
+    const connection = this.admit(socket, peer, caller, "callback", undefined, this.localOf(socket));
     socket.on("data", (chunk: Buffer) => connection.receive(chunk));
   }
 
@@ -99,7 +105,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     peer: string,
     caller: Caller | undefined,
     reuse: BufferReuse,
-    destination?: Address,
+    destination: Address | undefined,
+    local: Address | undefined,
   ): Connection {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
@@ -115,6 +122,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       peer,
       caller,
       destination,
+      local,
       connection,
       since: http2.clock.wall(),
       place: -1,
@@ -123,6 +131,11 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
     return connection;
+  }
+
+  private localOf({ localAddress, localPort }: Socket): Address | undefined {
+    if (this.direction === "outbound" || localAddress === undefined || localPort === undefined) return undefined;
+    return { kind: "tcp", host: localAddress.replace(/^::ffff:(?=[0-9.]+$)/, ""), port: localPort };
   }
 
   get connections(): Iterable<AcceptedConnection> {
@@ -194,6 +207,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const call = new Call(direction, entry.peer, told, path, isGrpc(head.get("content-type")), http2.loop.now());
     call.identity = entry.caller?.identity;
     call.destination = entry.destination;
+    call.local = entry.local;
+    call.serverName = entry.caller?.serverName;
     services.explanations.decisions.begin(call);
     if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
     const exchange = this.makeExchange(call, stream, end);

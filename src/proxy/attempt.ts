@@ -14,7 +14,7 @@ import { countedHead } from "./hops.ts";
 import { type Proof, proofs } from "./proof.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
-import type { Target } from "./target.ts";
+import type { Destination } from "./target.ts";
 
 /** The upstream's side of a call, as its exchange sees it: one attempt, or a policy that makes several. */
 export interface Sending {
@@ -65,7 +65,7 @@ export interface AttemptHost {
  */
 export class Attempt implements Sending, SearchOwner {
   readonly host: AttemptHost;
-  private readonly target: Target;
+  private readonly target: Destination;
   private readonly search: EndpointSearch;
   /** Where the upstream has a circuit breaker. */
   private permit: AttemptPermit | undefined = undefined;
@@ -74,7 +74,7 @@ export class Attempt implements Sending, SearchOwner {
   readonly previous: number;
 
   /** `tried`: endpoints that others are to be preferred to. */
-  constructor(target: Target, host: AttemptHost, previous = 0, tried?: Endpoint[]) {
+  constructor(target: Destination, host: AttemptHost, previous = 0, tried?: Endpoint[]) {
     this.host = host;
     this.target = target;
     this.previous = previous;

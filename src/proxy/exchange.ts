@@ -1,6 +1,7 @@
 import type { Deadline } from "../core/deadlines.ts";
 import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
+import { changeHead } from "../http/field-change.ts";
 import type { Head } from "../http/headers.ts";
 import { Status } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
@@ -256,7 +257,9 @@ export class Exchange implements StreamHandler, AttemptHost {
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
     this.body.forget();
-    const edited = this.target?.response?.apply(head) ?? head;
+    const routed = this.target?.response?.apply(head) ?? head;
+    const { answerFields } = this.call;
+    const edited = answerFields === undefined ? routed : changeHead(this.services.headers, routed, answerFields);
     this.down.sendHead(end ? this.withExplanation(edited) : edited, end);
   }
 

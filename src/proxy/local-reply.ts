@@ -50,8 +50,8 @@ export class LocalReply {
   }
 
   private sendHttp(stream: Stream, failure: Failure, known: boolean): void {
-    const body = Buffer.from(`${failure.reason}: ${this.text(failure, known)}\n`, "utf8");
-    const status = String(httpOfStatus(failure.status));
+    const body = Buffer.from(failure.said?.text ?? `${failure.reason}: ${this.text(failure, known)}\n`, "utf8");
+    const status = String(failure.said?.http ?? httpOfStatus(failure.status));
     const head: [string, string][] = [
       [":status", status],
       ["content-type", "text/plain; charset=utf-8"],
@@ -72,6 +72,7 @@ export class LocalReply {
   }
 
   private text(failure: Failure, known: boolean): string {
+    if (failure.said !== undefined && failure.said.text !== "") return failure.said.text;
     const fixed = reasons[failure.reason].text;
     return (this.trusted || known) && failure.detail !== "" ? failure.detail : fixed;
   }

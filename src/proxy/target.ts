@@ -23,6 +23,9 @@ export interface Target {
   readonly fallback?: (() => Target | undefined) | undefined;
 }
 
+/** Where an attempt is made, without the policies that see the call before. */
+export type Destination = Pick<Target, "name" | "cluster" | "breakers">;
+
 /** What becomes of a call: it has a target, it fails, or it waits for one of the two. */
 export type Resolution =
   | { readonly kind: "target"; readonly target: Target }

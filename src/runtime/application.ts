@@ -39,6 +39,7 @@ export class Application {
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,
         authorization: services.authorization,
+        external: services.external,
         faults: services.faults,
         hopeless: services.hopeless,
       }),

@@ -63,7 +63,11 @@ export class Listeners {
         this.door = this.mtls.door({
           plain: (socket, peer, arrived) => inbound.accept(socket, peer, arrived),
           secured: (socket, peer, who, own) =>
-            inbound.acceptSecured(socket, peer, { identity: who.id.text, certificate: clientCertificate(own, who) }),
+            inbound.acceptSecured(socket, peer, {
+              identity: who.id.text,
+              certificate: clientCertificate(own, who),
+              serverName: typeof socket.servername === "string" ? socket.servername : undefined,
+            }),
         });
         this.mtls.onNarrowed = () =>
           inbound.readmit("whom this sidecar trusts has changed", READMIT_SPREAD, this.services.random);

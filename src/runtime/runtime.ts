@@ -8,10 +8,12 @@ import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
+import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { Application } from "./application.ts";
+import { AuthorizationService } from "./authorization-service.ts";
 import { Capture } from "./capture.ts";
 import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
@@ -90,6 +92,7 @@ export class Runtime {
   private readonly tell: ((news: UpstreamNews) => void) | undefined;
   private readonly sources: Sources;
   private readonly readiness: Readiness;
+  private readonly authorizationService: AuthorizationService;
   private readonly publisher: Publisher;
   private app: Application | undefined;
   private drained: Promise<number> | undefined = undefined;
@@ -106,6 +109,7 @@ export class Runtime {
     this.readiness = new Readiness(clock);
     this.mtls = new Mtls(config, services);
     services.authorization.own = () => this.mtls.credentials?.own.id;
+    services.external.own = () => this.mtls.credentials?.own.id;
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
     this.capture = new Capture(services, {
@@ -147,6 +151,14 @@ export class Runtime {
         opened: (upstream, method, why) => options.tell?.({ upstream, of: { kind: "breakerOpened", method, why } }),
       },
     });
+    this.authorizationService = new AuthorizationService({
+      services,
+      exchange: services.exchange(identity, "outbound"),
+      discovery,
+      makeCluster: this.clusterMaker(() => plainConnect(services.http2, CONNECT)),
+      upstream: (name) => this.upstreams.target(name),
+    });
+    this.authorizationService.apply(config.authorization?.external);
     this.app = this.makeApplication(config);
     this.publisher = new Publisher({
       inForce: () => ({ config: this.inForce, app: this.app, inbound: this.listeners.addressOf("inbound") }),
@@ -161,6 +173,7 @@ export class Runtime {
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
     registerAuthorizationMetrics(metrics.registry, services.authorization);
+    registerExternalMetrics(metrics.registry, services.external);
     registerFaultMetrics(metrics.registry, services);
     registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
   }
@@ -245,6 +258,7 @@ export class Runtime {
     for (const { acceptor } of this.listeners.all()) acceptor.closeAll("the sidecar stopped");
     this.upstreams.close();
     this.app?.close();
+    this.authorizationService.close();
     await Promise.all([this.listeners.close(), this.capture.close(), withdrawn]);
     await Promise.all([
       this.sources.close(),
@@ -284,6 +298,7 @@ export class Runtime {
     this.upstreams.apply(config);
     putListeners();
     applyToServices(this.services, before, config);
+    this.authorizationService.apply(config.authorization?.external);
     if (!isDeepStrictEqual(before.authorization, config.authorization)) this.reconsiderCalls();
     this.version++;
     this.lastRefusal = undefined;

@@ -3,6 +3,7 @@ import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
 import { Authorization } from "../filters/authorization.ts";
+import { ExternalAuthorization } from "../filters/external/external-authorization.ts";
 import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
 import { HeadFilter } from "../http/head-edit.ts";
@@ -25,6 +26,7 @@ import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
 import { WaitingRoom } from "../proxy/waiting-room.ts";
+import { externalOptions } from "./authorization-service.ts";
 
 /** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
 const REPLAY = 65_536;
@@ -44,6 +46,7 @@ export interface ProcessServices {
   readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
   readonly authorization: Authorization;
+  readonly external: ExternalAuthorization;
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
   readonly concurrency: ConcurrencyLimits;
@@ -101,6 +104,13 @@ export function makeServices(
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
     authorization: new Authorization(loop, log.logger),
+    external: new ExternalAuthorization({
+      time: loop,
+      clock,
+      headers,
+      log: log.logger,
+      idOf: (call) => explanations.idOf(call),
+    }),
     faults: new Faults(deadlines, loop, Math.random, log.logger),
     hopeless: new HopelessCalls(),
     rateLimits: new RateLimits(clock, () => loop.now(), log.logger, leases),
@@ -142,10 +152,11 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
 
 /** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { authorization, rateLimits, concurrency, faults, hopeless }: ProcessServices,
+  { authorization, external, rateLimits, concurrency, faults, hopeless }: ProcessServices,
   { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules }: Config,
 ): void {
   authorization.apply(rules);
+  external.apply(rules?.external && externalOptions(rules.external));
   faults.apply(injected.map((fault) => ({ ...fault, abort: fault.abort && statusOf(fault.abort) })));
   hopeless.enabled = deadlines.refuseHopeless === "onRequest";
   rateLimits.apply(rates);

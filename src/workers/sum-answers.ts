@@ -1,7 +1,21 @@
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Numbers of which there are as many as in all threads together. Of others the largest counts. */
-const SUMMED = new Set(["inFlight", "connections", "refused", "leased", "limit"]);
+const SUMMED = new Set([
+  "inFlight",
+  "connections",
+  "refused",
+  "leased",
+  "limit",
+  "allowed",
+  "denied",
+  "failedAllowed",
+  "failedDenied",
+  "abandoned",
+  "shadowAllowed",
+  "shadowDenied",
+  "shadowFailed",
+]);
 /** What tells the items of a list apart, whichever of it they have. */
 const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];
 

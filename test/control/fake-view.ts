@@ -136,6 +136,15 @@ export class FakeView implements ControlView {
       },
       { upstream: "billing", retry: null, circuitBreakers: [], limits: [] },
     ],
+    authorizationService: {
+      service: "authz",
+      mode: "enforce",
+      onFailure: "deny",
+      up: false,
+      lastError: "no answer within 200 ms",
+      inFlight: 2,
+      results: { allowed: 40, denied: 2, failedDenied: 1 },
+    },
     concurrency: [
       {
         direction: "inbound",

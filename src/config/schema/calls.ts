@@ -47,6 +47,22 @@ export function fieldNameType(): Type<string> {
   });
 }
 
+/** The name of a metadata field, or with `*` at its end how names begin. */
+export function fieldNamePattern(): Type<string> {
+  const form = /^([a-z0-9_.-]{1,128}|[a-z0-9_.-]{0,127}\*)$/;
+  return text({
+    noun: "a pattern of metadata fields",
+    label: 'a pattern of metadata fields: authorization, "x-*", or "*" for all',
+    pattern: "^[a-z0-9_.-]*\\*?$",
+    parse(written) {
+      if (form.test(written)) return parsed(written);
+      const lower = written.toLowerCase();
+      return refused(`${quote(written)} is no pattern of metadata fields`, form.test(lower) ? lower : undefined);
+    },
+    write: (value) => value,
+  });
+}
+
 const keyWords: readonly string[] = ["method", "upstream", "identity", "remote.address"] satisfies KeyPart[];
 
 /** What tells calls apart. */

@@ -7,6 +7,7 @@ import { string, text } from "../schema/text.ts";
 import { optional, preset, required, type Type } from "../schema/type.ts";
 import { words } from "../schema/words.ts";
 import { none } from "./defaults.ts";
+import { externalAuthorization } from "./external-authorization.ts";
 import { idPattern } from "./mtls.ts";
 
 const form = /^[a-z0-9_.*-]{1,128}$/;
@@ -66,4 +67,9 @@ export const authorization = object({
   ),
   deny: preset(list(rule), none, "A rule that is for a call refuses it, whatever allow says."),
   allow: preset(list(rule), none, "A rule that is for a call lets it in, where default is deny."),
+  external: optional(
+    externalAuthorization,
+    "A service of Envoy's protocol envoy.service.auth.v3 that decides about calls which the rules let in.",
+    "the rules alone decide",
+  ),
 });

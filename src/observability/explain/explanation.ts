@@ -117,6 +117,8 @@ function textOf({ decision, subject, value, bound }: Fact): string {
       return `refused by ${name}`;
     case "authorization":
       return `${value === 1 ? "allowed" : bound === 1 ? "would be denied" : "denied"} by ${name === "default" ? "authorization.default" : `the rule ${name}`}`;
+    case "external":
+      return `${value === 1 ? "let in" : "not let in"} by the authorization service${bound === 2 ? ", which gave no answer" : ""}${name === "" ? "" : `: ${name}`}`;
     case "limit":
       return `limit ${name}: ${value} of ${bound}`;
     case "breaker":

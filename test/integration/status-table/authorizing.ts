@@ -1,3 +1,4 @@
+import { AuthorizationServer } from "../../support/authorization-server.ts";
 import { callHead, connectPeer, inboundConfig } from "../../support/raw-call.ts";
 import { RawServer } from "../../support/raw-peer.ts";
 import type { Scope } from "../../support/with-proxy.ts";
@@ -62,6 +63,40 @@ export const authorizing: readonly StatusCase[] = [
       });
       const caller = await connectPeer(scope, sidecar.inbound);
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
+    title: "a call that the authorization service refuses, in its words",
+    expected: {
+      ...inbound,
+      status: 16,
+      reason: "AUTHZ_REFUSED",
+      message: "who are you?",
+      detail:
+        /^a caller without an identity: the authorization service 127\.0\.0\.1:\d+ says PERMISSION_DENIED, HTTP 401: no token$/,
+    },
+    provoke: async (scope) => {
+      const service = new AuthorizationServer();
+      await service.start();
+      scope.onEnd(() => service.stop());
+      service.answer = () => ({ code: 7, message: "no token", denied: { status: 401, body: "who are you?" } });
+      return await stranger(scope, { default: "allow", external: { address: service.address, timeout: "10s" } });
+    },
+  },
+  {
+    title: "a call about which the authorization service cannot be asked",
+    expected: {
+      ...inbound,
+      status: 7,
+      reason: "AUTHZ_UNAVAILABLE",
+      message: "the authorization service does not answer",
+      detail: /^the authorization service 127\.0\.0\.1:\d+ does not answer: (CONNECT_|no answer within)/,
+    },
+    provoke: async (scope) => {
+      const gone = await RawServer.listen();
+      const { address } = gone;
+      await gone.close();
+      return await stranger(scope, { default: "allow", external: { address, timeout: "2s" } });
     },
   },
 ];

@@ -1,0 +1,178 @@
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { CheckAnswer, CheckQuestion, Peer } from "./check.ts";
+import type { ServiceField } from "./service-fields.ts";
+
+// The binary form of envoy.service.auth.v3. Field numbers are those of envoy/service/auth/v3/{attribute_context,external_auth}.proto.
+
+/** `CheckRequest`, as a gRPC message. */
+export function encodeQuestion(question: CheckQuestion): Buffer {
+  const { source, destination, time, http, context, sni } = question;
+  const writer = new BinaryWriter();
+  open(writer, 1);
+  writePeer(writer, 1, source);
+  writePeer(writer, 2, destination);
+  open(writer, 4);
+  open(writer, 1);
+  writer.tag(1, WireType.Varint).int64(Math.floor(time / 1000));
+  writer
+    .tag(2, WireType.Varint)
+    .int32(Math.floor((time % 1000) * 1e6))
+    .join();
+  open(writer, 2);
+  text(writer, 1, http.id);
+  text(writer, 2, http.method);
+  for (const [name, value] of http.headers) writeEntry(writer, 3, name, value);
+  text(writer, 4, http.path);
+  text(writer, 5, http.host);
+  text(writer, 6, http.scheme);
+  writer.tag(9, WireType.Varint).int64(http.size);
+  text(writer, 10, "HTTP/2");
+  writer.join().join();
+  for (const [name, value] of context) writeEntry(writer, 10, name, value);
+  if (sni !== undefined) {
+    open(writer, 12);
+    text(writer, 1, sni);
+    writer.join();
+  }
+  return Buffer.from(writer.join().finish());
+}
+
+function open(writer: BinaryWriter, field: number): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+}
+
+function text(writer: BinaryWriter, field: number, value: string): void {
+  if (value !== "") writer.tag(field, WireType.LengthDelimited).string(value);
+}
+
+function writeEntry(writer: BinaryWriter, field: number, name: string, value: string): void {
+  open(writer, field);
+  writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(value).join();
+}
+
+/** `AttributeContext.Peer` */
+function writePeer(writer: BinaryWriter, field: number, { address, service, principal }: Peer): void {
+  open(writer, field);
+  if (address !== undefined) {
+    open(writer, 1);
+    if (address.kind === "unix") {
+      open(writer, 2);
+      text(writer, 1, address.path);
+    } else {
+      open(writer, 1);
+      text(writer, 2, address.host);
+      writer.tag(3, WireType.Varint).uint32(address.port);
+    }
+    writer.join().join();
+  }
+  text(writer, 2, service);
+  text(writer, 4, principal);
+  writer.join();
+}
+
+/** Reads a `CheckResponse`. Throws where it is none. */
+export function decodeAnswer(octets: Uint8Array): CheckAnswer {
+  let code = 0;
+  let why = "";
+  let denied: CheckAnswer["denied"];
+  let fields: readonly ServiceField[] = [];
+  let answerFields: readonly ServiceField[] = [];
+  let removed: readonly string[] = [];
+  each(octets, {
+    1: (reader) =>
+      each(reader.bytes(), {
+        1: (status) => {
+          code = status.int32();
+        },
+        2: (status) => {
+          why = status.string();
+        },
+      }),
+    2: (reader) => {
+      denied = decodeDenied(reader.bytes());
+    },
+    3: (reader) => {
+      const ok = decodeOk(reader.bytes());
+      ({ fields, answerFields, removed } = ok);
+    },
+  });
+  return { code, why, denied, fields, answerFields, removed };
+}
+
+/** `DeniedHttpResponse` */
+function decodeDenied(octets: Uint8Array): NonNullable<CheckAnswer["denied"]> {
+  let status = 0;
+  let body = "";
+  const fields: ServiceField[] = [];
+  each(octets, {
+    1: (reader) =>
+      each(reader.bytes(), {
+        1: (http) => {
+          status = http.int32();
+        },
+      }),
+    2: (reader) => fields.push(decodeField(reader.bytes())),
+    3: (reader) => {
+      body = reader.string();
+    },
+  });
+  return { status, body, fields };
+}
+
+/** `OkHttpResponse` */
+function decodeOk(octets: Uint8Array): Pick<CheckAnswer, "fields" | "answerFields" | "removed"> {
+  const fields: ServiceField[] = [];
+  const answerFields: ServiceField[] = [];
+  const removed: string[] = [];
+  each(octets, {
+    2: (reader) => fields.push(decodeField(reader.bytes())),
+    5: (reader) => removed.push(reader.string()),
+    6: (reader) => answerFields.push(decodeField(reader.bytes())),
+  });
+  return { fields, answerFields, removed };
+}
+
+/** `HeaderValueOption` */
+function decodeField(octets: Uint8Array): ServiceField {
+  let name = "";
+  let value = Buffer.alloc(0);
+  let append: boolean | undefined;
+  let action = 0;
+  each(octets, {
+    1: (reader) =>
+      each(reader.bytes(), {
+        1: (header) => {
+          name = header.string();
+        },
+        2: (header) => {
+          value = Buffer.from(header.string(), "utf8");
+        },
+        3: (header) => {
+          value = Buffer.from(header.bytes());
+        },
+      }),
+    2: (reader) => {
+      append = false;
+      each(reader.bytes(), {
+        1: (wrapped) => {
+          append = wrapped.bool();
+        },
+      });
+    },
+    3: (reader) => {
+      action = reader.int32();
+    },
+  });
+  return { name, value: value.toString("latin1"), append, action };
+}
+
+/** Hands each field that is known to its reader and passes over the others. */
+function each(octets: Uint8Array, fields: Readonly<Record<number, (reader: BinaryReader) => unknown>>): void {
+  const reader = new BinaryReader(octets);
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    const read = fields[field];
+    if (read === undefined) reader.skip(wire, field);
+    else read(reader);
+  }
+}
