@@ -7,13 +7,15 @@ import type { FlushLoop } from "./flush-loop.ts";
 import { MAX_STREAM_ID } from "./frame.ts";
 import { Greeting } from "./greeting.ts";
 import { SPEAKS_HTTP1 } from "./http1.ts";
+import { Intake, type IntakeHost } from "./intake.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { BufferReuse } from "./output.ts";
+import { Pings } from "./pings.ts";
 import { Receiver, type ReceiverHost, type Role } from "./receiver.ts";
 import { ResetMemory } from "./reset-memory.ts";
 import { Sender } from "./sender.ts";
 import type { PeerSettings } from "./settings.ts";
-import { Stream, type StreamAbort, type StreamHandler, type StreamHost } from "./stream.ts";
+import { NOBODY, Stream, type StreamAbort, type StreamHandler, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 import { RecvWindow } from "./window.ts";
 
@@ -71,7 +73,7 @@ const LINGER = 1000;
  * - a stream is in `streams` from its head until it is closed, and its handler hears of its end exactly once;
  * - after `phase` left "open" nothing is read any more and every stream has been told.
  */
-export class Connection implements ReceiverHost, StreamHost, CancelsHost {
+export class Connection implements ReceiverHost, StreamHost, CancelsHost, IntakeHost {
   // --- immutable ---
   readonly role: Role;
   private readonly services: Http2Services;
@@ -80,6 +82,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   private readonly handler: ConnectionHandler;
   private readonly receiver: Receiver;
   private readonly sender: Sender;
+  private readonly intake: Intake;
 
   // --- streams ---
   readonly streams = new StreamTable<Stream>();
@@ -98,7 +101,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   private settingsSeen = false;
   private settingsAcked = false;
   private timer: Timer | undefined;
-  private pings: { readonly payload: Buffer; readonly done: () => void }[] = [];
+  private readonly pings = new Pings();
 
   constructor(transport: Duplex, services: Http2Services, options: ConnectionOptions, handler: ConnectionHandler) {
     this.transport = transport;
@@ -109,6 +112,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     this.nextStreamId = options.role === "client" ? 1 : 2;
     this.sender = new Sender(transport, options.reuse, services.loop);
     this.receiver = new Receiver(this, this.sender, options.limits, services.loop, services.headers);
+    this.intake = new Intake(transport, this.receiver, services.loop, services.clock, options.limits, this);
     this.cancels = new Cancels(options.limits.cancels, services.clock, this);
     if (options.fedByOwner !== true) transport.on("data", (chunk: Buffer) => this.receive(chunk));
     transport.on("end", () => this.lost("the peer closed the connection"));
@@ -203,10 +207,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   ping(done: () => void): void {
     if (this.phase !== "open") return;
     this.greeting.say();
-    const payload = Buffer.alloc(8);
-    payload.writeDoubleBE(this.services.clock.now(), 0);
-    this.pings.push({ payload, done });
-    this.sender.ping(payload, 0, false);
+    this.sender.ping(this.pings.add(this.services.clock.now(), done), 0, false);
   }
 
   /**
@@ -244,25 +245,34 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
 
   /** Takes octets from the transport. They are the caller's again when it returns. */
   receive(chunk: Buffer): void {
-    if (this.phase !== "open") return;
-    if (!this.greeting.said && !this.greeting.answer(chunk)) {
-      this.end({ kind: "violation", code: ErrorCode.PROTOCOL_ERROR, reason: `not HTTP/2: ${SPEAKS_HTTP1}` });
-      return;
-    }
+    if (this.phase !== "open") this.intake.drop(chunk.length);
+    else if (this.greeting.said || this.greeting.answer(chunk)) this.intake.take(chunk);
+    else this.end({ kind: "violation", code: ErrorCode.PROTOCOL_ERROR, reason: `not HTTP/2: ${SPEAKS_HTTP1}` });
+  }
+
+  // --- what the intake asks ---
+
+  readSome(chunk: Buffer): number {
+    let read = chunk.length;
     try {
-      this.receiver.read(chunk);
+      read = this.receiver.read(chunk);
       if (this.sender.controlBacklog > this.limits.maxControlBacklog)
         throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read what it makes us write");
       // A client's heads are its callers' doing: it opens no more streams instead, see `available`.
       if (this.role === "server" && this.sender.backlog > this.limits.maxBacklog)
         throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read the answers that it asked for");
     } catch (error) {
-      if (error instanceof ConnectionError) {
-        this.leave(error.code, error.message, { kind: "violation", code: error.code, reason: error.message });
-      } else {
-        this.handler.onFault(error);
-        this.leave(ErrorCode.INTERNAL_ERROR, "internal error", { kind: "closed", reason: "internal error" });
-      }
+      this.failed(error);
+    }
+    return this.phase === "open" ? read : chunk.length;
+  }
+
+  failed(error: unknown): void {
+    if (error instanceof ConnectionError) {
+      this.leave(error.code, error.message, { kind: "violation", code: error.code, reason: error.message });
+    } else {
+      this.handler.onFault(error);
+      this.leave(ErrorCode.INTERNAL_ERROR, "internal error", { kind: "closed", reason: "internal error" });
     }
   }
 
@@ -326,9 +336,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
   }
 
   pingAcknowledged(payload: Buffer): boolean {
-    const at = this.pings.findIndex((ping) => ping.payload.equals(payload));
-    if (at >= 0) this.pings.splice(at, 1)[0]?.done();
-    return at >= 0;
+    return this.pings.acknowledged(payload);
   }
 
   peerReset(stream: Stream, code: ErrorCode): void {
@@ -476,6 +484,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     this.timer?.cancel();
     this.greeting.stop();
     this.receiver.stop();
+    this.intake.stop();
     // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
     const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;
     const { reason } = cause;
@@ -488,13 +497,3 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost {
     this.handler.onClose(cause);
   }
 }
-
-/** Holds a new stream until its connection's handler has given it one. */
-const NOBODY: StreamHandler = {
-  onInformational() {},
-  onHead() {},
-  onData() {},
-  onTrailers() {},
-  onSent() {},
-  onAbort() {},
-};

@@ -5,12 +5,24 @@ export interface Flushable {
   flush(): void;
 }
 
+/** A connection of which more has come than could be read in its turn. */
+export interface Reader {
+  /** Reads on for a while; true where nothing is left. */
+  readOn(): boolean;
+}
+
+/** Milliseconds of a turn for those who could not be read to the end in theirs: what all others wait for at most. */
+const SHARE = 10;
+/** Octets that may be kept of those. Beyond, everybody is read to the end at once. */
+const MOST_KEPT = 67_108_864;
+
 /**
  * One flush per dirty connection and turn of the event loop, by a single setImmediate for all of them: it runs after the
  * sockets that are readable in this turn have been read, so what they caused leaves in as few writes as can be. Measured at
  * 100 connections: 14.5 µs a call, against 17.8 with microtasks and 22.0 with nextTick.
  *
- * It also keeps the time of the turn, so that the path of a call does not ask the system for it.
+ * It also keeps the time of the turn, so that the path of a call does not ask the system for it; and it comes back to those who
+ * send more than is to be read of one connection in a turn, one after the other and for no longer than `SHARE`.
  */
 export class FlushLoop {
   private readonly clock: Clock;
@@ -19,6 +31,11 @@ export class FlushLoop {
   private scheduled = false;
   private turnTime = 0;
   private timeKnown = false;
+  /** Which turn this is. */
+  turn = 0;
+  private readonly waiting: Reader[] = [];
+  /** Octets that all who wait keep. */
+  kept = 0;
   private readonly run = (): void => this.flushAll();
 
   constructor(clock: Clock) {
@@ -41,6 +58,22 @@ export class FlushLoop {
     this.schedule();
   }
 
+  /** Has `reader` read on in the next turns. */
+  wait(reader: Reader): void {
+    this.waiting.push(reader);
+    this.schedule();
+  }
+
+  /** Milliseconds of the clock, as they are now. */
+  exactly(): number {
+    return this.clock.now();
+  }
+
+  /** Whether there is room to keep what others send. */
+  get mayKeep(): boolean {
+    return this.kept < MOST_KEPT;
+  }
+
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -50,10 +83,21 @@ export class FlushLoop {
   private flushAll(): void {
     this.scheduled = false;
     this.timeKnown = false;
+    this.turn++;
+    if (this.waiting.length > 0) this.readOn();
     const batch = this.dirty;
     this.dirty = this.spare;
     for (const target of batch) target.flush();
     batch.length = 0;
     this.spare = batch;
+  }
+
+  private readOn(): void {
+    const end = this.clock.now() + SHARE;
+    do {
+      const reader = this.waiting.shift();
+      if (reader?.readOn() === false) this.waiting.push(reader);
+    } while (this.waiting.length > 0 && this.clock.now() < end);
+    if (this.waiting.length > 0) this.schedule();
   }
 }

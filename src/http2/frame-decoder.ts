@@ -22,9 +22,14 @@ export interface FrameSink {
   onGoaway(lastStreamId: number, code: ErrorCode, debug: string): void;
   onWindowUpdate(streamId: number, increment: number): void;
   onUnknown(type: number): void;
+  /** Asked between frames now and then: whether the rest is to be read later. */
+  weary(): boolean;
   /** A frame that breaks the rules for its stream only (RFC 9113 §5.4.2). */
   onStreamError(streamId: number, code: ErrorCode, reason: string): void;
 }
+
+/** Octets, payload of DATA aside, after which the sink is asked whether it has had enough. */
+const GRAIN = 4096;
 
 /**
  * Bytes to frames. Frames that lie whole in a chunk are read in place; DATA is passed on as it comes, whatever its frame's
@@ -41,6 +46,10 @@ export class FrameDecoder {
   private readonly maxContinuations: number;
 
   private stopped = false;
+  /** Octets until the sink is asked. */
+  private grain = GRAIN;
+  /** Frames that have begun. */
+  private begun = 0;
   /** The peer's first frame has come. */
   private greeted = false;
 
@@ -66,6 +75,7 @@ export class FrameDecoder {
   private blockSize = 0;
   private blockFrames = 0;
   private blockStream = 0;
+  private blockBegun = 0;
   private blockEndStream = false;
   private blockDependsOn = -1;
 
@@ -76,12 +86,23 @@ export class FrameDecoder {
     this.maxContinuations = options.maxContinuations;
   }
 
-  /** Reads the whole of `chunk`. Throws ConnectionError where the peer broke the connection. */
-  push(chunk: Buffer): void {
+  /** Which frame or header block has begun and is not complete, DATA aside; 0: none. */
+  get unfinished(): number {
+    if (this.block !== undefined) return this.blockBegun;
+    if (this.state === "payload") return this.begun;
+    return this.state === "header" && this.have > 0 ? this.begun + 1 : 0;
+  }
+
+  /** Reads `chunk` until the sink is weary; gives how far. Throws ConnectionError where the peer broke the connection. */
+  push(chunk: Buffer): number {
     let at = 0;
     const end = chunk.length;
     while (at < end && !this.stopped) {
       if (this.state === "header") {
+        if (this.grain < 0 && this.have === 0) {
+          this.grain = GRAIN;
+          if (this.sink.weary()) return at;
+        }
         if (this.have === 0 && end - at >= FRAME_HEADER_SIZE) {
           this.readHeader(chunk, at);
           at += FRAME_HEADER_SIZE;
@@ -90,7 +111,7 @@ export class FrameDecoder {
           chunk.copy(this.partialHeader, this.have, at, at + take);
           this.have += take;
           at += take;
-          if (this.have < FRAME_HEADER_SIZE) return;
+          if (this.have < FRAME_HEADER_SIZE) return end;
           this.have = 0;
           this.readHeader(this.partialHeader, 0);
         }
@@ -102,7 +123,7 @@ export class FrameDecoder {
           continue;
         }
       }
-      if (at >= end) return;
+      if (at >= end) return end;
       if (this.state === "data") {
         at = this.data(chunk, at, end);
       } else if (this.have === 0 && end - at >= this.length) {
@@ -114,6 +135,7 @@ export class FrameDecoder {
         at = this.collect(chunk, at, end);
       }
     }
+    return end;
   }
 
   /** Reads no further. */
@@ -127,6 +149,8 @@ export class FrameDecoder {
     this.type = word & 0xff;
     this.flags = buffer.readUInt8(at + 4);
     this.streamId = buffer.readUInt32BE(at + 5) & 0x7fffffff;
+    this.begun++;
+    this.grain -= FRAME_HEADER_SIZE + (this.type === FrameType.DATA ? 0 : this.length);
     if (!this.greeted) this.greet();
     if (this.length > this.maxFrameSize)
       throw new ConnectionError(
@@ -294,6 +318,7 @@ export class FrameDecoder {
     this.blockSize = 0;
     this.blockFrames = 0;
     this.blockStream = this.streamId;
+    this.blockBegun = this.begun;
     this.blockEndStream = endStream;
     this.blockDependsOn = dependsOn;
     this.gather(buffer, from, to);

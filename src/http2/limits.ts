@@ -30,6 +30,8 @@ export interface Http2Limits {
   readonly handshakeTimeout: number;
   /** The same for a server's SETTINGS. */
   readonly settingsTimeout: number;
+  /** Milliseconds for a frame, other than DATA, or a whole header block to be complete. */
+  readonly frameTimeout: number;
   /** Octets that may wait for a peer that does not read what it makes us write: answers to PING and SETTINGS, credit, resets. */
   readonly maxControlBacklog: number;
   /** Octets of everything that may wait for a peer that does not read, heads above all: DATA is held back long before. */
@@ -95,6 +97,8 @@ export const defaultLimits: Http2Limits = {
   handshakeTimeout: 10_000,
   // As long as connecting may take, and less than a call waits: another endpoint can be asked then.
   settingsTimeout: 5000,
+  // What has begun is mostly in one packet, and never longer than 128 KiB: a slow link takes seconds.
+  frameTimeout: 10_000,
   maxControlBacklog: 1_048_576,
   // 1,000 answers of 16 KiB metadata each, to a caller whose link is slow.
   maxBacklog: 16_777_216,

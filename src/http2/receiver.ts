@@ -39,6 +39,9 @@ export interface ReceiverHost {
   peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void;
 }
 
+/** Milliseconds of a turn for which one connection is read while others wait. */
+const QUANTUM = 2;
+
 /**
  * The read side of a connection: what each frame means for streams, windows and settings.
  *
@@ -76,6 +79,9 @@ export class Receiver implements FrameSink {
   /** How many DATA frames had been sent to the peer when its last PING came, and how many of its WINDOW_UPDATEs came. */
   private sentAtPing = 0;
   private windowUpdates = 0;
+  /** The turn of the loop in which this connection was asked last whether it takes too long, and since when it is read in it. */
+  private turn = -1;
+  private turnBegan = 0;
 
   constructor(host: ReceiverHost, sender: Sender, limits: Http2Limits, loop: FlushLoop, headers: HeaderTable) {
     this.host = host;
@@ -112,20 +118,50 @@ export class Receiver implements FrameSink {
     this.decoder.stop();
   }
 
-  /** Reads octets from the transport, the client's preface first (RFC 9113 §3.4). Throws ConnectionError. */
-  read(chunk: Buffer): void {
+  /** Which frame or header block has begun and is not complete; 0: none. */
+  get unfinished(): number {
+    return this.decoder.unfinished;
+  }
+
+  /** Others have been read meanwhile. */
+  beginTurn(): void {
+    this.turn = this.loop.turn;
+    this.turnBegan = this.loop.exactly();
+  }
+
+  /**
+   * Reads octets from the transport, the client's preface first (RFC 9113 §3.4). Throws ConnectionError. Gives how many it has
+   * read before it was others' turn.
+   */
+  read(chunk: Buffer): number {
+    // Whoever hears of a frame may ask whether anything has come.
     this.bytes += chunk.length;
     this.heardAt = this.loop.now();
-    if (this.prefaceLeft === 0) {
-      this.decoder.push(chunk);
-      return;
-    }
+    const read = this.prefaceLeft === 0 ? this.decoder.push(chunk) : this.begin(chunk);
+    this.bytes -= chunk.length - read;
+    return read;
+  }
+
+  private begin(chunk: Buffer): number {
     const size = Math.min(this.prefaceLeft, chunk.length);
     const from = CLIENT_PREFACE.length - this.prefaceLeft;
     if (chunk.compare(CLIENT_PREFACE, from, from + size, 0, size) !== 0)
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `not HTTP/2: ${firstWords(chunk)}`);
     this.prefaceLeft -= size;
-    if (size < chunk.length) this.decoder.push(chunk.subarray(size));
+    return size < chunk.length ? size + this.decoder.push(chunk.subarray(size)) : size;
+  }
+
+  /**
+   * A client may keep us busy for so long a turn. A server is not interrupted: what one connection to an upstream brings is
+   * meant for many callers.
+   */
+  weary(): boolean {
+    if (this.host.role === "client") return false;
+    if (this.turn !== this.loop.turn) {
+      this.beginTurn();
+      return false;
+    }
+    return this.loop.exactly() - this.turnBegan >= QUANTUM && this.loop.mayKeep;
   }
 
   // --- header sections ---

@@ -274,3 +274,13 @@ class Dropping implements StreamHandler {
     this.stream.drop(end - start);
   }
 }
+
+/** Holds a new stream until its connection's handler has given it one. */
+export const NOBODY: StreamHandler = {
+  onInformational() {},
+  onHead() {},
+  onData() {},
+  onTrailers() {},
+  onSent() {},
+  onAbort() {},
+};

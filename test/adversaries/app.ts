@@ -22,14 +22,22 @@ export interface App {
   readonly asked: string[];
 }
 
+/** The path of a gRPC call, which is answered at once. */
+export const CALL = "/test.v1.Test/Call";
+
 /**
- * Answers /fast at once, /big with many octets, /echo with what it gets, and nothing else. It does not count what its clients
+ * Answers a gRPC call and /fast at once, /big with many octets, /echo with what it gets, and nothing else. It does not count what its clients
  * do: Envoy passes on every cancel over one connection.
  */
 export async function startApp(scope: Scope, limits: Partial<Http2Limits> = {}): Promise<App> {
   const services = { clock: systemClock, loop: new FlushLoop(systemClock), headers: new HeaderTable() };
   const head = services.headers.head([[":status", "200"]]);
   const trailers = services.headers.head([["x-done", "yes"]]);
+  const done = services.headers.head([
+    [":status", "200"],
+    ["content-type", "application/grpc"],
+    ["grpc-status", "0"],
+  ]);
   const piece = Buffer.alloc(10_000, "big ");
   const without = { burst: 1e9, rate: 1e9 };
   const budgets = { ...defaultLimits.budgets, resets: without, refused: without, streamErrors: without };
@@ -54,6 +62,7 @@ export async function startApp(scope: Scope, limits: Partial<Http2Limits> = {}):
 
   const handlerOf = (stream: Stream, path: string): StreamHandler => {
     let left = path === "/big" ? BIG : 0;
+    if (path === CALL) stream.sendHead(done, true);
     if (path === "/fast" || path === "/big" || path === "/echo") stream.sendHead(head, false);
     if (path === "/fast" || path === "/big") left = pour(stream, left);
     return {

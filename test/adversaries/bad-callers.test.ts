@@ -3,18 +3,17 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorCode, errorCodeName } from "../../src/http2/errors.ts";
 import { CLIENT_PREFACE, Flag, FrameType } from "../../src/http2/frame.ts";
+import { floods, hpackBomb, pathHead, slowRequest, stateless } from "../support/floods.ts";
 import {
   continuationFrame,
   dataFrame,
-  goawayFrame,
   headersFrame,
-  pingFrame,
   priorityFrame,
   resetFrame,
   settingsFrame,
   windowFrame,
 } from "../support/frames.ts";
-import { integer, PeerEncoder, type PlainField, plain } from "../support/hpack-peer.ts";
+import { integer, type PlainField } from "../support/hpack-peer.ts";
 import { fatalFrames } from "../support/malformed-frames.ts";
 import { connectPeer } from "../support/raw-call.ts";
 import { frame } from "../support/raw-frames.ts";
@@ -31,10 +30,6 @@ interface Scene {
   readonly good: RawPeer;
 }
 
-function head(path: string, ...more: PlainField[]): PlainField[] {
-  return [[":method", "POST"], [":scheme", "http"], [":path", path], [":authority", "up"], ...more];
-}
-
 async function makeScene(scope: Scope, limits: Parameters<typeof startApp>[1] = {}): Promise<Scene> {
   const app = await startApp(scope, limits);
   const sidecar = await scope.sidecar({
@@ -49,7 +44,7 @@ async function makeScene(scope: Scope, limits: Parameters<typeof startApp>[1] = 
 
 /** A call that has to be answered. */
 async function succeed(peer: RawPeer, path = "/fast"): Promise<number> {
-  const answer = await peer.answer(peer.request(head(path), true));
+  const answer = await peer.answer(peer.request(pathHead(path), true));
   assert.equal(fieldOf(answer.head, ":status"), "200");
   assert.equal(answer.reset, undefined);
   peer.received.length = 0;
@@ -77,48 +72,8 @@ async function ended(peer: RawPeer): Promise<string> {
   return `${errorCodeName(goaway.code)}: ${goaway.debug}`;
 }
 
-const many = (count: number, make: (at: number) => Uint8Array): Buffer =>
-  Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
-
-/** Blocks without the dynamic table, so that they can be sent in any order. */
-const stateless = new PeerEncoder(4096, () => "none");
-const request = (stream: number, end = true, path = "/slow"): Buffer =>
-  headersFrame(stream, stateless.encode(head(path)), { end });
-
-const floods: readonly (readonly [string, Buffer, RegExp])[] = [
-  ["rapid reset", many(9000, (at) => Buffer.concat([request(2 * at + 1), resetFrame(2 * at + 1, 8)])), /more resets/],
-  ["SETTINGS", many(100, () => settingsFrame()), /more settings/],
-  ["PING", many(300, () => pingFrame()), /more pings/],
-  ["PRIORITY", many(2500, (at) => priorityFrame(2 * at + 1, 0)), /more priorities/],
-  ["empty DATA", Buffer.concat([request(1, false), many(600, () => dataFrame(1, ""))]), /more emptyData/],
-  ["WINDOW_UPDATE", many(12_500, () => windowFrame(0, 1)), /more windowUpdates/],
-  ["GOAWAY", Buffer.concat([request(1, false), many(20, () => goawayFrame(0, 0))]), /more goaways/],
-  ["unknown frames", many(300, () => frame(0x42, 0, 0)), /more unknownFrames/],
-  ["streams over the limit", many(2200, (at) => request(2 * at + 1, false)), /more refused/],
-  [
-    "malformed requests",
-    many(300, (at) => headersFrame(2 * at + 1, stateless.encode([["x", "no pseudo-header"]]), { end: true })),
-    /more streamErrors/,
-  ],
-  [
-    "CONTINUATION",
-    Buffer.concat([
-      headersFrame(1, Buffer.alloc(0), { whole: false }),
-      many(1000, () => continuationFrame(1, Buffer.alloc(0), false)),
-    ]),
-    /CONTINUATION/,
-  ],
-  [
-    "an endless header block",
-    Buffer.concat([
-      headersFrame(1, Buffer.alloc(16_384, 0x82), { whole: false }),
-      many(8, () => continuationFrame(1, Buffer.alloc(16_384, 0x82), false)),
-    ]),
-    /header block of more than/,
-  ],
-];
-
-for (const [name, octets, reason] of floods) {
+for (const { name, opening, units, enough, reason } of floods) {
+  const octets = Buffer.concat([opening, units(0, enough)]);
   test(`a flood of ${name} ends the connection that it came on, and harms no other caller`, async () => {
     await inScope(async (scope) => {
       const scene = await makeScene(scope);
@@ -139,7 +94,7 @@ const malformed: readonly (readonly [string, Buffer, string])[] = [
   ["DATA over the frame size", dataFrame(1, Buffer.alloc(16_385)), "FRAME_SIZE_ERROR"],
   ["HEADERS on stream 0", headersFrame(0, Buffer.alloc(0)), "PROTOCOL_ERROR"],
   ["HEADERS that cannot be decoded", headersFrame(1, Buffer.of(0x80)), "COMPRESSION_ERROR"],
-  ["HEADERS on an even stream", request(2), "PROTOCOL_ERROR"],
+  ["HEADERS on an even stream", slowRequest(2), "PROTOCOL_ERROR"],
   ["PRIORITY on stream 0", priorityFrame(0, 1), "PROTOCOL_ERROR"],
   ["RST_STREAM of 3 octets", frame(FrameType.RST_STREAM, 0, 1, Buffer.alloc(3)), "FRAME_SIZE_ERROR"],
   ["RST_STREAM on an idle stream", resetFrame(99, 8), "PROTOCOL_ERROR"],
@@ -160,7 +115,7 @@ test("malformed frames of every type end the connection that they came on, and h
     await unharmed(scene, async () => {
       for (const [name, octets, code] of [...malformed, ...fatalFrames]) {
         const bad = await connectPeer(scope, scene.sidecar.inbound);
-        bad.request(head("/slow"), false);
+        bad.request(pathHead("/slow"), false);
         bad.write(octets);
         assert.match(await ended(bad), new RegExp(`^${code}`), name);
       }
@@ -170,19 +125,19 @@ test("malformed frames of every type end the connection that they came on, and h
 });
 
 const notPassedOn: readonly (readonly [string, PlainField[]])[] = [
-  ["a control character in a value", head("/fast", ["x-a", "a\x01b"])],
-  ["DEL in a value", head("/fast", ["x-a", "\x7f"])],
-  ["a line break in a value", head("/fast", ["x-a", "a\r\nx-b: c"])],
-  ["a space in the path", head("/fast here")],
-  ["a method that is none", [[":method", "GE T"], ...head("/fast").slice(1)]],
-  ["an authority that is none", [...head("/fast").slice(0, 3), [":authority", "a b"]]],
-  ["two lengths", head("/fast", ["content-length", "0"], ["content-length", "1"])],
-  ["transfer-encoding", head("/fast", ["transfer-encoding", "chunked"])],
-  ["connection", head("/fast", ["connection", "close"])],
-  ["capitals", head("/fast", ["X-A", "1"])],
-  ["te: gzip", head("/fast", ["te", "gzip"])],
-  ["a pseudo-header of its own", head("/fast", [":protocol", "websocket"])],
-  ["an empty path", head("")],
+  ["a control character in a value", pathHead("/fast", ["x-a", "a\x01b"])],
+  ["DEL in a value", pathHead("/fast", ["x-a", "\x7f"])],
+  ["a line break in a value", pathHead("/fast", ["x-a", "a\r\nx-b: c"])],
+  ["a space in the path", pathHead("/fast here")],
+  ["a method that is none", [[":method", "GE T"], ...pathHead("/fast").slice(1)]],
+  ["an authority that is none", [...pathHead("/fast").slice(0, 3), [":authority", "a b"]]],
+  ["two lengths", pathHead("/fast", ["content-length", "0"], ["content-length", "1"])],
+  ["transfer-encoding", pathHead("/fast", ["transfer-encoding", "chunked"])],
+  ["connection", pathHead("/fast", ["connection", "close"])],
+  ["capitals", pathHead("/fast", ["X-A", "1"])],
+  ["te: gzip", pathHead("/fast", ["te", "gzip"])],
+  ["a pseudo-header of its own", pathHead("/fast", [":protocol", "websocket"])],
+  ["an empty path", pathHead("")],
 ];
 
 test("what servers end a connection for is not passed on to one", async () => {
@@ -204,7 +159,7 @@ test("a header list over what the application takes is refused before it gets th
   await inScope(async (scope) => {
     const { app, bad } = await makeScene(scope, { maxHeaderListSize: 8192 });
     app.asked.length = 0;
-    const fields = head("/fast");
+    const fields = pathHead("/fast");
     const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
     const fill = (octets: number): PlainField => ["x-fill", "v".repeat(octets - size - 38)];
     const over = await bad.answer(bad.request([...fields, fill(8193)], true));
@@ -219,11 +174,7 @@ test("a header list over what the application takes is refused before it gets th
 test("an HPACK bomb is refused by its size, stream by stream, and costs no memory", async () => {
   await inScope(async (scope) => {
     const scene = await makeScene(scope);
-    const value = "v".repeat(3900);
-    const insert = [0x40, ...plain("x-bomb"), ...plain(value)];
-    const first = Buffer.concat([stateless.encode(head("/fast")), Buffer.from(insert)]);
-    // 62 is the newest entry: each octet stands for 4 KB.
-    const bomb = Buffer.concat([stateless.encode(head("/fast")), Buffer.alloc(16_000, integer(62, 0x80, 7)[0])]);
+    const { first, bomb } = hpackBomb();
     scene.bad.write(headersFrame(1, first, { end: true }));
     await scene.bad.answer(1);
     const before = process.memoryUsage().rss;
@@ -244,7 +195,7 @@ test("table sizes may be played with within the limit, and end the connection be
   await inScope(async (scope) => {
     const { bad, good } = await makeScene(scope);
     const updates = (...sizes: number[]): Buffer => Buffer.from(sizes.flatMap((size) => integer(size, 0x20, 5)));
-    const block = stateless.encode(head("/fast"));
+    const block = stateless.encode(pathHead("/fast"));
     const games = [updates(0), updates(0, 4096), updates(4096, 0, 1, 4096), updates(31), updates(4096)];
     for (const [at, game] of games.entries()) {
       bad.write(headersFrame(2 * at + 1, Buffer.concat([game, block]), { end: true }));
@@ -260,7 +211,7 @@ test("a thousand answers that nobody reads, behind zero windows, keep nobody els
   await inScope(async (scope) => {
     const scene = await makeScene(scope);
     scene.bad.settings([[4, 0]]);
-    for (let at = 0; at < 990; at++) scene.bad.request(head("/big"), true);
+    for (let at = 0; at < 990; at++) scene.bad.request(pathHead("/big"), true);
     await eventually(
       () => scene.app.asked.length > 990,
       () => `all are asked for, ${scene.app.asked.length}`,
@@ -283,7 +234,7 @@ test("nor do those of two callers, where the application would take all of them 
     const second = await connectPeer(scope, scene.sidecar.inbound);
     for (const bad of [scene.bad, second]) {
       bad.settings([[4, 0]]);
-      for (let at = 0; at < 990; at++) bad.request(head("/big"), true);
+      for (let at = 0; at < 990; at++) bad.request(pathHead("/big"), true);
     }
     await eventually(
       () => scene.app.asked.length > 1980,
@@ -301,7 +252,7 @@ test("a hundred unread answers on the one connection that all share keep nobody 
     const scene = await makeScene(scope);
     scene.bad.settings([[4, 0]]);
     for (let at = 0; at < 100; at++) {
-      scene.bad.request(head("/big"), true);
+      scene.bad.request(pathHead("/big"), true);
       await sleep(1);
     }
     await eventually(
@@ -319,7 +270,7 @@ test("a caller that stops reading keeps nobody else waiting", async () => {
   await inScope(async (scope) => {
     const scene = await makeScene(scope);
     scene.bad.socket.pause();
-    for (let at = 0; at < 500; at++) scene.bad.request(head("/big"), true);
+    for (let at = 0; at < 500; at++) scene.bad.request(pathHead("/big"), true);
     await unharmed(scene, () => sleep(300));
     assert.equal(await succeed(scene.good, "/big"), BIG);
     scene.bad.destroy();
@@ -329,7 +280,7 @@ test("a caller that stops reading keeps nobody else waiting", async () => {
 test("streams that send nothing keep nobody else waiting", async () => {
   await inScope(async (scope) => {
     const scene = await makeScene(scope, { maxConcurrentStreams: 100 });
-    for (let at = 0; at < 1000; at++) scene.bad.request(head("/echo"), false);
+    for (let at = 0; at < 1000; at++) scene.bad.request(pathHead("/echo"), false);
     await unharmed(scene, () => sleep(300));
     scene.bad.destroy();
   });
@@ -357,8 +308,8 @@ test("a slow preface has 10 s", async () => {
 test("a caller that half-closes its connection has given up", async () => {
   await inScope(async (scope) => {
     const { bad, good, app, sidecar } = await makeScene(scope);
-    bad.request(head("/slow"), true);
-    bad.request(head("/echo"), false);
+    bad.request(pathHead("/slow"), true);
+    bad.request(pathHead("/echo"), false);
     await eventually(
       () => app.asked.length === 3,
       () => "both calls have arrived",
@@ -377,7 +328,7 @@ test("empty frames are not passed on, for which Envoy would end the connection",
     scope.onEnd(() => server.close());
     const sidecar = await scope.sidecar({ service: { name: "up", address: server.address, protocol: "http2" } });
     const bad = await connectPeer(scope, sidecar.inbound);
-    const stream = bad.request(head("/any"));
+    const stream = bad.request(pathHead("/any"));
     for (let at = 0; at < 300; at++) bad.write(dataFrame(stream, ""));
     bad.write(dataFrame(stream, "x"));
     for (let at = 0; at < 100; at++) bad.write(dataFrame(stream, "", false, 255));

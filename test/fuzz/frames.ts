@@ -98,6 +98,10 @@ class Rewriter implements FrameSink {
     );
   }
 
+  weary(): boolean {
+    return false;
+  }
+
   onPriority(id: number, dependsOn: number): void {
     this.parts.push(priorityFrame(id, dependsOn));
   }

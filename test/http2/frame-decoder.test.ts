@@ -160,6 +160,7 @@ test("a decoder that was stopped in the middle of a chunk tells nothing more of 
         onWindowUpdate: nothing,
         onUnknown: nothing,
         onStreamError: nothing,
+        weary: () => false,
       },
       { maxBlockSize: 1000, maxContinuations: 1 },
     );

@@ -2,7 +2,6 @@
 // streams open at once, 100,000 streams opened and cancelled. One sidecar in a process of its own; callers and application
 // are here. A full run writes its figures into docs/resources.md.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import {
@@ -15,6 +14,7 @@ import {
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
+import { withDescriptors } from "../support/descriptors.ts";
 import { idleConnection, pinged } from "../support/idle-connection.ts";
 import { Inspected, type Memory } from "../support/inspected.ts";
 import { environment, type LongRun, runLong } from "../support/results.ts";
@@ -80,16 +80,6 @@ interface Bench {
   readonly say: LongRun["say"];
   /** Streams that the application has open. */
   readonly held: () => number;
-}
-
-/** Starts this script again with room for that many descriptors, where it has less. */
-function withDescriptors(count: number): void {
-  const limit = Number(spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).stdout);
-  if (!(limit < count) || process.env.DESCRIPTORS_RAISED === "1") return;
-  const again = `ulimit -n ${count} && exec "$@"`;
-  const env = { ...process.env, DESCRIPTORS_RAISED: "1" };
-  const { status } = spawnSync("sh", ["-c", again, "sh", ...process.argv], { stdio: "inherit", env });
-  process.exit(status ?? 1);
 }
 
 function per(before: Memory, after: Memory, count: number): Memory {

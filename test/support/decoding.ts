@@ -32,6 +32,10 @@ class Notes implements FrameSink {
     );
   }
 
+  weary(): boolean {
+    return false;
+  }
+
   onPriority(streamId: number, dependsOn: number): void {
     this.lines.push(`PRIORITY ${streamId} on ${dependsOn}`);
   }

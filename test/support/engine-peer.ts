@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { systemClock } from "../../src/core/clock.ts";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
 import { Connection, type ConnectionHandler, type Http2Services } from "../../src/http2/connection.ts";
@@ -98,10 +99,17 @@ export class EngineClient {
     this.connection = new Connection(socket, services, how, handler);
   }
 
-  static async connect(address: string): Promise<EngineClient> {
+  /** `tls`: what a TLS client knows and shows; without it plaintext is spoken. */
+  static async connect(address: string, tls?: ConnectionOptions): Promise<EngineClient> {
     const colon = address.lastIndexOf(":");
-    const socket = connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
-    await once(socket, "connect");
+    const to = { host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true };
+    if (tls === undefined) {
+      const socket = connect(to);
+      await once(socket, "connect");
+      return new EngineClient(socket);
+    }
+    const socket = connectTls({ ALPNProtocols: ["h2"], checkServerIdentity: () => undefined, ...to, ...tls });
+    await once(socket, "secureConnect");
     return new EngineClient(socket);
   }
 

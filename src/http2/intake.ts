@@ -1,0 +1,118 @@
+import type { Duplex } from "node:stream";
+import type { Clock, Timer } from "../core/clock.ts";
+import { ConnectionError, ErrorCode } from "./errors.ts";
+import type { FlushLoop, Reader } from "./flush-loop.ts";
+import type { Http2Limits } from "./limits.ts";
+import type { Receiver } from "./receiver.ts";
+
+export interface IntakeHost {
+  /** Reads octets; how many it has read before it was others' turn, or all where nothing is read any more. */
+  readSome(chunk: Buffer): number;
+  /** The peer broke a rule. */
+  failed(error: ConnectionError): void;
+}
+
+/**
+ * How octets come in from a transport: fairly, for others want to be read as well, and not too slowly.
+ *
+ * Invariants: octets are read in the order in which they came; while some are kept the transport is paused, and the loop comes
+ * back to them; a timer runs only while something is or lately was unfinished.
+ */
+export class Intake implements Reader {
+  private readonly transport: Duplex;
+  private readonly receiver: Receiver;
+  private readonly loop: FlushLoop;
+  private readonly clock: Clock;
+  private readonly limits: Http2Limits;
+  private readonly host: IntakeHost;
+  private kept: Buffer | undefined = undefined;
+  private timer: Timer | undefined = undefined;
+  /** Octets that came after the end. */
+  private dropped = 0;
+
+  constructor(
+    transport: Duplex,
+    receiver: Receiver,
+    loop: FlushLoop,
+    clock: Clock,
+    limits: Http2Limits,
+    host: IntakeHost,
+  ) {
+    this.transport = transport;
+    this.receiver = receiver;
+    this.loop = loop;
+    this.clock = clock;
+    this.limits = limits;
+    this.host = host;
+  }
+
+  take(chunk: Buffer): void {
+    if (this.kept !== undefined) {
+      // The transport had it already when it was paused.
+      this.keep(Buffer.concat([this.kept, chunk]));
+      return;
+    }
+    const read = this.host.readSome(chunk);
+    if (read < chunk.length) {
+      // The octets are the transport's when this returns.
+      this.keep(Buffer.from(chunk.subarray(read)));
+      this.transport.pause();
+      this.loop.wait(this);
+    }
+    this.watch();
+  }
+
+  readOn(): boolean {
+    if (this.kept === undefined) return true;
+    this.receiver.beginTurn();
+    const read = this.host.readSome(this.kept);
+    this.watch();
+    // The connection may have ended meanwhile, or its transport have brought more.
+    const { kept } = this;
+    if (kept === undefined) return true;
+    if (read < kept.length) {
+      this.keep(kept.subarray(read));
+      return false;
+    }
+    this.letGo();
+    return true;
+  }
+
+  /** Octets after the end: dropped, and no more of them than may be on their way to one who does not know yet. */
+  drop(octets: number): void {
+    this.dropped += octets;
+    if (this.dropped > this.limits.maxConnectionWindow) this.transport.destroy();
+  }
+
+  /** Nothing is read any more. */
+  stop(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    if (this.kept !== undefined) this.letGo();
+  }
+
+  private keep(octets: Buffer): void {
+    this.loop.kept += octets.length - (this.kept?.length ?? 0);
+    this.kept = octets;
+  }
+
+  private letGo(): void {
+    this.loop.kept -= this.kept?.length ?? 0;
+    this.kept = undefined;
+    this.transport.resume();
+  }
+
+  /** Sees to it that what has begun is finished in time. */
+  private watch(): void {
+    const { unfinished } = this.receiver;
+    if (unfinished === 0 || this.timer !== undefined) return;
+    const { frameTimeout } = this.limits;
+    const late = `a frame or a header block was not complete within ${frameTimeout} ms`;
+    this.timer = this.clock.setTimer(frameTimeout, () => {
+      this.timer = undefined;
+      // Octets that are kept are not the peer's fault.
+      if (this.receiver.unfinished !== unfinished || this.kept !== undefined) this.watch();
+      else this.host.failed(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, late));
+    });
+  }
+}
