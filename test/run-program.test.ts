@@ -129,6 +129,10 @@ test("a command line that makes no sense is said to make none", async () => {
     [["check", "-c", "-", "--", "true"], /check takes no program behind --/],
     [["wait", "--timeout", "soon"], /--timeout: /],
     [["wait", "--probe", "nowhere"], /--probe: /],
+    [["wait", "--drain", "ended"], /--drain has no effect without a program/],
+    [["wait", "--drain", "now", "--", "true"], /--drain is "now", expected ended or succeeded/],
+    [["wait", "--admin", "127.0.0.1:1", "--", "true"], /--admin has no effect without --drain/],
+    [["wait", "--drain", "ended", "--admin", "nowhere", "--", "true"], /--admin nowhere: /],
   ] as const) {
     const done = await runProcess(process.execPath, [main, ...args], { input: "", timeout: 30_000 });
     assert.equal(done.code, 2);

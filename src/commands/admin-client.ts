@@ -40,14 +40,15 @@ export interface AdminReply {
   readonly body: string;
 }
 
-/** Asks an admin listener. Rejects with the reason where there is no answer. */
-export function askAdmin(address: Address, path: string): Promise<AdminReply> {
+/** Asks an admin listener; by POST what changes something. Rejects with the reason where there is no answer. */
+export function askAdmin(address: Address, path: string, method: "GET" | "POST" = "GET"): Promise<AdminReply> {
   const to =
     address.kind === "unix"
       ? { socketPath: address.path }
       : { host: address.host === "" ? "127.0.0.1" : address.host, port: address.port };
   return new Promise((resolve, reject) => {
-    const options = { ...to, path, headers: { host: "localhost" }, agent: false, timeout: PATIENCE };
+    const headers = { host: "localhost", ...(method === "POST" ? { "content-type": "application/json" } : {}) };
+    const options = { ...to, path, method, headers, agent: false, timeout: PATIENCE };
     const asked = request(options, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (chunk: string) => {

@@ -28,8 +28,13 @@ export interface CountingAppOptions {
   readonly delay: number;
   /** 0: any. */
   readonly port: number;
-  /** Where its own calls go: one at the start, and the last one of `slow`. Their upstream is called `friend`. */
+  /**
+   * Where its own calls go: one at the start, and the last one of `slow`. Their upstream is called `friend`. Default: what the
+   * sidecar that has started it says.
+   */
   readonly outbound?: string;
+  /** Milliseconds before it listens. */
+  readonly startsAfter?: number;
   /** Milliseconds after which it sends its callers to another connection, as grpc-js's `max_connection_age_ms`. */
   readonly maxAge?: number;
   /** Calls are never answered. */
@@ -67,7 +72,8 @@ server.addService(healthService, {
   watch: (stream: ServerWritableStream<Buffer, Buffer>) => void stream.write(SERVING),
 });
 
-const friend = options.outbound === undefined ? undefined : grpcClient(options.outbound, "friend");
+const outbound = options.outbound ?? process.env.OUTRIGGER_OUTBOUND;
+const friend = outbound === undefined ? undefined : grpcClient(outbound, "friend");
 
 /** A call of its own, and what became of it. */
 function say(what: string, then: () => void): void {
@@ -100,8 +106,9 @@ process.on("SIGTERM", () => {
   }
 });
 
+await new Promise((resolve) => setTimeout(resolve, options.startsAfter ?? 0));
 server.bindAsync(`127.0.0.1:${options.port}`, ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
-  process.stdout.write(`listening 127.0.0.1:${port}\n`);
+  process.stdout.write(`listening 127.0.0.1:${port} ${process.pid}\n`);
   say("greeting", () => {});
 });

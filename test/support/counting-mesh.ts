@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CountingApp, Tally } from "./counting.ts";
+import { type CountingApp, LISTENING, Tally } from "./counting.ts";
 import type { CountingAppOptions } from "./counting-app.ts";
 import { freePort } from "./ports.ts";
-import { type SidecarProcess, startSidecarProcess } from "./sidecar-process.ts";
+import type { RunningProcess } from "./process.ts";
+import { type SidecarProcess, startParent, startSidecarProcess } from "./sidecar-process.ts";
 import { eventually } from "./with-proxy.ts";
 
 /** An application and the sidecar beside it, in a process each. */
@@ -12,6 +13,16 @@ export interface CountingReplica {
   readonly name: string;
   readonly app: CountingApp;
   readonly sidecar: SidecarProcess;
+}
+
+/** An application that its sidecar has started, as the parent of it. */
+export interface CountingFamily {
+  readonly name: string;
+  readonly process: RunningProcess;
+  /** Where others call it. */
+  readonly inbound: string;
+  /** The process of the application, once it listens. */
+  pid(): Promise<number>;
 }
 
 export interface CountingMeshOptions {
@@ -81,6 +92,29 @@ export class CountingMesh {
     const replica = { name, app, sidecar };
     this.replicas.push(replica);
     return replica;
+  }
+
+  /** Starts a sidecar that is the parent of another replica (`run -- PROGRAM`). Does not wait for the application. */
+  async family(name: string, options: Partial<CountingAppOptions>, friend: CountingApp): Promise<CountingFamily> {
+    const loopback = "127.0.0.1:0";
+    const port = await freePort();
+    const config = {
+      service: { name: "counter", address: `127.0.0.1:${port}`, id: name },
+      listeners: { inbound: loopback, outbound: loopback, admin: loopback, probe: loopback },
+      discovery: this.discovery,
+      upstreams: { friend: { discovery: "static", endpoints: [friend.address] } },
+      drain: this.drain,
+    };
+    const command = this.tally.command(name, { ...options, port });
+    const process = await startParent(config, command);
+    this.started.push(process);
+    const [, inbound = ""] = await process.line(/listening for inbound on (127\.0\.0\.1:\d+)/, 20_000);
+    return {
+      name,
+      process,
+      inbound,
+      pid: async () => Number((await process.line(LISTENING, 20_000))[2]),
+    };
   }
 
   /** Starts an application without a sidecar. */

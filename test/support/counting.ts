@@ -12,6 +12,9 @@ export interface CountingApp {
   readonly process: RunningProcess;
 }
 
+/** What an application prints when it listens: where, and its process id. */
+export const LISTENING = /^listening (\S+) (\d+)$/;
+
 /** What applications have written down into a folder, over all of them and whether or not they still run. */
 export class Tally {
   readonly folder: string;
@@ -21,11 +24,17 @@ export class Tally {
   }
 
   async start(name: string, options: Partial<Omit<CountingAppOptions, "file">> = {}): Promise<CountingApp> {
+    const [node = "", ...args] = this.command(name, options);
+    const started = await startProcess(node, args);
+    const [, address = ""] = await started.line(LISTENING, 20_000);
+    return { name, address, process: started };
+  }
+
+  /** What starts an application of that name. */
+  command(name: string, options: Partial<Omit<CountingAppOptions, "file">>): string[] {
     const file = join(this.folder, `${name}.log`);
     const whole: CountingAppOptions = { file, onTerm: "fast", delay: 0, port: 0, ...options };
-    const started = await startProcess(process.execPath, [program, JSON.stringify(whole)]);
-    const [, address = ""] = await started.line(/^listening (\S+)$/, 20_000);
-    return { name, address, process: started };
+    return [process.execPath, program, JSON.stringify(whole)];
   }
 
   /** The lines that an application has written. */

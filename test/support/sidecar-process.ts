@@ -32,6 +32,14 @@ export async function startSidecarOf(file: string): Promise<SidecarProcess> {
   return await ready(await startProcess(process.execPath, [main, "run", "-c", file]));
 }
 
+/** Starts `outrigger run -- COMMAND`, whose standard output is that of the command. */
+export function startParent(
+  config: Readonly<Record<string, unknown>>,
+  command: readonly string[],
+): Promise<RunningProcess> {
+  return startProcess(process.execPath, [main, "run", "-c", "-", "--", ...command], { input: JSON.stringify(config) });
+}
+
 async function ready(started: RunningProcess): Promise<SidecarProcess> {
   const [line] = await started.line(/^outrigger ready .*$/, 20_000);
   const fields = new Map([...line.matchAll(/(\S+?)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]));
