@@ -84,11 +84,6 @@ export class Door {
     const source = socket.remoteAddress ?? "";
     const { timeout } = limits();
     socket.on("error", ignore);
-    if (!this.count.begin(source, limits(), clock.now())) {
-      counted("limit");
-      socket.destroy();
-      return undefined;
-    }
     const giveUp = (result: HandshakeResult, why: string): void => {
       if (!leave()) return;
       counted(result);
@@ -98,6 +93,13 @@ export class Door {
     // What TLS has to say of it comes right after this.
     const gone = (): unknown =>
       clock.setTimer(0, () => giveUp("failed", "the peer went away before its TLS handshake was done"));
+    const giveWay = (): void => giveUp("limit", "another handshake has taken its place");
+    const end = this.count.begin(source, limits(), clock.now(), giveWay);
+    if (end === undefined) {
+      counted("limit");
+      socket.destroy();
+      return undefined;
+    }
     const timer = clock.setTimer(timeout, () => giveUp("timeout", `no TLS handshake within ${timeout} ms`));
     let isEntering = true;
     const leave = (): boolean => {
@@ -106,7 +108,7 @@ export class Door {
       if (!was) return false;
       timer.cancel();
       socket.off("close", gone);
-      this.count.end(source);
+      end();
       return true;
     };
     socket.once("close", gone);

@@ -4,46 +4,70 @@ import { HandshakeCount } from "../../src/identity/handshake-limits.ts";
 
 const limits = { atOnce: 5, perSource: 2, rate: 10, timeout: 1000 };
 
-test("so many at once from one source, so many in all, and a place that is given back is free again", () => {
-  const count = new HandshakeCount();
-  assert.deepEqual(
-    [1, 2, 3].map(() => count.begin("a", limits, 0)),
-    [true, true, false],
-  );
-  assert.deepEqual(
-    [1, 2].map(() => count.begin("b", limits, 0)),
-    [true, true],
-  );
-  assert.deepEqual(
-    [1, 2].map((at) => count.begin(`c${at}`, limits, 0)),
-    [true, false],
-  );
-  count.end("a");
-  assert.equal(count.begin("d", limits, 0), true);
-  assert.equal(count.size, 5);
+/** Handshakes that are let in, by name, and those that had to give way. */
+class Handshakes {
+  readonly count = new HandshakeCount();
+  readonly gone: string[] = [];
+  private readonly ends = new Map<string, () => void>();
+
+  /** Whether it may begin. */
+  begin(name: string, address = name.slice(0, 1), now = 0): boolean {
+    const end = this.count.begin(address, limits, now, () => this.gone.push(name));
+    if (end !== undefined) this.ends.set(name, end);
+    return end !== undefined;
+  }
+
+  end(name: string): void {
+    this.ends.get(name)?.();
+  }
+}
+
+test("one more from a source that has its share takes the place of its oldest one", () => {
+  const all = new Handshakes();
+  for (const name of ["a1", "a2", "a3"]) assert.equal(all.begin(name), true);
+  assert.deepEqual(all.gone, ["a1"]);
+  assert.equal(all.count.size, 2);
+  all.end("a2");
+  assert.equal(all.begin("a4"), true);
+  assert.deepEqual(all.gone, ["a1"]);
+});
+
+test("one more than all places takes that of the oldest one of whoever has the most", () => {
+  const all = new Handshakes();
+  for (const name of ["a1", "b1", "b2", "c1", "d1"]) all.begin(name);
+  assert.deepEqual(all.gone, []);
+  assert.equal(all.begin("e1"), true);
+  assert.deepEqual(all.gone, ["b1"]);
+  // Of those that have as many, the one that came first.
+  assert.equal(all.begin("f1"), true);
+  assert.deepEqual(all.gone, ["b1", "a1"]);
+  assert.equal(all.count.size, 5);
+  // What has gone does not end a second time.
+  all.end("b1");
+  assert.equal(all.count.size, 5);
 });
 
 test("so many a second from one source, beyond a burst of twice as many", () => {
-  const count = new HandshakeCount();
+  const all = new Handshakes();
   const one = (now: number): boolean => {
-    const may = count.begin("a", limits, now);
-    if (may) count.end("a");
+    const may = all.begin("a", "a", now);
+    all.end("a");
     return may;
   };
   assert.equal(Array.from({ length: 40 }, () => one(0)).filter(Boolean).length, 20);
   assert.equal(Array.from({ length: 40 }, () => one(1000)).filter(Boolean).length, 10);
   assert.equal(Array.from({ length: 100 }, () => one(60_000)).filter(Boolean).length, 20);
+  assert.equal(all.begin("b"), true);
 });
 
 test("what is remembered of sources is bounded, and those with a handshake under way are not forgotten", () => {
   const count = new HandshakeCount();
   const wide = { atOnce: 1_000_000, perSource: 1, rate: 10, timeout: 1000 };
-  assert.equal(count.begin("held", wide, 0), true);
-  for (let at = 0; at < 10_000; at++) {
-    assert.equal(count.begin(`s${at}`, wide, 0), true);
-    count.end(`s${at}`);
-  }
-  assert.equal(count.begin("held", wide, 0), false);
+  let gone = 0;
+  assert.ok(count.begin("held", wide, 0, () => gone++) !== undefined);
+  for (let at = 0; at < 10_000; at++) count.begin(`s${at}`, wide, 0, () => {})?.();
+  assert.ok(count.begin("held", wide, 0, () => {}) !== undefined);
+  assert.equal(gone, 1);
   const sources: unknown = Reflect.get(count, "sources");
   assert.ok(sources instanceof Map && sources.size <= 4096, `${String(Reflect.get(Object(sources), "size"))}`);
 });

@@ -97,9 +97,13 @@ export const mtls = object({
       atOnce: preset(
         integer({ min: 1, max: 100_000 }),
         limits.atOnce,
-        "TLS handshakes under way at once; one more is refused.",
+        "TLS handshakes under way at once; one more takes the place of the oldest one of the address that has the most.",
       ),
-      perSource: preset(integer({ min: 1, max: 100_000 }), limits.perSource, "The same from one address."),
+      perSource: preset(
+        integer({ min: 1, max: 100_000 }),
+        limits.perSource,
+        "The same from one address; one more takes the place of its oldest one.",
+      ),
       rate: preset(
         integer({ min: 1, max: 100_000 }),
         limits.rate,
