@@ -33,7 +33,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     ),
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     routes: file.routes,
-    authorization: file.authorization,
+    authorization: file.authorization && withDefault(file.authorization),
     faults: file.faults,
     deadlines: file.deadlines,
     capture: file.capture && captureOf(file.capture, file.mtls.mode, reading),
@@ -47,6 +47,11 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     keepalive: file.keepalive,
     workers: file.workers,
   };
+}
+
+/** Where intentions count, what Consul says is the default. */
+function withDefault(rules: NonNullable<FileConfig["authorization"]>): NonNullable<Config["authorization"]> {
+  return { ...rules, default: rules.default ?? (rules.intentions === undefined ? "deny" : undefined) };
 }
 
 /** What a collector speaks at a URL, by the ports and paths that OTLP has. */

@@ -5,7 +5,7 @@ import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
-import type { AuthorizationOptions } from "../filters/authorization.ts";
+import type { AuthorizationOptions } from "../filters/authorization-policy.ts";
 import type { ExternalOptions } from "../filters/external/external-authorization.ts";
 import type { CallMatch } from "../http/call-match.ts";
 import type { FieldEditOptions } from "../http/field-edits.ts";

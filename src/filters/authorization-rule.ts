@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { remembered } from "../core/remembered.ts";
 import type { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { consulPattern, IdPattern, parseSpiffeId, placeOf, type SpiffeId } from "../identity/spiffe.ts";
@@ -19,9 +20,6 @@ export interface RuleOptions {
 }
 
 export type Effect = "allow" | "deny";
-
-/** Callers that are remembered, and for each whether a condition holds: a connection asks with every call. */
-const MAX_KNOWN = 1024;
 
 /** A rule of authorization, compiled once a configuration; asking it allocates nothing for a caller that it knows. */
 export class Rule {
@@ -131,18 +129,5 @@ function callerMatcher(
   return (identity) => {
     const id = parseSpiffeId(identity);
     return typeof id !== "string" && patterns.some((pattern) => pattern.matches(id));
-  };
-}
-
-/** Remembers what was decided of a text; a text seen before costs one look. */
-function remembered(decide: (text: string) => boolean): (text: string) => boolean {
-  const known = new Map<string, boolean>();
-  return (text) => {
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    if (known.size >= MAX_KNOWN) known.clear();
-    const decided = decide(text);
-    known.set(text, decided);
-    return decided;
   };
 }

@@ -1,71 +1,22 @@
 import type { Logger } from "pino";
 import { type Call, type Failure, failure } from "../http/call.ts";
-import type { Reason } from "../http/reason.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
-import { type Effect, Rule, type RuleOptions } from "./authorization-rule.ts";
+import {
+  type AuthorizationOptions,
+  compilePolicy,
+  type DecisionCounts,
+  decide,
+  type Policy,
+  QUIET,
+  type Ruling,
+} from "./authorization-policy.ts";
 import type { Filter, Verdict } from "./filter.ts";
-
-export interface AuthorizationOptions {
-  /** What becomes of a call that no rule is for. */
-  readonly default: Effect;
-  /** shadow: nothing is refused. */
-  readonly mode: "enforce" | "shadow";
-  /** What becomes of calls under way that other rules would not let in. */
-  readonly openCalls: "finish" | "end";
-  readonly deny: readonly RuleOptions[];
-  readonly allow: readonly RuleOptions[];
-}
-
-/** How calls were decided, by one rule or by the default. */
-export interface DecisionCounts {
-  allowed: number;
-  denied: number;
-  /** What the rule would have done, were it in force. */
-  shadowAllowed: number;
-  shadowDenied: number;
-}
-
-/** One of the ways in which a call can be decided; made once a configuration. */
-interface Ruling {
-  /** The rule's name, or `default`. */
-  readonly by: string;
-  /** Why the call is refused; undefined: it is not. */
-  readonly reason: Extract<Reason, "AUTHZ_DENIED" | "NO_IDENTITY"> | undefined;
-  readonly counts: DecisionCounts;
-  readonly report: Report;
-}
-
-/** When shadow decisions were last told, and how many there have been since. */
-interface Report {
-  at: number;
-  since: number;
-}
-
-interface Bound {
-  readonly rule: Rule;
-  readonly ruling: Ruling;
-}
-
-interface Policy {
-  /** It depends on who this sidecar is. */
-  readonly relative: boolean;
-  readonly shadow: boolean;
-  readonly deny: readonly Bound[];
-  readonly allow: readonly Bound[];
-  /** Rules that are only tried. */
-  readonly tried: readonly Bound[];
-  readonly byDefault: Ruling;
-  readonly anonymous: Ruling;
-}
-
-/** The word for the default where rules have names. */
-export const DEFAULT = "default";
-/** Milliseconds between two lines of the log about the same shadow decision. */
-const QUIET = 10_000;
+import type { IntentionSet } from "./intentions/intentions.ts";
 
 /**
  * Who may call the application. A rule of `deny` that is for a call refuses it; else a rule of `allow` that is for it lets it in; else
- * the default decides. The caller is who TLS has verified: without that it is nobody, and no rule that asks for an identity is for it.
+ * the default decides. Intentions of Consul deny and allow behind the rules. The caller is who TLS has verified: without that it is
+ * nobody, and neither a rule nor an intention that asks for an identity is for it.
  *
  * Invariants: rules in force are asked per call, so that a change holds from the next call on; counts live on under a rule's name;
  * a decision allocates nothing unless it refuses.
@@ -77,6 +28,7 @@ export class Authorization {
   private readonly log: Logger;
   private options: AuthorizationOptions | undefined;
   private policy: Policy | undefined;
+  private intentions: IntentionSet | undefined;
   /** Whose rules these are: services are meant beside it. */
   private compiledFor: SpiffeId | undefined;
   private counts = new Map<string, DecisionCounts>();
@@ -90,9 +42,12 @@ export class Authorization {
   /** In force from the next call on. */
   apply(options: AuthorizationOptions | undefined): void {
     this.options = options;
-    const names = [DEFAULT, ...(options?.deny ?? []).map(nameOf), ...(options?.allow ?? []).map(nameOf)];
-    const kept = options === undefined ? [] : names;
-    this.counts = new Map(kept.map((name) => [name, this.counts.get(name) ?? noCounts()]));
+    this.compile();
+  }
+
+  /** What Consul says by now, in force from the next call on; undefined: nothing yet. */
+  setIntentions(intentions: IntentionSet | undefined): void {
+    this.intentions = intentions;
     this.compile();
   }
 
@@ -111,7 +66,7 @@ export class Authorization {
       ruling.counts.allowed++;
       return undefined;
     }
-    if (!policy.shadow) return refusal(ruling, ruling.reason, call);
+    if (!policy.shadow) return refusal(ruling, call);
     ruling.counts.shadowDenied++;
     this.tell(ruling, call, "would be denied");
     return undefined;
@@ -121,7 +76,8 @@ export class Authorization {
   reconsider(call: Call): Verdict {
     if (this.policy === undefined || this.policy.shadow || this.options?.openCalls !== "end") return undefined;
     const ruling = decide(this.current(this.policy), call);
-    return ruling.reason && refusal(ruling, ruling.reason, call);
+    // What nobody knows yet is no change.
+    return ruling.reason === undefined || ruling.reason === "AUTHZ_UNKNOWN" ? undefined : refusal(ruling, call);
   }
 
   /** The rules, for who this sidecar is by now. */
@@ -133,32 +89,19 @@ export class Authorization {
   }
 
   private compile(): Policy | undefined {
-    const { options } = this;
+    const { options, intentions, counts } = this;
     const own = this.own() ?? this.compiledFor;
     this.compiledFor = own;
     this.policy = undefined;
+    this.counts = new Map();
     if (options === undefined) return undefined;
-    const bind = (effect: Effect, rules: readonly RuleOptions[]): Bound[] =>
-      rules.map((rule) => ({
-        rule: new Rule(effect, rule, own),
-        ruling: this.ruling(rule.name, effect === "deny" ? "AUTHZ_DENIED" : undefined),
-      }));
-    const inForce = (rules: readonly RuleOptions[]): RuleOptions[] => rules.filter(({ mode }) => mode === "enforce");
-    const shadow = (rules: readonly RuleOptions[]): RuleOptions[] => rules.filter(({ mode }) => mode === "shadow");
-    this.policy = {
-      relative: [...options.deny, ...options.allow].some(({ services }) => services !== undefined),
-      shadow: options.mode === "shadow",
-      deny: bind("deny", inForce(options.deny)),
-      allow: bind("allow", inForce(options.allow)),
-      tried: [...bind("deny", shadow(options.deny)), ...bind("allow", shadow(options.allow))],
-      byDefault: this.ruling(DEFAULT, options.default === "deny" ? "AUTHZ_DENIED" : undefined),
-      anonymous: this.ruling(DEFAULT, "NO_IDENTITY"),
+    const countsOf = (name: string): DecisionCounts => {
+      const found = this.counts.get(name) ?? counts.get(name) ?? noCounts();
+      this.counts.set(name, found);
+      return found;
     };
+    this.policy = compilePolicy(options, intentions, own, countsOf);
     return this.policy;
-  }
-
-  private ruling(by: string, reason: Ruling["reason"]): Ruling {
-    return { by, reason, counts: this.counts.get(by) ?? noCounts(), report: { at: -QUIET, since: 0 } };
   }
 
   /** Counts what rules that are not in force would have changed. */
@@ -184,29 +127,13 @@ export class Authorization {
   }
 }
 
-function decide(policy: Policy, call: Call): Ruling {
-  for (const { rule, ruling } of policy.deny)
-    if (rule.meansCall(call) && rule.meansCaller(call.identity)) return ruling;
-  let otherwise = policy.byDefault;
-  for (const { rule, ruling } of policy.allow) {
-    if (!rule.meansCall(call)) continue;
-    if (rule.meansCaller(call.identity)) return ruling;
-    // It might be let in if it said who it is.
-    if (call.identity === undefined) otherwise = policy.anonymous;
-  }
-  return otherwise;
-}
-
 /** The caller is not told which rule it was: what is written about others is not for it. */
-function refusal(ruling: Ruling, reason: NonNullable<Ruling["reason"]>, { identity, upstream }: Call): Failure {
-  ruling.counts.denied++;
-  const why = ruling.by === DEFAULT ? "no rule allows it" : `the rule ${ruling.by} denies it`;
+function refusal({ counts, reason, why }: Ruling, { identity, upstream }: Call): Failure {
+  counts.denied++;
   const who = identity ?? "a caller without an identity";
+  if (reason === undefined || reason === "AUTHZ_UNKNOWN")
+    return failure("AUTHZ_UNKNOWN", `${why}, so that nobody may call ${upstream}`, { unprocessed: true });
   return failure(reason, `${who} may not make this call of ${upstream}`, { log: `${who}: ${why}` });
-}
-
-function nameOf({ name }: RuleOptions): string {
-  return name;
 }
 
 function noCounts(): DecisionCounts {

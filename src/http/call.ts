@@ -3,6 +3,7 @@ import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { FieldChange } from "./field-change.ts";
 import type { Head } from "./headers.ts";
 import { type Direction, type Origin, type Reason, reasons } from "./reason.ts";
+import type { CallToken } from "./token.ts";
 import type { CallTrace } from "./trace-context.ts";
 
 /** A refusal or failure that the proxy itself answers with. */
@@ -67,6 +68,8 @@ export class Call {
   readonly startedAt: number;
   /** The verified identity of who called, a SPIFFE id; undefined where the connection has none, as a plaintext one never has. */
   identity: string | undefined = undefined;
+  /** Its verified token; undefined where it has none, or none was looked for. */
+  token: CallToken | undefined = undefined;
   /** Where its connection was going before it was redirected to us; undefined: nowhere else. */
   destination: Address | undefined = undefined;
   /** The address of this machine that its connection came to; undefined where nobody asks for it, or there is none. */

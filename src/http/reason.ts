@@ -66,6 +66,7 @@ export const reasons = {
   AUTHZ_REFUSED: { status: 7, retry: "never", text: "the authorization service does not let the call in" },
   AUTHZ_UNAVAILABLE: { status: 7, retry: "later", text: "the authorization service does not answer" },
   NO_IDENTITY: { status: 16, retry: "never", text: "the call needs a caller who proves who it is" },
+  AUTHZ_UNKNOWN: { status: 14, retry: "safe", text: "who may make this call is not known yet" },
   RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   TRY_TIMEOUT: { status: 14, retry: "unknown", text: "no attempt was answered in time" },
   CIRCUIT_OPEN: { status: 14, retry: "safe", text: "the circuit breaker is open" },

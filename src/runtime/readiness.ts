@@ -38,13 +38,13 @@ export class Readiness {
   }
 
   /** `details`: what is wrong although calls are taken; `missing`: what else is waited for. */
-  state(required: Iterable<Cluster>, further: readonly string[], missing?: Waiting): ReadyState {
+  state(required: Iterable<Cluster>, further: readonly string[], missing: readonly Waiting[] = []): ReadyState {
     const waiting: Waiting[] = [];
     if (this.draining !== undefined)
       waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
     if (!this.bound)
       waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
-    if (missing !== undefined) waiting.push(missing);
+    waiting.push(...missing);
     const details = [...further];
     for (const cluster of required) {
       if (cluster.known) continue;

@@ -18,6 +18,8 @@ import { Capture } from "./capture.ts";
 import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
+import { registerIntentionMetrics } from "./intention-metrics.ts";
+import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { Mtls, type PreparedMtls } from "./mtls.ts";
@@ -78,6 +80,7 @@ export class Runtime {
   readonly listeners: Listeners;
   readonly upstreams: Upstreams;
   readonly mtls: Mtls;
+  readonly intentions: IntentionWatch;
   readonly capture: Capture;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
@@ -110,6 +113,13 @@ export class Runtime {
     this.mtls = new Mtls(config, services);
     services.authorization.own = () => this.mtls.credentials?.own.id;
     services.external.own = () => this.mtls.credentials?.own.id;
+    this.intentions = new IntentionWatch(services);
+    this.intentions.current.onChange((intentions) => {
+      services.authorization.setIntentions(intentions);
+      // What was decided about peers of before may be decided otherwise now.
+      this.mtls.voidSessions();
+      this.reconsiderCalls();
+    });
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
     this.capture = new Capture(services, {
@@ -174,6 +184,7 @@ export class Runtime {
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
     registerAuthorizationMetrics(metrics.registry, services.authorization);
     registerExternalMetrics(metrics.registry, services.external);
+    registerIntentionMetrics(metrics.registry, this.intentions, clock);
     registerFaultMetrics(metrics.registry, services);
     registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
   }
@@ -198,11 +209,12 @@ export class Runtime {
     if (capture !== undefined && this.listeners.here) await this.capture.bind(capture, this.listeners.shared);
     this.readiness.listenersBound();
     await this.mtls.start();
-    if (this.mtls.waiting === undefined) {
+    await this.intentions.start(this.inForce);
+    if (this.mtls.waiting === undefined && this.intentions.waiting === undefined) {
       await this.publisher.start();
       return;
     }
-    this.mtls.whenKnown(() => {
+    this.whenOpen(() => {
       const failed = (err: unknown): void => this.services.log.logger.error({ err }, "cannot publish the service");
       if (!this.draining) this.publisher.start().catch(failed);
     });
@@ -229,8 +241,9 @@ export class Runtime {
   ready(): ReadyState {
     const refused = this.lastRefusal;
     const detail = refused === undefined ? undefined : `the last configuration was refused: ${refused}`;
-    const details = [detail, this.mtls.warning].filter((text) => text !== undefined);
-    return this.readiness.state(this.upstreams.required(), details, this.mtls.waiting);
+    const details = [detail, this.mtls.warning, this.intentions.warning].filter((text) => text !== undefined);
+    const missing = [this.mtls.waiting, this.intentions.waiting].filter((waiting) => waiting !== undefined);
+    return this.readiness.state(this.upstreams.required(), details, missing);
   }
 
   get draining(): boolean {
@@ -240,9 +253,14 @@ export class Runtime {
   /** Resolves once every declared upstream has had its first answer. */
   async whenReady(): Promise<void> {
     const required = [...this.upstreams.required()];
-    await new Promise<void>((resolve) => this.mtls.whenKnown(resolve));
+    await new Promise<void>((resolve) => this.whenOpen(resolve));
     await Promise.all(required.map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
     this.ready();
+  }
+
+  /** Calls back once there is all without which every call would be refused. */
+  private whenOpen(callback: () => void): void {
+    this.mtls.whenKnown(() => this.intentions.whenKnown(callback));
   }
 
   /** Goes without losing a call; returns how many streams had to be cut at the end of grace. Idempotent. */
@@ -264,6 +282,7 @@ export class Runtime {
       this.sources.close(),
       this.services.rateLimits.close(),
       this.mtls.close(),
+      this.intentions.close(),
       this.services.tracer.close(),
     ]);
   }
@@ -299,6 +318,7 @@ export class Runtime {
     putListeners();
     applyToServices(this.services, before, config);
     this.authorizationService.apply(config.authorization?.external);
+    this.intentions.apply(config);
     if (!isDeepStrictEqual(before.authorization, config.authorization)) this.reconsiderCalls();
     this.version++;
     this.lastRefusal = undefined;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
-import { Authorization, type AuthorizationOptions } from "../../src/filters/authorization.ts";
+import { Authorization } from "../../src/filters/authorization.ts";
+import type { AuthorizationOptions } from "../../src/filters/authorization-policy.ts";
 import type { RuleOptions } from "../../src/filters/authorization-rule.ts";
 import { Call } from "../../src/http/call.ts";
 import { parseSpiffeId, type SpiffeId } from "../../src/identity/spiffe.ts";
@@ -30,7 +31,15 @@ function setup(options: Partial<AuthorizationOptions>) {
   const made = new Authorization(clock, log);
   made.own = () => parsed(idOf("up"));
   const apply = (more: Partial<AuthorizationOptions>): void =>
-    made.apply({ default: "deny", mode: "enforce", openCalls: "finish", deny: [], allow: [], ...more });
+    made.apply({
+      default: "deny",
+      intentions: undefined,
+      mode: "enforce",
+      openCalls: "finish",
+      deny: [],
+      allow: [],
+      ...more,
+    });
   apply(options);
   const counts = (name: string) => new Map(made.all()).get(name);
   return { made, apply, counts, lines, clock };

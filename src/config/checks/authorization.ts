@@ -16,6 +16,7 @@ export function checkAuthorization(draft: Draft<FileConfig>, reading: Reading): 
       message: "authorization has no effect: without a service there are no inbound calls",
       expected: "a service, or no such key",
     });
+  if (rules.intentions !== undefined) checkIntentions(draft, reading);
   const names = new Set(["default"]);
   for (const effect of ["deny", "allow"] as const) {
     for (const [index, rule] of (rules[effect] ?? []).entries()) {
@@ -30,6 +31,21 @@ export function checkAuthorization(draft: Draft<FileConfig>, reading: Reading): 
         });
     }
   }
+}
+
+function checkIntentions(draft: Draft<FileConfig>, reading: Reading): void {
+  const conflict = (message: string, expected: string): void =>
+    reading.reportValue(["authorization", "intentions"], { code: "conflict", message, expected });
+  if (!reading.has(["discovery", "consul"]))
+    conflict(
+      "the intentions of Consul cannot be read: there is no discovery.consul",
+      "discovery.consul with its address",
+    );
+  if (draft.mtls?.mode === "disabled")
+    conflict(
+      "intentions are about who calls: mtls.mode is disabled, and no caller has an identity",
+      "mtls.mode: permissive or strict",
+    );
 }
 
 function checkName(name: string | undefined, path: Path, names: Set<string>, reading: Reading): void {

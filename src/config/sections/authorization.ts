@@ -58,7 +58,16 @@ const rule = object({
 
 /** `authorization` */
 export const authorization = object({
-  default: preset(words(["deny", "allow"]), "deny", "What becomes of a call that no rule is for."),
+  default: optional(
+    words(["deny", "allow"]),
+    "What becomes of a call that no rule and no intention is for.",
+    "deny; with intentions what Consul says of such calls",
+  ),
+  intentions: optional(
+    words(["consul"]),
+    "Whose intentions count beside the rules: those for service.name in the agent of discovery.consul. Until it has answered, every call is refused with AUTHZ_UNKNOWN.",
+    "nobody's",
+  ),
   mode: preset(modes, "enforce", "In shadow nothing is refused; what would be is counted and logged."),
   openCalls: preset(
     words(["finish", "end"]),

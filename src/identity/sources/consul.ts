@@ -1,5 +1,5 @@
-import { Backoff } from "../../core/backoff.ts";
-import type { Clock, Timer } from "../../core/clock.ts";
+import type { Clock } from "../../core/clock.ts";
+import { follow } from "../../core/follow.ts";
 import type { IdentitySource, MaterialTaker } from "../material.ts";
 
 /** A blocking query for one of the two. */
@@ -90,30 +90,26 @@ export class ConsulIdentity implements IdentitySource {
     return this.ca.leaf(this.service, { index, signal: AbortSignal.any([this.asking.signal, this.stopped.signal]) });
   }
 
-  /** One blocking query after the other, with growing pauses while they fail. */
-  private async follow<T extends { readonly index: bigint }>(
+  private follow<T extends { readonly index: bigint }>(
     ask: (index: bigint) => Promise<T>,
     keep: (answer: T) => void,
   ): Promise<void> {
-    const backoff = new Backoff({ base: 250, cap: 10_000, random: this.random });
-    let index = 0n;
-    while (!this.stopped.signal.aborted) {
-      try {
-        const answer = await ask(index);
-        // An index that goes back is another server's, or the same one's that has forgotten.
-        index = answer.index < index ? 0n : answer.index;
+    return follow({
+      ask,
+      keep: (answer) => {
         keep(answer);
-        backoff.reset();
         this.tell();
-      } catch (error) {
-        if (this.stopped.signal.aborted) return;
-        index = 0n;
+      },
+      failed: (error) => {
         // Renewal ends the query that waits for a change.
-        if (this.again) continue;
+        if (this.again) return false;
         this.taker?.failed(error instanceof Error ? error.message : String(error));
-        await this.pause(100 + backoff.next());
-      }
-    }
+        return true;
+      },
+      clock: this.clock,
+      random: this.random,
+      signal: this.stopped.signal,
+    });
   }
 
   private tell(): void {
@@ -121,19 +117,5 @@ export class ConsulIdentity implements IdentitySource {
     if (roots === undefined || leaf === undefined) return;
     const { certificate, key } = leaf;
     this.taker?.take({ certificate, key, authorities: roots.authorities, federated: new Map(), revoked: undefined });
-  }
-
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.stopped;
-      let timer: Timer | undefined;
-      const end = (): void => {
-        timer?.cancel();
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      timer = this.clock.setTimer(ms, end);
-      signal.addEventListener("abort", end);
-    });
   }
 }

@@ -116,7 +116,7 @@ function textOf({ decision, subject, value, bound }: Fact): string {
     case "refused":
       return `refused by ${name}`;
     case "authorization":
-      return `${value === 1 ? "allowed" : bound === 1 ? "would be denied" : "denied"} by ${name === "default" ? "authorization.default" : `the rule ${name}`}`;
+      return `${value === 1 ? "allowed" : bound === 1 ? "would be denied" : "denied"} by ${ruler(name)}`;
     case "external":
       return `${value === 1 ? "let in" : "not let in"} by the authorization service${bound === 2 ? ", which gave no answer" : ""}${name === "" ? "" : `: ${name}`}`;
     case "limit":
@@ -144,6 +144,12 @@ function textOf({ decision, subject, value, bound }: Fact): string {
     case "ended":
       return `ended with ${statusName(value)}${name === "" ? "" : `, ${name}`}`;
   }
+}
+
+/** Rules have names without spaces. */
+function ruler(name: string): string {
+  if (name === "default") return "authorization.default";
+  return name.includes(" ") ? `the ${name}` : `the rule ${name}`;
 }
 
 function percent(share: number): string {

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Consul, startConsul } from "../../support/consul.ts";
 import { freePort } from "../../support/ports.ts";
-import { startProcess } from "../../support/process.ts";
-import { requirePart, skipUnless } from "../../support/real-parts.ts";
+import { skipUnless } from "../../support/real-parts.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
+import { consulProxy } from "./consul-proxy.ts";
 import { call, echo, found } from "./mesh.ts";
 
 async function agent(scope: Scope): Promise<Consul> {
@@ -19,29 +18,6 @@ const mtls = { mode: "strict", source: { consul: {} } };
 
 function sidecarOf(scope: Scope, { address }: Consul, more: object): Promise<Sidecar> {
   return scope.sidecar({ discovery: { consul: { address } }, mtls, ...more });
-}
-
-/** Consul's own proxy, at the layer of TCP. */
-async function consulProxy(scope: Scope, { address }: Consul, listens: number, ...args: string[]): Promise<void> {
-  const flags = ["connect", "proxy", `-http-addr=${address}`, ...args];
-  const started = await startProcess(requirePart("consul"), flags);
-  scope.onEnd(async () => void (await started.kill()));
-  await eventually(
-    () => answers(listens),
-    () => `consul's proxy: ${started.stdout()}${started.stderr()}`,
-    20_000,
-  );
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 test(

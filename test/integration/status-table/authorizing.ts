@@ -2,7 +2,7 @@ import { AuthorizationServer } from "../../support/authorization-server.ts";
 import { callHead, connectPeer, inboundConfig } from "../../support/raw-call.ts";
 import { RawServer } from "../../support/raw-peer.ts";
 import type { Scope } from "../../support/with-proxy.ts";
-import { mesh } from "../mtls/mesh.ts";
+import { folder, mesh } from "../mtls/mesh.ts";
 import type { StatusCase } from "./case.ts";
 
 /** A stranger's call in plaintext. */
@@ -97,6 +97,31 @@ export const authorizing: readonly StatusCase[] = [
       const { address } = gone;
       await gone.close();
       return await stranger(scope, { default: "allow", external: { address, timeout: "2s" } });
+    },
+  },
+  {
+    title: "a sidecar that does not know the intentions yet",
+    expected: {
+      ...inbound,
+      status: 14,
+      reason: "AUTHZ_UNKNOWN",
+      message: "who may make this call is not known yet",
+      detail: /^the intentions of Consul are not known yet, so that nobody may call up$/,
+      unprocessed: true,
+    },
+    provoke: async (scope) => {
+      const server = await RawServer.listen();
+      scope.onEnd(() => server.close());
+      const sidecar = await scope.sidecar(
+        inboundConfig(server.address, {
+          mtls: { mode: "permissive", source: { development: { path: await folder(scope) } } },
+          // Nobody answers there.
+          discovery: { consul: { address: "http://127.0.0.1:1" } },
+          authorization: { intentions: "consul" },
+        }),
+      );
+      const caller = await connectPeer(scope, sidecar.inbound);
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
     },
   },
 ];
