@@ -28,7 +28,7 @@ function entry(source: string, precedence: number, more: object): object {
 
 function compiled(...list: readonly object[]): Intentions {
   const intentions = readIntentions(list);
-  assert.ok(typeof intentions !== "string", String(intentions));
+  assert.ok(typeof intentions !== "string", JSON.stringify(intentions));
   const own = parseSpiffeId(idOf("up"));
   assert.ok(typeof own !== "string");
   return new Intentions({ intentions, byDefault: "deny", regex }, own);
@@ -204,5 +204,5 @@ test("a list that cannot be read is named, and none of it", () => {
     [entry("web", 9, { Permissions: [{ ...allow, HTTP: { Header: [{}] } }] }), /a header without a name/],
     [undefined, /intention 1/],
   ] as const)
-    assert.match(String(readIntentions([broken])), why);
+    assert.match(JSON.stringify(readIntentions([broken])), why);
 });
