@@ -18,8 +18,8 @@ export function checkExternalAuthorization(draft: Draft<FileConfig>, reading: Re
         : "authorization.external does not say where its service is",
       expected: "either upstream, the name of a declared upstream, or address",
     });
-  const { default: otherwise, allow } = draft.authorization ?? {};
-  if (otherwise === "deny" && allow?.length === 0)
+  const { default: otherwise = "deny", allow, intentions } = draft.authorization ?? {};
+  if (otherwise === "deny" && intentions === undefined && allow?.length === 0)
     reading.reportKey(AT, {
       code: "no-effect",
       message: "authorization.external is never asked: authorization.default is deny, and no rule lets a call in",
