@@ -1,7 +1,9 @@
-/** Octets that a copy in recycled memory can have: a full frame of DATA. */
+/** Octets of a recycled buffer: a full frame of DATA. */
 const SIZE = 16_384;
 /** Copies from which on recycled memory is worth a whole buffer; smaller ones come from Node's own slab. */
 const SMALL = 2048;
+/** What the second small copy of a row gets at least; the next ones twice as much each. */
+const ROOM = 128;
 /** Spare buffers of a process: 4 MiB. */
 const SPARES = 256;
 const spares: Buffer[] = [];
@@ -14,16 +16,38 @@ const spares: Buffer[] = [];
  */
 export class Copy {
   readonly buffer: Buffer;
-  readonly length: number;
+  length: number;
 
-  constructor(source: Buffer, start: number, end: number) {
+  /** `room`: octets that it can take at least, for more that will come. */
+  private constructor(source: Buffer, start: number, end: number, room: number) {
     this.length = end - start;
-    const recycled = this.length > SMALL && this.length <= SIZE;
-    this.buffer = recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(this.length);
+    const size = Math.max(this.length, room);
+    const recycled = size > SMALL && size <= SIZE;
+    this.buffer = recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(size);
     source.copy(this.buffer, 0, start, end);
   }
 
+  /**
+   * Puts a copy at the end of a row. Many small ones share buffers: each octet of an attacker who sends them one by one would
+   * cost a hundred otherwise.
+   */
+  static push(row: Copy[], source: Buffer, start: number, end: number): void {
+    const last = row.at(-1);
+    if (last === undefined) {
+      row.push(new Copy(source, start, end, 0));
+      return;
+    }
+    const fits = Math.min(end - start, last.buffer.length - last.length);
+    if (fits > 0) {
+      source.copy(last.buffer, last.length, start, start + fits);
+      last.length += fits;
+    }
+    if (start + fits === end) return;
+    const room = Math.min(SIZE, Math.max(ROOM, 2 * last.buffer.length));
+    row.push(new Copy(source, start + fits, end, room));
+  }
+
   free(): void {
-    if (this.length > SMALL && this.length <= SIZE && spares.length < SPARES) spares.push(this.buffer);
+    if (this.buffer.length === SIZE && spares.length < SPARES) spares.push(this.buffer);
   }
 }

@@ -6,6 +6,7 @@ import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
 import { MAX_STREAM_ID } from "./frame.ts";
 import { Greeting } from "./greeting.ts";
+import { Handshake } from "./handshake.ts";
 import { SPEAKS_HTTP1 } from "./http1.ts";
 import { Intake, type IntakeHost } from "./intake.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -17,6 +18,7 @@ import { Sender } from "./sender.ts";
 import type { PeerSettings } from "./settings.ts";
 import { NOBODY, Stream, type StreamAbort, type StreamHandler, type StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
+import { Burden, LEAVES_MOST, type Unread } from "./unread.ts";
 import { RecvWindow } from "./window.ts";
 
 /** Why a connection is over. */
@@ -50,6 +52,8 @@ export interface Http2Services {
   readonly clock: Clock;
   readonly loop: FlushLoop;
   readonly headers: HeaderTable;
+  /** Absent: there is no bound of what all connections together keep. */
+  readonly unread?: Unread;
 }
 
 export interface ConnectionOptions {
@@ -98,9 +102,9 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
   private goawayReceived = false;
   /** Other connections are to take new streams, whatever the peer says. */
   private usedUp = false;
-  private settingsSeen = false;
-  private settingsAcked = false;
+  private readonly handshake: Handshake;
   private timer: Timer | undefined;
+  private readonly burden: Burden | undefined;
   private readonly pings = new Pings();
 
   constructor(transport: Duplex, services: Http2Services, options: ConnectionOptions, handler: ConnectionHandler) {
@@ -123,9 +127,13 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
       transport.removeAllListeners();
       transport.on("error", () => {});
     });
-    const { handshakeTimeout, settingsTimeout } = options.limits;
-    const patience = options.role === "client" ? settingsTimeout : handshakeTimeout;
-    this.timer = services.clock.setTimer(patience, () => this.handshakeOver());
+    this.handshake = new Handshake(services.clock, options.role, options.limits, (reason) =>
+      this.failed(new ConnectionError(ErrorCode.SETTINGS_TIMEOUT, reason)),
+    );
+    if (services.unread !== undefined)
+      this.burden = new Burden(services.unread, this.receiver, this.role === "server", () =>
+        this.failed(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, LEAVES_MOST)),
+      );
     this.greeting = new Greeting(this.sender, services.clock, options.role, options.limits, options.announce);
   }
 
@@ -226,7 +234,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     const second = (): void => {
       if (this.phase === "open" && this.goawaySent === MAX_STREAM_ID) this.finalGoaway(this.lastPeerStreamId, reason);
     };
-    this.timer?.cancel();
+    this.handshake.stop();
     this.timer = this.services.clock.setTimer(LINGER, second);
     this.ping(second);
   }
@@ -325,14 +333,12 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
       }
       this.sender.pump();
     }
-    this.settingsSeen = true;
-    this.handshakeDone();
+    this.handshake.settingsCame();
     this.handler.onCapacity();
   }
 
   settingsAcknowledged(): void {
-    this.settingsAcked = true;
-    this.handshakeDone();
+    this.handshake.acknowledgementCame();
   }
 
   pingAcknowledged(payload: Buffer): boolean {
@@ -404,6 +410,10 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.receiver.letGo(octets);
   }
 
+  keep(octets: number): void {
+    this.burden?.keep(octets);
+  }
+
   closed(stream: Stream): void {
     this.streams.delete(stream.id);
     this.sender.forget(stream);
@@ -431,18 +441,6 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.usedUp = true;
     this.handler.onGoaway(ErrorCode.NO_ERROR, reason);
     this.closeWhenIdle();
-  }
-
-  private handshakeDone(): void {
-    if (!this.settingsSeen || !this.settingsAcked || this.goawaySent !== undefined) return;
-    this.timer?.cancel();
-    this.timer = undefined;
-  }
-
-  private handshakeOver(): void {
-    const missing = this.role === "client" ? "no SETTINGS came" : "no HTTP/2 preface came";
-    const reason = `${this.settingsSeen ? "SETTINGS were not acknowledged" : missing} in time`;
-    this.leave(ErrorCode.SETTINGS_TIMEOUT, reason, { kind: "violation", code: ErrorCode.SETTINGS_TIMEOUT, reason });
   }
 
   /** Closes where nobody waits for a stream any more. Streams that are only to be reset need no reset then. */
@@ -482,6 +480,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
   private finish(cause: CloseCause): void {
     this.phase = "closed";
     this.timer?.cancel();
+    this.handshake.stop();
     this.greeting.stop();
     this.receiver.stop();
     this.intake.stop();
@@ -494,6 +493,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
       this.abort(stream, stream.headEnd > handedOver ? { kind: "unsent", reason } : lost);
     this.cancels.stop();
     this.sender.stop();
+    this.burden?.stop();
     this.handler.onClose(cause);
   }
 }

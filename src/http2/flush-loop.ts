@@ -14,7 +14,7 @@ export interface Reader {
 /** Milliseconds of a turn for those who could not be read to the end in theirs: what all others wait for at most. */
 const SHARE = 10;
 /** Octets that may be kept of those. Beyond, everybody is read to the end at once. */
-const MOST_KEPT = 67_108_864;
+export const MOST_KEPT = 67_108_864;
 
 /**
  * One flush per dirty connection and turn of the event loop, by a single setImmediate for all of them: it runs after the

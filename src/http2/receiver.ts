@@ -113,6 +113,11 @@ export class Receiver implements FrameSink {
     return this.held === 0 && this.withheld === 0 && this.growth === 0 && this.window.whole;
   }
 
+  /** Octets that came and that nobody has taken yet. */
+  get unread(): number {
+    return this.held;
+  }
+
   /** Reads no further, not even what is left of the chunk at hand. */
   stop(): void {
     this.decoder.stop();

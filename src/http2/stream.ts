@@ -48,6 +48,8 @@ export interface StreamHost {
   /** The stream has octets queued and wants to be asked again when there is room. */
   wait(stream: Stream): void;
   release(stream: Stream, octets: number): void;
+  /** So many octets more wait in the stream for room, or fewer. */
+  keep(octets: number): void;
   /** Octets that were received are held by nobody, and the peer is to send no more of them. */
   drop(stream: Stream, octets: number): void;
   closed(stream: Stream): void;
@@ -138,8 +140,9 @@ export class Stream {
       }
     }
     if (end - start - taken > 0) {
-      this.queue.push(new Copy(buffer, start + taken, end));
+      Copy.push(this.queue, buffer, start + taken, end);
       this.queued += end - start - taken;
+      this.host.keep(end - start - taken);
     }
     if (fin) this.end = DATA_END;
     this.host.wait(this);
@@ -218,6 +221,7 @@ export class Stream {
       }
       if (fin && this.queued === 0) this.change("sendEnd");
     }
+    if (sent > 0) this.host.keep(-sent);
     const result = this.queued === 0 ? "done" : sent > 0 ? "more" : "stuck";
     if (result === "done") this.finish();
     if (sent > 0) this.handler.onSent(sent);
@@ -233,8 +237,10 @@ export class Stream {
   }
 
   private dropQueue(): void {
+    if (this.queued === 0) return;
     for (const copy of this.queue) copy.free();
     this.queue = [];
+    this.host.keep(-this.queued);
     this.queued = 0;
   }
 

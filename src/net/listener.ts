@@ -26,7 +26,7 @@ export interface ListenerHandler {
 }
 
 /** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
-const DEFAULT_MAX_CONNECTIONS = 10_000;
+export const DEFAULT_MAX_CONNECTIONS = 10_000;
 /** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
 const BACKLOG = 4096;
 

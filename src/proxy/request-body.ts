@@ -46,7 +46,7 @@ export class RequestBody {
     if (start === end) return true;
     if (this.octets + end - start > limit || !this.room.hold(end - start)) return false;
     this.octets += end - start;
-    this.chunks.push(new Copy(buffer, start, end));
+    Copy.push(this.chunks, buffer, start, end);
     return true;
   }
 

@@ -12,6 +12,7 @@ import type { Direction } from "../http/reason.ts";
 import { statusOf } from "../http/status-words.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
+import { Unread } from "../http2/unread.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LeaseStore } from "../limits/lease-store.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
@@ -99,7 +100,7 @@ export function makeServices(
     explanations,
     explainCallers,
     tracer,
-    http2: { clock, loop, headers },
+    http2: { clock, loop, headers, unread: new Unread(loop) },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,

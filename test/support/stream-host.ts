@@ -43,6 +43,8 @@ export class FakeStreamHost implements StreamHost {
     this.asked.push(`cancel ${code}`);
   }
 
+  keep(): void {}
+
   wait(): void {
     this.asked.push("wait");
   }
