@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly probeCap?: number;
   /** Tells other threads what this one has found out. */
   readonly tell?: ((news: EndpointNews) => void) | undefined;
+  /** The identity that this sidecar has, for calls of the application beside it. */
+  readonly identity?: () => string | undefined;
 }
 
 const NO_SPECS: readonly EndpointSpec[] = [];
@@ -92,7 +94,7 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.options = { pool: this.pool, probeCap: options.probeCap ?? 10_000 };
     const { loop, clock, random } = services;
     this.weights = new Weights(this, clock);
-    this.selection = new Selection(this.policy, random, () => loop.now());
+    this.selection = new Selection(this.policy, random, () => loop.now(), options.identity);
     this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
     this.follow();
   }

@@ -9,7 +9,7 @@ import { KeyTable } from "./key-table.ts";
 import { Lease, type OnStoreFailure } from "./lease.ts";
 import type { Grant, LeaseStore, LeaseTerms } from "./lease-store.ts";
 import { type Pace, type Paced, shareOf } from "./pace.ts";
-import { overLimit, rateLimitFields } from "./refusal.ts";
+import { isTold, overLimit, rateLimitFields, type ToldTo } from "./refusal.ts";
 
 /** An entry of `rateLimits`. */
 export interface RateLimitOptions {
@@ -19,7 +19,7 @@ export interface RateLimitOptions {
   readonly key: readonly KeyPart[];
   readonly mode: "enforce" | "shadow";
   /** What a refusal tells beside when to come again. */
-  readonly headers: "all" | "pushback";
+  readonly headers: ToldTo;
   readonly counted: Counted;
 }
 
@@ -156,7 +156,7 @@ export class RateLimit implements Paced {
         : `the rate limit ${name} of ${describePace(counted)} is used up; again in ${Math.ceil(wait)}ms`,
       wait,
       elsewhere: counted.by === "memory",
-      fields: headers === "all" ? rateLimitFields(capacity, 0, wait) : [],
+      fields: isTold(headers, call) ? rateLimitFields(capacity, 0, wait) : [],
     });
   }
 

@@ -1,5 +1,16 @@
 import { type Failure, failure } from "../http/call.ts";
-import type { Reason } from "../http/reason.ts";
+import type { Direction, Reason } from "../http/reason.ts";
+
+/** Who is told the values of a limit: those who are known, everybody, or nobody. */
+export type ToldTo = "known" | "all" | "pushback";
+
+/** Whether this caller is. Known is the application beside the sidecar, and whose identity is verified. */
+export function isTold(
+  to: ToldTo,
+  { direction, identity }: { readonly direction: Direction; readonly identity: string | undefined },
+): boolean {
+  return to === "all" || (to === "known" && (direction === "outbound" || identity !== undefined));
+}
 
 export interface LimitRefusal {
   readonly reason: Extract<Reason, "RATE_LIMIT" | "CONCURRENCY">;

@@ -4,7 +4,7 @@ import { compileMatch } from "../http/call-match.ts";
 import { type KeyPart, reader } from "./call-key.ts";
 import type { RateLimitOptions, ServiceOptions } from "./rate-limit.ts";
 import type { Entry, RateLimitAnswer } from "./rate-limit-messages.ts";
-import { overLimit, rateLimitFields } from "./refusal.ts";
+import { isTold, overLimit, rateLimitFields } from "./refusal.ts";
 import type { ServiceClient } from "./service-client.ts";
 
 export type RemoteOptions = RateLimitOptions & {
@@ -54,7 +54,7 @@ export class ServiceLimit {
       const answer = await this.client.ask({ domain: service.domain, entries: this.entries(call) }, service.timeout);
       if (!this.up) this.log.info({ limit: this.options.name }, "the rate limit service answers again");
       this.up = true;
-      return answer.overLimit ? this.over(answer) : undefined;
+      return answer.overLimit ? this.over(call, answer) : undefined;
     } catch (error) {
       return this.failed(error);
     }
@@ -65,19 +65,19 @@ export class ServiceLimit {
     return this.readers.map(([key, read]) => [key, read(call)]);
   }
 
-  private over({ limit, remaining, reset }: RateLimitAnswer): Failure | undefined {
+  private over(call: Call, { limit, remaining, reset }: RateLimitAnswer): Failure | undefined {
     this.refused++;
     const { name, mode, headers } = this.options;
     if (mode === "shadow") return undefined;
     const wait = reset ?? PUSHBACK;
-    const known = limit === undefined || headers === "pushback" ? [] : rateLimitFields(limit, remaining, wait);
+    const told = limit !== undefined && isTold(headers, call);
     const value = limit === undefined ? "" : `, ${limit} a period,`;
     return overLimit({
       reason: "RATE_LIMIT",
       detail: `the rate limit ${name}${value} is used up, says its service; again in ${Math.ceil(wait)}ms`,
       wait,
       elsewhere: false,
-      fields: known,
+      fields: told ? rateLimitFields(limit, remaining, wait) : [],
     });
   }
 

@@ -12,6 +12,7 @@ import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { type Proof, proofs } from "./proof.ts";
+import { pushbackOf } from "./pushback.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Destination } from "./target.ts";
@@ -211,12 +212,15 @@ export class Attempt implements Sending, SearchOwner {
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
   unprocessed(reason: Reason | undefined, last: Head): boolean {
     this.search.done("failure", Status.UNAVAILABLE, reason, last);
-    return this.again(failure("REFUSED", "", { unprocessed: true }), "sidecar", `${proofs.sidecar}: ${reason ?? ""}`);
+    const words = `${proofs.sidecar}: ${reason ?? ""}`;
+    // Whoever says when to come again is not to be asked at once.
+    const elsewhere = pushbackOf(last) !== undefined;
+    return this.again(failure("REFUSED", "", { unprocessed: true }), "sidecar", words, elsewhere);
   }
 
-  private again(what: Failure, proof: Proof, words: string): boolean {
+  private again(what: Failure, proof: Proof, words: string, elsewhere = false): boolean {
     const { services, call } = this.host;
-    const obstacle = this.obstacleTo(proof);
+    const obstacle = this.obstacleTo(proof, elsewhere);
     if (obstacle !== undefined) {
       call.note("notRetried", obstacle, call.attempts);
       return false;
@@ -241,12 +245,12 @@ export class Attempt implements Sending, SearchOwner {
   }
 
   /** Why what was provably not processed is not made again all the same. */
-  private obstacleTo(proof: Proof): string | undefined {
+  private obstacleTo(proof: Proof, elsewhere: boolean): string | undefined {
     const { body, headSent, fromSidecar, services } = this.host;
     if (headSent || this.forward === undefined) return "the caller has a part of the answer already";
     if (!body.complete) return `the request is over the ${services.replay} octets that are kept for it`;
     if (proof === "refused" && fromSidecar) return "the calling sidecar knows others whom it can ask";
-    return this.search.again(proof) ? undefined : "as many attempts as may be were made";
+    return this.search.again(proof, elsewhere) ? undefined : "as many attempts as may be were made";
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import { readLevels } from "./idempotency-level.ts";
-import type { MethodKnowledge } from "./idempotent-methods.ts";
+import type { Idempotence, MethodKnowledge } from "./idempotent-methods.ts";
 
 /**
  * The idempotent methods of a FileDescriptorSet, as `protoc --descriptor_set_out` and `buf build` write it. It is read in the
@@ -10,7 +10,7 @@ import type { MethodKnowledge } from "./idempotent-methods.ts";
 export class DescriptorFile implements MethodKnowledge {
   private readonly path: string;
   private readonly log: Logger;
-  private levels: ReadonlyMap<string, string> = new Map();
+  private methods: ReadonlyMap<string, Idempotence> = new Map();
   /** Settles when the file has been read, or could not be. */
   readonly read: Promise<void>;
 
@@ -20,15 +20,14 @@ export class DescriptorFile implements MethodKnowledge {
     this.read = this.load();
   }
 
-  sourceFor(path: string): string | undefined {
-    const level = this.levels.get(path);
-    return level === undefined ? undefined : `the method's idempotency_level is ${level} in ${this.path}`;
+  of(path: string): Idempotence | undefined {
+    return this.methods.get(path);
   }
 
   private async load(): Promise<void> {
     try {
-      this.levels = await levelsOf(await readFile(this.path));
-      this.log.info({ file: this.path, methods: this.levels.size }, "idempotent methods were read from descriptors");
+      this.methods = await methodsOf(await readFile(this.path), `in ${this.path}`);
+      this.log.info({ file: this.path, methods: this.methods.size }, "idempotent methods were read from descriptors");
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.log.warn(
@@ -39,11 +38,11 @@ export class DescriptorFile implements MethodKnowledge {
   }
 }
 
-/** Paths of the methods that say so, with the level's name. The library is loaded only where there is a file. */
-async function levelsOf(octets: Uint8Array): Promise<Map<string, string>> {
+/** The methods that say so. The library is loaded only where there is a file. */
+async function methodsOf(octets: Uint8Array, source: string): Promise<Map<string, Idempotence>> {
   const { fromBinary } = await import("@bufbuild/protobuf");
   const { FileDescriptorSetSchema } = await import("@bufbuild/protobuf/wkt");
-  const levels = new Map<string, string>();
-  for (const file of fromBinary(FileDescriptorSetSchema, octets).file) readLevels(file, levels);
-  return levels;
+  const methods = new Map<string, Idempotence>();
+  for (const file of fromBinary(FileDescriptorSetSchema, octets).file) readLevels(file, source, methods);
+  return methods;
 }

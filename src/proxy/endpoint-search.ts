@@ -90,15 +90,16 @@ export class EndpointSearch {
 
   /**
    * Whether another attempt may follow one that was not processed. After a refusal: at another endpoint while there is one that
-   * was not tried, and once at the same; a few times in all. Where only the connection ended: at any, that one included.
+   * was not tried, and once at the same, unless only another helps (`elsewhere`); a few times in all. Where only the connection
+   * ended: at any, that one included.
    */
-  again(proof: Proof): boolean {
+  again(proof: Proof, elsewhere = false): boolean {
     if (this.last === undefined) return false;
     if (proof === "unsent" || proof === "goaway") return this.tooLate++ < MAX_TOO_LATE;
     if (this.repeats >= MAX_REPEATS) return false;
     this.repeats++;
     if (!this.cluster.hasOther(this.triedSoFar, this.last)) {
-      if (this.repeated) return false;
+      if (this.repeated || elsewhere) return false;
       this.repeated = true;
       return true;
     }

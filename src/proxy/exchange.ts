@@ -159,11 +159,11 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.target.mirror !== undefined)
       this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
     const { retry } = this.target;
-    const proof = retry?.proofFor(this.call);
+    const idempotence = retry?.idempotence(this.call);
     this.sending =
-      retry === undefined || proof === undefined
+      retry === undefined || idempotence === undefined
         ? new Attempt(this.target, this)
-        : new RetryRun(this.target, retry, proof, this);
+        : new RetryRun(this.target, retry, idempotence, this);
     this.sending.start();
   }
 

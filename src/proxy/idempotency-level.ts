@@ -1,4 +1,5 @@
 import type { FileDescriptorProto } from "@bufbuild/protobuf/wkt";
+import type { Idempotence } from "./idempotent-methods.ts";
 
 /** How a method says that it may run more than once: `idempotency_level` of google.protobuf.MethodOptions. */
 const HARMLESS: ReadonlyMap<number, string> = new Map([
@@ -6,11 +7,17 @@ const HARMLESS: ReadonlyMap<number, string> = new Map([
   [2, "IDEMPOTENT"],
 ]);
 
-/** Notes the paths of the methods of a file that say so, with the name of their level. */
-export function readLevels({ package: name, service }: FileDescriptorProto, levels: Map<string, string>): void {
+/** Notes the methods of a file that say so, by their paths. `source`: where the file is from, behind "the level is X ". */
+export function readLevels(
+  { package: name, service }: FileDescriptorProto,
+  source: string,
+  methods: Map<string, Idempotence>,
+): void {
   for (const { name: bare, method } of service)
-    for (const { name: called, options } of method) {
+    for (const { name: called, options, serverStreaming } of method) {
       const level = HARMLESS.get(options?.idempotencyLevel ?? 0);
-      if (level !== undefined) levels.set(`/${name === "" ? bare : `${name}.${bare}`}/${called}`, level);
+      if (level === undefined) continue;
+      const proof = `the method's idempotency_level is ${level} ${source}`;
+      methods.set(`/${name === "" ? bare : `${name}.${bare}`}/${called}`, { proof, single: !serverStreaming });
     }
 }

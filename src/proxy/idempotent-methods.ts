@@ -1,8 +1,20 @@
+/** What is known of an idempotent method. */
+export interface Idempotence {
+  /** Where it is known from, in the words of the log. */
+  readonly proof: string;
+  /** Its answer is one message, with which a caller can do nothing before its end. */
+  readonly single: boolean;
+}
+
 /** Says of methods that they are idempotent, from what their services say of themselves. */
 export interface MethodKnowledge {
-  /** Where it is known from, in words; undefined where it is not known, or not yet. */
-  sourceFor(path: string): string | undefined;
+  /** Undefined where it is not idempotent, or not known yet. */
+  of(path: string): Idempotence | undefined;
 }
+
+const proof = "the configuration declares the method idempotent";
+const declaredSingle: Idempotence = { proof, single: true };
+const declaredAny: Idempotence = { proof, single: false };
 
 /** Paths whose answer is remembered. */
 const MEMORY = 1024;
@@ -26,10 +38,11 @@ export class IdempotentMethods {
     this.knowledge = knowledge;
   }
 
-  /** Why a method is taken for idempotent, in the words of the log; undefined where it is not. */
-  proofFor(path: string): string | undefined {
-    if (this.exact.has(path) || this.isDeclared(path)) return "the configuration declares the method idempotent";
-    return this.knowledge?.sourceFor(path);
+  /** Undefined where a method is not taken for idempotent. */
+  of(path: string): Idempotence | undefined {
+    const known = this.knowledge?.of(path);
+    if (!this.exact.has(path) && !this.isDeclared(path)) return known;
+    return known?.single === true ? declaredSingle : declaredAny;
   }
 
   private isDeclared(path: string): boolean {

@@ -6,7 +6,7 @@ import { formatTimeout, parseStatus } from "../http/grpc.ts";
 import { Status, statusName } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { readLevels } from "./idempotency-level.ts";
-import type { MethodKnowledge } from "./idempotent-methods.ts";
+import type { Idempotence, MethodKnowledge } from "./idempotent-methods.ts";
 
 /** Milliseconds within which an upstream has to answer, and after which one that did not is asked again. */
 const TIMEOUT = 5_000;
@@ -28,7 +28,7 @@ export interface ReflectionServices {
 export class ReflectedMethods implements MethodKnowledge {
   private readonly pool: () => ConnectionPool | undefined;
   private readonly services: ReflectionServices;
-  private readonly levels = new Map<string, string>();
+  private readonly methods = new Map<string, Idempotence>();
   /** When a service may be asked about, in milliseconds of the clock: never again where it has answered. */
   private readonly asked = new Map<string, number>();
 
@@ -38,9 +38,9 @@ export class ReflectedMethods implements MethodKnowledge {
     this.services = services;
   }
 
-  sourceFor(path: string): string | undefined {
-    const level = this.levels.get(path);
-    if (level !== undefined) return `the method's idempotency_level is ${level} by the reflection of its server`;
+  of(path: string): Idempotence | undefined {
+    const known = this.methods.get(path);
+    if (known !== undefined) return known;
     const service = path.slice(1, path.lastIndexOf("/"));
     const due = this.asked.get(service) ?? (this.asked.size < MAX_SERVICES ? 0 : Number.POSITIVE_INFINITY);
     const { clock } = this.services.http2;
@@ -119,7 +119,11 @@ export class ReflectedMethods implements MethodKnowledge {
         const files = new BinaryReader(reader.bytes());
         while (files.pos < files.len) {
           files.tag();
-          readLevels(fromBinary(FileDescriptorProtoSchema, files.bytes()), this.levels);
+          readLevels(
+            fromBinary(FileDescriptorProtoSchema, files.bytes()),
+            "by the reflection of its server",
+            this.methods,
+          );
         }
         found = true;
       }

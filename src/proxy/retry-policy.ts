@@ -1,5 +1,5 @@
 import type { Call } from "../http/call.ts";
-import type { IdempotentMethods } from "./idempotent-methods.ts";
+import type { Idempotence, IdempotentMethods } from "./idempotent-methods.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
 export interface RetryOptions {
@@ -52,9 +52,9 @@ export class RetryPolicy {
     this.random = random;
   }
 
-  /** Why it does no harm to make this call again, in words; undefined where that is not known. */
-  proofFor(call: Call): string | undefined {
-    return call.grpc ? this.methods.proofFor(call.path) : undefined;
+  /** Why it does no harm to make this call again; undefined where that is not known. */
+  idempotence(call: Call): Idempotence | undefined {
+    return call.grpc ? this.methods.of(call.path) : undefined;
   }
 
   /** Milliseconds before the further attempt number `retry`, 1 being the first. gRFC A6: up to the exponential bound, at random. */

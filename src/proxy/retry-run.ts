@@ -6,6 +6,7 @@ import type { Head } from "../http/headers.ts";
 import { type Reason, reasons, statusName } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import { Attempt, type AttemptHost, PREVIOUS, type Sending } from "./attempt.ts";
+import type { Idempotence } from "./idempotent-methods.ts";
 import { pushbackOf } from "./pushback.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { NotRetried, RetryPolicy } from "./retry-policy.ts";
@@ -13,8 +14,8 @@ import type { ExchangeServices } from "./services.ts";
 import type { Target } from "./target.ts";
 
 /**
- * Milliseconds that a first message waits for the end of its answer. A client of a unary call can do nothing with the message alone,
- * and an answer of which the caller has nothing can still be had from elsewhere.
+ * Milliseconds that a first message waits for the end of its answer, where others may follow. A client of a unary call can do nothing
+ * with the message alone, and an answer of which the caller has nothing can still be had from elsewhere.
  */
 const HOLD = 10;
 /** Octets of an answer that are kept for that. */
@@ -46,8 +47,8 @@ interface Try {
  *   open -> chosen -> (over)
  *
  * "chosen": the caller has a part of the answer of one attempt, and gets the rest of it whatever comes (gRFC A6: committed). That is
- * at the end of an attempt after which there is no other, or before: when a first message has waited for it for `HOLD`, is large,
- * or another one follows.
+ * at the end of an attempt after which there is no other, or before: when a first message is large, another one follows, or might
+ * and has not for `HOLD`.
  *
  * Invariants:
  * - `live` holds the attempts that have not ended; at most `attempts` are ever made, each further one is taken from the budget;
@@ -58,8 +59,10 @@ export class RetryRun implements Sending, AttemptHost {
   private readonly parent: AttemptHost;
   private readonly target: Target;
   private readonly policy: RetryPolicy;
-  /** Why more than one attempt does no harm. */
+  /** Why more than one attempt does no harm, in words. */
   private readonly proof: string;
+  /** The answer is one message. */
+  private readonly single: boolean;
   private live: Try[] = [];
   private made = 0;
   private readonly used: Endpoint[] = [];
@@ -71,10 +74,11 @@ export class RetryRun implements Sending, AttemptHost {
   /** No further attempt is made. */
   private closed = false;
 
-  constructor(target: Target, policy: RetryPolicy, proof: string, parent: AttemptHost) {
+  constructor(target: Target, policy: RetryPolicy, { proof, single }: Idempotence, parent: AttemptHost) {
     this.target = target;
     this.policy = policy;
     this.proof = proof;
+    this.single = single;
     this.parent = parent;
   }
 
@@ -268,7 +272,8 @@ export class RetryRun implements Sending, AttemptHost {
     const held = Buffer.concat([before, buffer.subarray(start, end)], octets);
     // gRPC over HTTP/2, "Length-Prefixed-Message".
     if (octets >= PREFIX && octets > PREFIX + held.readUInt32BE(1)) return false;
-    if (one.held === undefined) {
+    // Of an answer that is one message nothing is given to the caller before its end: a try that takes too long is a failed one.
+    if (one.held === undefined && !this.single) {
       this.disarm(one);
       this.unpause();
       one.timer = this.services.deadlines.arm(this.services.loop.now() + HOLD, () => this.choose(one));

@@ -403,7 +403,8 @@ export class Runtime {
     return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name) => {
       const connect = connectTo(name, () => cluster.endpoints);
       const tell = told && ((of: EndpointNews): void => told({ upstream: name, of }));
-      const options = { name, source: source.kind, policy, lookup, tell };
+      const identity = () => this.mtls.credentials?.own.id.text;
+      const options = { name, source: source.kind, policy, lookup, tell, identity };
       const cluster: Cluster = new Cluster(options, source.subscribe(lookup), { ...services, connect });
       return cluster;
     };

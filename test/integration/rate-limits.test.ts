@@ -64,7 +64,7 @@ async function statuses(client: Client, count: number, fields?: Readonly<Record<
 test("calls over a limit are answered with RESOURCE_EXHAUSTED and when to come again, and never reach the application", async () => {
   await inScope(async (scope) => {
     const { client, served, sidecar } = await world(scope, [
-      { name: "per-tenant", key: ["metadata.x-tenant"], limit: "2/h" },
+      { name: "per-tenant", key: ["metadata.x-tenant"], limit: "2/h", headers: "all" },
     ]);
     assert.deepEqual(await statuses(client, 3, { "x-tenant": "a" }), [0, 0, 8]);
     assert.deepEqual(await statuses(client, 1, { "x-tenant": "b" }), [0]);
@@ -148,7 +148,7 @@ test("a rate limit service is asked with Envoy's descriptors, and obeyed", async
         : { overLimit: false };
     const key = ["metadata.x-tenant", "remote.address", "upstream", "method", "identity"];
     const { client } = await world(scope, [
-      { name: "billing", key, timeout: "5s", service: { address: service.address, domain: "mesh" } },
+      { name: "billing", key, timeout: "5s", headers: "all", service: { address: service.address, domain: "mesh" } },
     ]);
     assert.equal((await call(client, { "x-tenant": "modest" })).error, null);
     assert.deepEqual(service.asked[0], {

@@ -69,6 +69,29 @@ async function madeAgain(sidecar: Sidecar): Promise<number> {
   return sidecar.lines.filter(({ msg }) => msg === "a call is made again").length;
 }
 
+test("a call that the only instance refuses with a time to come again is not made again before", async () => {
+  await inScope(async (scope) => {
+    const { caller, server, sidecar } = await outboundHop(scope, { upstream: { sidecar: true } });
+    const stream = caller.request(callHead("up"), true);
+    const upstream = await server.peer();
+    const request = await upstream.nextRequest();
+    const limited: PlainField[] = [
+      ...answerHead,
+      ["grpc-status", "8"],
+      ["outrigger-reason", "RATE_LIMIT"],
+      ["outrigger-unprocessed", "1"],
+      ["grpc-retry-pushback-ms", "1000"],
+    ];
+    upstream.headers(request.stream, limited, true);
+    const answer = await caller.answer(stream);
+    assert.deepEqual(
+      ["grpc-status", "outrigger-reason", "grpc-retry-pushback-ms"].map((field) => fieldOf(answer.head, field)),
+      ["8", "RATE_LIMIT", "1000"],
+    );
+    assert.equal(await madeAgain(sidecar), 0);
+  });
+});
+
 for (const [name, isSidecar, refuse] of refusals) {
   test(`a call that was refused by ${name} is made again, and its caller sees only the answer`, async () => {
     await inScope(async (scope) => {

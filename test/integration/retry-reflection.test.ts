@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { ErrorCode } from "../../src/http2/errors.ts";
 import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
 import { fieldOf, type RawPeer } from "../support/raw-peer.ts";
 import { type Act, inTrailers, ScriptedServer, trailersOnly } from "../support/scripted-server.ts";
@@ -11,19 +12,28 @@ import { eventually, inScope } from "../support/with-proxy.ts";
 const file = create(FileDescriptorProtoSchema, {
   name: "test.proto",
   package: "test.v1",
-  service: [{ name: "Test", method: [{ name: "Call", options: { idempotencyLevel: 1 } }, { name: "Put" }] }],
+  service: [
+    {
+      name: "Test",
+      method: [
+        { name: "Call", options: { idempotencyLevel: 1 } },
+        { name: "Watch", serverStreaming: true, options: { idempotencyLevel: 1 } },
+        { name: "Put" },
+      ],
+    },
+  ],
 });
 const response = new BinaryWriter()
   .tag(4, 2)
   .bytes(new BinaryWriter().tag(1, 2).bytes(toBinary(FileDescriptorProtoSchema, file)).finish())
   .finish();
 
-/** A server whose calls fail with UNAVAILABLE, with a reflection service of one of the two versions. */
-function reflecting(version: "v1" | "v1alpha"): Act {
+/** A server whose calls fail with UNAVAILABLE, or as is said, with a reflection service of one of the two versions. */
+function reflecting(version: "v1" | "v1alpha", act: Act = inTrailers(14)): Act {
   return (peer: RawPeer, stream: number) => {
     const request = peer.received.find((heard) => heard.kind === "headers" && heard.stream === stream);
     const path = request?.kind === "headers" ? (fieldOf(request.fields, ":path") ?? "") : "";
-    if (!path.includes("Reflection")) inTrailers(14)(peer, stream);
+    if (!path.includes("Reflection")) act(peer, stream);
     else if (!path.startsWith(`/grpc.reflection.${version}.`)) trailersOnly(12)(peer, stream);
     else {
       peer.headers(stream, answerHead);
@@ -59,3 +69,51 @@ for (const version of ["v1", "v1alpha"] as const)
       assert.equal(asked.length, version === "v1" ? 1 : 2, "once each");
     });
   });
+
+test("an answer of one message that stands still before its end is given up for another try; a stream's messages are given at once", async () => {
+  await inScope(async (scope) => {
+    let stuck = 0;
+    const stick: Act = (peer, stream) => {
+      peer.headers(stream, answerHead);
+      peer.data(stream, message("answer"));
+      stuck++;
+    };
+    let act: Act = trailersOnly(14);
+    const server = await ScriptedServer.start(
+      scope,
+      reflecting("v1", (peer, stream) => act(peer, stream)),
+    );
+    const retry = { perTryTimeout: "300ms", descriptors: "reflection", backoff: { base: "1ms", max: "1ms" } };
+    const up = { discovery: "static", endpoints: [server.address], retry };
+    const sidecar = await scope.sidecar({ upstreams: { up } });
+    const caller = await connectPeer(scope, sidecar.outbound);
+    const request = (path: string): number =>
+      caller.request(
+        callHead("up").map(([name, value]) => [name, name === ":path" ? path : value] as const),
+        true,
+      );
+    await eventually(
+      async () => {
+        await caller.answer(request("/test.v1.Test/Call"));
+        return sidecar.lines.some(({ msg }) => msg === "a call is made again");
+      },
+      () => "the answer of the reflection service",
+    );
+    await sidecar.rest();
+    act = (peer, stream) => {
+      act = inTrailers(0, ["another"]);
+      stick(peer, stream);
+    };
+    const answer = await caller.answer(request("/test.v1.Test/Call"));
+    assert.equal(stuck, 1);
+    assert.equal(fieldOf(answer.trailers ?? [], "grpc-status"), "0");
+    assert.deepEqual(answer.data, message("another"));
+
+    act = stick;
+    const watch = request("/test.v1.Test/Watch");
+    assert.deepEqual((await caller.next("data", watch)).data, message("answer"));
+    caller.reset(watch, ErrorCode.CANCEL);
+    await sidecar.rest();
+    assert.equal(stuck, 2);
+  });
+});

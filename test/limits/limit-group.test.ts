@@ -138,7 +138,7 @@ test("a limit in shadow mode refuses nothing, and counts what it would have", ()
 test("a refusal names the limit, and says when to come again in the words of gRPC and of HTTP", () => {
   const { check, pass } = world("  - { name: per-caller, limit: 10/m, burst: 20 }\n");
   assert.equal(pass(20), 20);
-  assert.deepEqual(check(), {
+  assert.deepEqual(check({ identity }), {
     reason: "RATE_LIMIT",
     status: 8,
     detail: "the rate limit per-caller of 10/m, 20 at once is used up; again in 6000ms",
@@ -153,10 +153,17 @@ test("a refusal names the limit, and says when to come again in the words of gRP
   });
 });
 
-test("with headers: pushback a refusal tells nothing of the limit", () => {
-  const { check, pass } = world("  - { name: a, limit: 10/m, headers: pushback }\n");
-  assert.equal(pass(10), 10);
-  assert.deepEqual(check()?.fields, [["grpc-retry-pushback-ms", "6000"]]);
+test("a caller without an identity is told nothing of the limit, with headers: all it is, with headers: pushback nobody is", () => {
+  const told = (headers: string, options: CallOptions): number => {
+    const { check, pass } = world(`  - { name: a, limit: 10/m, headers: ${headers} }\n`);
+    assert.equal(pass(10), 10);
+    const { fields = [] } = check(options) ?? {};
+    assert.deepEqual(fields[0], ["grpc-retry-pushback-ms", "6000"]);
+    return fields.length;
+  };
+  assert.deepEqual([told("known", {}), told("known", { identity })], [1, 5]);
+  assert.deepEqual([told("all", {}), told("all", { identity })], [5, 5]);
+  assert.deepEqual([told("pushback", {}), told("pushback", { identity })], [1, 1]);
 });
 
 test("over a reload a limit keeps what was used of it, and goes on with another amount", () => {

@@ -29,7 +29,8 @@ const upstream = {
     budget: "50%",
     statuses: ["unavailable"],
     perTryTimeout: "500ms",
-    idempotentMethods: ["user.v1.UserService/GetUser"],
+    // GetUser's idempotency_level is NO_SIDE_EFFECTS, and it is asked before the first fault.
+    descriptors: "reflection",
   },
 };
 /** More than the calls, and half of it is enough for two replicas while Redis is down. A lease is what comes in one go after a stall. */

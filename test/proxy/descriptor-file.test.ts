@@ -19,6 +19,7 @@ const set = create(FileDescriptorSetSchema, {
           name: "Shop",
           method: [
             { name: "Look", options: { idempotencyLevel: Level.NO_SIDE_EFFECTS } },
+            { name: "Gaze", serverStreaming: true, options: { idempotencyLevel: Level.NO_SIDE_EFFECTS } },
             { name: "Set", options: { idempotencyLevel: Level.IDEMPOTENT } },
             { name: "Buy", options: { idempotencyLevel: Level.IDEMPOTENCY_UNKNOWN } },
             { name: "Sell" },
@@ -36,16 +37,18 @@ test("methods are idempotent that say so in a descriptor set, or in the configur
   const path = join(folder, "shop.binpb");
   await writeFile(path, toBinary(FileDescriptorSetSchema, set));
   const file = new DescriptorFile(path, pino({ level: "silent" }));
-  const methods = new IdempotentMethods(["shop.v1.Till/*", "shop.v1.Shop/Sell"], file);
-  assert.equal(methods.proofFor("/shop.v1.Shop/Look"), undefined, "before it was read nothing is known");
+  const methods = new IdempotentMethods(["shop.v1.Till/*", "shop.v1.Shop/Sell", "shop.v1.Shop/Set"], file);
+  assert.equal(methods.of("/shop.v1.Shop/Look"), undefined, "before it was read nothing is known");
   await file.read;
-  assert.equal(methods.proofFor("/shop.v1.Shop/Look"), `the method's idempotency_level is NO_SIDE_EFFECTS in ${path}`);
-  assert.match(methods.proofFor("/shop.v1.Shop/Set") ?? "", /is IDEMPOTENT in/);
-  assert.match(methods.proofFor("/Bare/Get") ?? "", /NO_SIDE_EFFECTS/);
-  assert.equal(methods.proofFor("/shop.v1.Shop/Buy"), undefined);
-  for (const path of ["/shop.v1.Shop/Sell", "/shop.v1.Till/Open"])
-    assert.equal(methods.proofFor(path), "the configuration declares the method idempotent");
-  assert.equal(methods.proofFor("/shop.v1.TillRoll/Open"), undefined);
+  assert.equal(methods.of("/shop.v1.Shop/Look")?.proof, `the method's idempotency_level is NO_SIDE_EFFECTS in ${path}`);
+  assert.match(file.of("/shop.v1.Shop/Set")?.proof ?? "", /is IDEMPOTENT in/);
+  assert.match(methods.of("/Bare/Get")?.proof ?? "", /NO_SIDE_EFFECTS/);
+  assert.equal(methods.of("/shop.v1.Shop/Buy"), undefined);
+  const single = ["Look", "Gaze", "Set", "Sell"].map((name) => methods.of(`/shop.v1.Shop/${name}`)?.single);
+  assert.deepEqual(single, [true, false, true, false], "which are known to answer with one message");
+  for (const path of ["/shop.v1.Shop/Set", "/shop.v1.Shop/Sell", "/shop.v1.Till/Open"])
+    assert.equal(methods.of(path)?.proof, "the configuration declares the method idempotent");
+  assert.equal(methods.of("/shop.v1.TillRoll/Open"), undefined);
 });
 
 test("a file that is missing or is none makes nothing idempotent, and the log says so", async (t) => {
@@ -57,7 +60,7 @@ test("a file that is missing or is none makes nothing idempotent, and the log sa
     const lines: string[] = [];
     const file = new DescriptorFile(path, pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }));
     await file.read;
-    assert.equal(file.sourceFor("/shop.v1.Shop/Look"), undefined);
+    assert.equal(file.of("/shop.v1.Shop/Look"), undefined);
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? "", /descriptors cannot be read/);
   }

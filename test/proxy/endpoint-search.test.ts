@@ -128,6 +128,15 @@ test("a refused call is made again elsewhere while there is an elsewhere, once a
   assert.equal(alone.attempts.again("refused"), true);
   assert.equal(alone.attempts.again("refused"), false);
   await alone.ended();
+  const busy = setup(spec(1), spec(2));
+  busy.attempts.next();
+  await settled();
+  assert.equal(busy.attempts.again("sidecar", true), true);
+  busy.attempts.done("failure");
+  busy.attempts.next();
+  await settled();
+  assert.equal(busy.attempts.again("sidecar", true), false, "only another one would help");
+  await busy.ended();
 
   const many = setup(...[1, 2, 3, 4, 5, 6].map((port) => spec(port)));
   many.attempts.next();

@@ -6,15 +6,22 @@ export type HashSettings =
   | { readonly by: "identity" }
   | { readonly by: "path" };
 
-/** A function that finds the hash of what a call is kept together by; undefined where the call has nothing of the kind. */
-export function hashKey(settings: HashSettings): (call: Call) => number | undefined {
+/**
+ * A function that finds the hash of what a call is kept together by; undefined where the call has nothing of the kind.
+ *
+ * @param own The identity that this sidecar has: that of the application beside it, whose calls come without one.
+ */
+export function hashKey(
+  settings: HashSettings,
+  own: () => string | undefined = () => undefined,
+): (call: Call) => number | undefined {
   switch (settings.by) {
     case "metadata": {
       const { name } = settings;
       return ({ head }) => hashOf(head.get(name));
     }
     case "identity":
-      return ({ identity }) => hashOf(identity);
+      return ({ identity }) => hashOf(identity ?? own());
     case "path":
       return ({ path }) => hashText(path);
   }

@@ -30,19 +30,22 @@ export class Selection {
   private before = new Map<string, Picker>();
   private byToken = new Map<string, Endpoint>();
   private readonly random: () => number;
+  private readonly own: (() => string | undefined) | undefined;
 
-  constructor(policy: ClusterPolicy, random: () => number, time: () => number) {
+  /** `own`: the identity that callers have who come without one. */
+  constructor(policy: ClusterPolicy, random: () => number, time: () => number, own?: () => string | undefined) {
     this.policy = policy;
     this.random = random;
     this.time = time;
-    this.tools = { random, now: time, hash: hashKey(policy.hash) };
+    this.own = own;
+    this.tools = { random, now: time, hash: hashKey(policy.hash, own) };
   }
 
   /** Chooses by another policy from the next `update` on. */
   use(policy: ClusterPolicy): void {
     if (policy.balancer !== this.policy.balancer) this.pickers.clear();
     this.policy = policy;
-    this.tools = { random: this.random, now: this.time, hash: hashKey(policy.hash) };
+    this.tools = { random: this.random, now: this.time, hash: hashKey(policy.hash, this.own) };
   }
 
   /** The endpoints, or what is true of one, have changed. */

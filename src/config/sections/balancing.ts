@@ -36,7 +36,7 @@ export const balancing = {
     object({
       by: required(
         words(["metadata", "identity", "path"]),
-        "What calls have in common that go to the same endpoint: a metadata's value, who calls, or the method. Calls without it go to any.",
+        "What calls have in common that go to the same endpoint: a metadata's value, who calls (the verified identity of this service, which mtls gives it), or the method. Calls without it go to any.",
       ),
       name: optional(metadata, "Which metadata."),
     }),

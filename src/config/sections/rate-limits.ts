@@ -61,9 +61,9 @@ export const rateLimits = object({
     "Keys that are told apart at once, about 300 bytes each; those beyond share one until another has recovered.",
   ),
   headers: preset(
-    words(["all", "pushback"]),
-    "all",
-    "What a refusal tells: x-ratelimit-limit, -remaining and -reset too, or only when to come again.",
+    words(["known", "all", "pushback"]),
+    "known",
+    "Whom a refusal tells x-ratelimit-limit, -remaining and -reset, beside when to come again: the application beside this sidecar and callers with a verified identity, all callers, or nobody.",
   ),
   mode: preset(
     words(["enforce", "shadow"]),
