@@ -68,7 +68,11 @@ for (const balancer of ["ringHash", "maglev"]) {
           for (let at = 0; at < 5; at++) assert.equal((await call(sidecar.outbound)).error, undefined);
         }
         const got = seen.map(({ length }, at) => length - (before[at] ?? 0));
-        assert.deepEqual(got.toSorted((a, b) => a - b), [0, 0, 10], `${service} has one instance for itself`);
+        assert.deepEqual(
+          got.toSorted((a, b) => a - b),
+          [0, 0, 10],
+          `${service} has one instance for itself`,
+        );
         taken.add(got.indexOf(10));
       }
       assert.ok(taken.size > 1, "services have different ones");
