@@ -96,7 +96,9 @@ await runLong("chaos", async ({ short, seed, say }) => {
         stallMs: Math.round(stalls.max / 1e6),
       };
       over.push({ row, stretch });
-      say(`${name}: ${idempotent.answered} of ${idempotent.calls} answered, ${words(idempotent)}`);
+      say(
+        `${name}: ${idempotent.answered} of ${idempotent.calls} answered, ${words(idempotent)}; stall ${row.stallMs} ms`,
+      );
     }
     stop();
     const executions = await mesh.executions();
