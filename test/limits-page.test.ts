@@ -4,11 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { defaultPoolOptions } from "../src/cluster/connection-pool.ts";
 import { defaultHeaderTableLimits } from "../src/http/headers.ts";
-import { MOST_KEPT } from "../src/http2/flush-loop.ts";
-import { defaultLimits } from "../src/http2/limits.ts";
-import { MOST_UNREAD } from "../src/http2/unread.ts";
+import { defaultLimits, defaultSharedLimits } from "../src/http2/limits.ts";
 import { defaultHandshakeLimits } from "../src/identity/handshake-limits.ts";
-import { DEFAULT_MAX_CONNECTIONS } from "../src/net/listener.ts";
+import { defaultListenerLimits } from "../src/net/listener.ts";
 import { MAX_HOPS } from "../src/proxy/hops.ts";
 import { defaultWaitingLimits } from "../src/proxy/waiting-room.ts";
 
@@ -50,7 +48,7 @@ function named(limits: object, prefix = ""): Map<string, number[]> {
 
 const sections: readonly (readonly [heading: string, limits: object])[] = [
   ["One HTTP/2 connection", defaultLimits],
-  ["All connections together", { connections: DEFAULT_MAX_CONNECTIONS, unread: MOST_UNREAD, kept: MOST_KEPT }],
+  ["All connections together", { ...defaultListenerLimits, ...defaultSharedLimits }],
   ["Header lists", defaultHeaderTableLimits],
   ["Calls that wait", defaultWaitingLimits],
   ["Connections to one endpoint", defaultPoolOptions],

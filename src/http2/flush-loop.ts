@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { defaultSharedLimits } from "./limits.ts";
 
 /** Something that collects output during a turn of the event loop and writes it at the turn's end. */
 export interface Flushable {
@@ -13,8 +14,6 @@ export interface Reader {
 
 /** Milliseconds of a turn for those who could not be read to the end in theirs: what all others wait for at most. */
 const SHARE = 10;
-/** Octets that may be kept of those. Beyond, everybody is read to the end at once. */
-export const MOST_KEPT = 67_108_864;
 
 /**
  * One flush per dirty connection and turn of the event loop, by a single setImmediate for all of them: it runs after the
@@ -71,7 +70,7 @@ export class FlushLoop {
 
   /** Whether there is room to keep what others send. */
   get mayKeep(): boolean {
-    return this.kept < MOST_KEPT;
+    return this.kept < defaultSharedLimits.kept;
   }
 
   private schedule(): void {

@@ -63,6 +63,14 @@ export interface CancelPace {
   readonly maxWaiting: number;
 }
 
+/** What all connections of a process together may make it keep. */
+export const defaultSharedLimits = {
+  /** Octets that wait in all streams for their readers: what two callers can hold by reading nothing, nearly. */
+  unread: 268_435_456,
+  /** Octets of callers who send more than is read of one in a turn. Beyond, everybody is read to the end at once. */
+  kept: 67_108_864,
+};
+
 /** The kinds of abuse that have a budget. */
 export type BudgetName =
   | "resets"

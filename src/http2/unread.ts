@@ -1,4 +1,5 @@
 import type { Flushable, FlushLoop } from "./flush-loop.ts";
+import { defaultSharedLimits } from "./limits.ts";
 
 /** A caller's connection, as far as it makes us keep octets that somebody does not read. */
 export interface Holder {
@@ -7,9 +8,6 @@ export interface Holder {
   /** Ends it. */
   giveUp(): void;
 }
-
-/** Octets that may wait in all streams of a process for their readers: what two callers can hold by reading nothing, nearly. */
-export const MOST_UNREAD = 268_435_456;
 
 /** What the one is told that goes. */
 export const LEAVES_MOST = "of all callers this one leaves the most octets unread";
@@ -26,7 +24,7 @@ export class Unread implements Flushable {
   octets = 0;
   private marked = false;
 
-  constructor(loop: FlushLoop, most = MOST_UNREAD) {
+  constructor(loop: FlushLoop, most = defaultSharedLimits.unread) {
     this.loop = loop;
     this.most = most;
   }

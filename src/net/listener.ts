@@ -7,7 +7,7 @@ import { KEEPALIVE_DELAY } from "./connector.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
 export interface ListenerOptions {
-  /** Connections at once; one more is closed at once. 10,000 by default. */
+  /** Connections at once; one more is closed at once, unless the handler makes room for it. 10,000 by default. */
   readonly maxConnections?: number;
   /** Others of this process bind the same address, and the system gives each a part of the connections. */
   readonly shared?: boolean;
@@ -19,6 +19,8 @@ export interface ListenerOptions {
 export interface ListenerHandler {
   /** A connection. The handler listens to its events, "error" included, before it returns. `peer` is for logs. */
   onConnection(socket: Socket, peer: string): void;
+  /** As many connections are open as may be, and there is one more: whether another one has been closed for it. */
+  makeRoom?(): boolean;
   /** A connection was closed at once because `maxConnections` are open. */
   onRefused(): void;
   /** A connection could not be taken: mostly because this process has too many open files. */
@@ -26,7 +28,9 @@ export interface ListenerHandler {
 }
 
 /** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
-export const DEFAULT_MAX_CONNECTIONS = 10_000;
+export const defaultListenerLimits = { maxConnections: 10_000 };
+/** Share of connections that may be there beyond, while those that made room for them end. */
+const ENDING = 0.1;
 /** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
 const BACKLOG = 4096;
 
@@ -62,8 +66,9 @@ export class Listener {
   private constructor(server: Server, address: Address, options: ListenerOptions, handler: ListenerHandler) {
     this.server = server;
     this.address = address;
-    this.maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
-    server.maxConnections = this.maxConnections;
+    this.maxConnections = options.maxConnections ?? defaultListenerLimits.maxConnections;
+    const isFirm = handler.makeRoom === undefined;
+    server.maxConnections = Math.ceil(this.maxConnections * (isFirm ? 1 : 1 + ENDING));
     this.ended = new Promise((resolve) => server.once("close", resolve));
     server.on("connection", (socket) => this.take(socket, handler));
     server.on("drop", () => {
@@ -91,6 +96,12 @@ export class Listener {
   }
 
   private take(socket: Socket, handler: ListenerHandler): void {
+    if (this.sockets.size >= this.maxConnections && handler.makeRoom?.() === false) {
+      socket.destroy();
+      this.refused++;
+      handler.onRefused();
+      return;
+    }
     this.accepted++;
     const open: OpenSocket = { socket, place: -1 };
     this.sockets.add(open);

@@ -180,6 +180,25 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       if (caller !== undefined) clock.setTimer(random() * spread, () => connection.shutdown(reason));
   }
 
+  /**
+   * Closes the connection that has been silent longest, of those without a call; false where each has one. Whoever opens
+   * connections and says nothing on them has most of these.
+   */
+  makeRoom(): boolean {
+    let silent: AcceptedConnection | undefined;
+    for (const entry of this.accepted.values()) {
+      const { connection } = entry;
+      if (
+        connection.activeStreams > 0 ||
+        connection.heardAt >= (silent?.connection.heardAt ?? Number.POSITIVE_INFINITY)
+      )
+        continue;
+      silent = entry;
+    }
+    silent?.connection.close("too many connections are open");
+    return silent !== undefined;
+  }
+
   /** Ends what is left. Returns how many streams were cut. */
   closeAll(reason: string): number {
     this.keepalive.stop();

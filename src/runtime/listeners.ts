@@ -167,6 +167,7 @@ export class Listeners {
       { shared: this.shared },
       {
         onConnection: take,
+        makeRoom: () => acceptor.makeRoom(),
         onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),
         onError: (error) => log.error({ listener: name, err: error }, "a connection could not be taken"),
       },

@@ -286,6 +286,33 @@ test("streams that send nothing keep nobody else waiting", async () => {
   });
 });
 
+test("whoever has been silent longest without a call makes room for a newcomer", async () => {
+  await inScope(async (scope) => {
+    const { sidecar, bad, good, app } = await makeScene(scope);
+    bad.request(pathHead("/slow"), true);
+    await eventually(
+      () => app.asked.length === 2,
+      () => "the call has arrived",
+    );
+    const silent = await connectPeer(scope, sidecar.inbound);
+    await succeed(silent);
+    sidecar.clock.jump(1000);
+    await succeed(good);
+    const acceptor = sidecar.runtime.listeners.inbound?.acceptor;
+    assert.equal(acceptor?.makeRoom(), true);
+    await silent.next("goaway");
+    await silent.next("closed");
+    await succeed(good);
+    good.destroy();
+    await eventually(
+      () => acceptor?.connectionCount === 1,
+      () => "one is left",
+    );
+    assert.equal(acceptor?.makeRoom(), false, "the one that has a call stays");
+    bad.destroy();
+  });
+});
+
 test("a slow preface has 10 s", async () => {
   await inScope(async (scope) => {
     const { sidecar } = await makeScene(scope);

@@ -113,6 +113,28 @@ test("connections over the limit are closed at once and counted, and others are 
   await listener.close();
 });
 
+test("one more than may be is taken where another one makes room for it, and closed where none can", async () => {
+  const seen = watcher();
+  const handler = {
+    ...seen.handler,
+    makeRoom: () => {
+      const idle = seen.sockets.find((socket) => !socket.destroyed && socket !== seen.sockets[1]);
+      idle?.destroy();
+      return idle !== undefined;
+    },
+  };
+  const listener = await Listener.bind(anyPort, { maxConnections: 1 }, handler);
+  const where = { port: portOf(listener), host: "127.0.0.1" };
+  await dialled(where);
+  await dialled(where);
+  while (listener.accepted < 2) await new Promise(setImmediate);
+  assert.deepEqual([seen.sockets[0]?.destroyed, seen.sockets[1]?.destroyed, seen.refused], [true, false, 0]);
+  const third = await dialled(where);
+  await once(third.on("error", () => {}).resume(), "close");
+  assert.deepEqual([seen.refused, listener.accepted, listener.connections], [1, 2, 1]);
+  await listener.close();
+});
+
 test("a listener that stopped accepting keeps its connections and frees its address at once", async () => {
   const seen = watcher();
   const listener = await Listener.bind(anyPort, {}, seen.handler);
