@@ -25,6 +25,8 @@ export interface PickerTools {
   readonly now: () => number;
   /** What calls are kept together by: 32 bits, or undefined for a call that has nothing of the kind. */
   readonly hash: (call: Call) => number | undefined;
+  /** Of how many endpoints drawn at random the best one is taken. */
+  readonly choices: number;
 }
 
 /** A balancing algorithm: one file, one line in the table of balancers. */

@@ -120,6 +120,11 @@ export class Cluster implements WeightsHost, EndpointHost {
     return active;
   }
 
+  /** Milliseconds for a connection to be made; undefined: the default. */
+  get connectTimeout(): number | undefined {
+    return this.policy.connectTimeout;
+  }
+
   get balancerName(): string {
     return this.policy.balancer.name;
   }

@@ -37,8 +37,8 @@ export interface ConnectOptions {
 }
 
 /** Connects in plain text: over TCP or a unix socket, with prior knowledge of HTTP/2 (RFC 9113 §3.3). */
-export function plainConnect(services: Http2Services, options: ConnectOptions): Connect {
-  return (address, handler, connecting) => connectOver(services, options, undefined, address, handler, connecting);
+export function plainConnect(services: Http2Services, how: () => ConnectOptions): Connect {
+  return (address, handler, connecting) => connectOver(services, how(), undefined, address, handler, connecting);
 }
 
 /** TLS of one dial: how it is spoken, and what it has found out once it stands. */

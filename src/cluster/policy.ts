@@ -12,6 +12,8 @@ import type { SlowStartSettings } from "./slow-start.ts";
 /** How a cluster chooses among its endpoints, and what takes one out. Replaced whole by a reload; endpoints keep their state. */
 export interface ClusterPolicy {
   readonly balancer: BalancerDefinition;
+  /** Of how many endpoints drawn at random leastRequest takes the best one. */
+  readonly choices: number;
   /** For balancers that keep calls together. */
   readonly hash: HashSettings;
   /** For balancers that go by what the application says of its load. */
@@ -24,10 +26,13 @@ export interface ClusterPolicy {
   readonly healthCheck: CheckSettings | undefined;
   /** Where less than this share of the endpoints that take connections is usable, health is ignored; 0: never. */
   readonly panicThreshold: number;
+  /** Milliseconds for a connection to be made; undefined: the default. */
+  readonly connectTimeout: number | undefined;
 }
 
 export const defaultPolicy: ClusterPolicy = {
   balancer: leastRequest,
+  choices: 2,
   hash: { by: "path" },
   load: defaultLoadSettings,
   slowStart: undefined,
@@ -37,4 +42,5 @@ export const defaultPolicy: ClusterPolicy = {
   outlierDetection: defaultOutlierSettings,
   healthCheck: undefined,
   panicThreshold: 0.01,
+  connectTimeout: undefined,
 };

@@ -46,10 +46,10 @@ const MAX_REACHED = 4096;
 export class UpstreamTls {
   private readonly services: Http2Services;
   private readonly options: UpstreamTlsOptions;
-  private readonly how: ConnectOptions;
+  private readonly how: () => ConnectOptions;
   private readonly reached = new Set<string>();
 
-  constructor(services: Http2Services, how: ConnectOptions, options: UpstreamTlsOptions) {
+  constructor(services: Http2Services, how: () => ConnectOptions, options: UpstreamTlsOptions) {
     this.services = services;
     this.how = how;
     this.options = options;
@@ -59,7 +59,7 @@ export class UpstreamTls {
     const decision = this.decide(address, meta);
     if (decision !== "plaintext" && decision.kind === "failed") return later(() => connecting.onFailed(decision));
     const secure = decision === "plaintext" ? undefined : decision.attempt;
-    return connectOver(this.services, this.how, secure, address, handler, connecting);
+    return connectOver(this.services, this.how(), secure, address, handler, connecting);
   };
 
   private decide(address: Address, meta: Meta): "plaintext" | ConnectFailure | { kind: "tls"; attempt: SecureAttempt } {

@@ -204,6 +204,7 @@ export interface UpstreamConfig {
         readonly query: string | undefined;
       }
     | undefined;
+  readonly routing: "declared" | "consul";
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;
@@ -229,6 +230,7 @@ export interface UpstreamConfig {
   /** Names of upstreams. */
   readonly failover: readonly string[];
   readonly timeout: number | undefined;
+  readonly idleTimeout: number | undefined;
   /** undefined: as `mtls.mode`. */
   readonly mtls: MtlsMode | undefined;
   /** A pattern. */

@@ -1,4 +1,5 @@
 import type { PolicyAnswer } from "../runtime/describe-policies.ts";
+import type { RoutingAnswer } from "../runtime/describe-routing.ts";
 /**
  * What admin and probe answer, in the form of the JSON. `docs/admin/` has a JSON Schema of each; a test holds the two together.
  * Dates are ISO 8601 in UTC; what is not known is null, so that every key is always there.
@@ -115,6 +116,8 @@ export interface ClustersAnswer {
   readonly policies: readonly PolicyAnswer[];
   /** null: none is configured. */
   readonly authorizationService: AuthorizationServiceAnswer | null;
+  /** How Consul routes the upstreams that it routes. */
+  readonly routing: readonly RoutingAnswer[];
 }
 
 export interface ConnectionAnswer {

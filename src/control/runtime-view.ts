@@ -10,6 +10,7 @@ import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
 import { describePolicies } from "../runtime/describe-policies.ts";
+import { describeRouting } from "../runtime/describe-routing.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type {
   AuthorizationServiceAnswer,
@@ -79,6 +80,7 @@ export class RuntimeView implements ControlView {
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
       policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
       authorizationService: describeService(this.runtime.services.external),
+      routing: [...this.runtime.upstreams.consulChains()].map(describeRouting),
     };
   }
 

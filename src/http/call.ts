@@ -62,6 +62,8 @@ export class Call {
   readonly peer: string;
   /** The request's head, as it will be sent on. */
   head: Head;
+  /** As it came, where routes may have edited it since. */
+  headBefore: Head | undefined = undefined;
   readonly path: string;
   readonly grpc: boolean;
   /** Milliseconds of the clock. */

@@ -9,8 +9,19 @@ export interface FieldEditOptions {
   readonly add: ReadonlyMap<string, string>;
 }
 
+/** Something that is done to heads. */
+export interface HeadEdit {
+  apply(head: Head): Head;
+}
+
+/** Several, one after the other; undefined where there is none. */
+export function inOrder(...edits: readonly (HeadEdit | undefined)[]): HeadEdit | undefined {
+  const all = edits.filter((edit) => edit !== undefined);
+  return all.length < 2 ? all[0] : { apply: (head) => all.reduce((edited, edit) => edit.apply(edited), head) };
+}
+
 /** Edits heads in one way. */
-export class FieldEdits {
+export class FieldEdits implements HeadEdit {
   private readonly table: HeaderTable;
   private readonly options: FieldEditOptions;
   private readonly removed: ReadonlySet<string>;

@@ -9,11 +9,12 @@ import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { expiryOf } from "./expiry.ts";
 import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
 import type { ExchangeServices } from "./services.ts";
-import type { Router, Target, Unrouted } from "./target.ts";
+import { type Resolution, type Router, resolved, type Target, type Unrouted } from "./target.ts";
 
 /**
  * One call, from its head to its end: the caller's stream on one side, attempts at an upstream on the other.
@@ -48,6 +49,10 @@ export class Exchange implements StreamHandler, AttemptHost {
   /** Runs while the call waits. */
   private patience: Deadline | undefined = undefined;
   private cancelLookup: (() => void) | undefined = undefined;
+  /** Where it goes is not known yet. */
+  private wait: Extract<Resolution, { kind: "wait" }> | undefined = undefined;
+  /** Runs where its target may not be idle for as long as it likes. */
+  private idleWatch: IdleWatch | undefined = undefined;
   /** The caller has a part of the answer. */
   headSent = false;
 
@@ -86,9 +91,11 @@ export class Exchange implements StreamHandler, AttemptHost {
         // Filters see the call once its upstream is known; its caller does not wait longer for that.
         if (this.target === undefined) void callerDeadline.onRequest?.(this.call);
         this.armDeadline();
+        this.wait = found;
         if (!this.onWait()) return;
         this.cancelLookup = found.settle(() => {
           this.cancelLookup = undefined;
+          this.wait = undefined;
           this.route(router);
         });
     }
@@ -158,13 +165,21 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.call.decidedAt ||= this.services.loop.now();
     if (this.target.mirror !== undefined)
       this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
-    const { retry } = this.target;
+    const { retry, idleTimeout } = this.target;
+    if (idleTimeout !== undefined) this.idleWatch ??= this.watchIdle(idleTimeout);
     const idempotence = retry?.idempotence(this.call);
     this.sending =
       retry === undefined || idempotence === undefined
         ? new Attempt(this.target, this)
         : new RetryRun(this.target, retry, idempotence, this);
     this.sending.start();
+  }
+
+  private watchIdle(timeout: number): IdleWatch {
+    const { deadlines, loop } = this.services;
+    return new IdleWatch(deadlines, loop, timeout, () => {
+      this.refuse(failure("IDLE_TIMEOUT", `nothing of the call has moved for ${timeout} ms`));
+    });
   }
 
   private armDeadline(): void {
@@ -197,14 +212,14 @@ export class Exchange implements StreamHandler, AttemptHost {
   }
 
   private waitsFor(): string {
-    const { target } = this;
-    if (target === undefined) return "its name to be looked up";
+    const { target, wait } = this;
+    if (wait !== undefined || target === undefined) return wait?.what ?? "";
     return target.cluster.known ? "a connection" : "the first answer of discovery";
   }
 
   private patienceEnded(): void {
     const seconds = this.services.room.limits.time / 1000;
-    const why = this.target === undefined ? "its name was not found" : this.target.cluster.noneReason().detail;
+    const why = this.wait?.why() ?? this.target?.cluster.noneReason().detail ?? "";
     this.refuse(
       failure("NO_ENDPOINTS", `the call waited ${seconds}s for ${this.call.upstream || "a lookup"}: ${why}`, {
         unprocessed: true,
@@ -240,7 +255,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   /** Goes to the upstream that stands in for one whose circuit breaker is open. False where there is none. */
   private fallBack(): boolean {
     const { target } = this;
-    const other = this.fellBack || !this.body.complete ? undefined : target?.fallback?.();
+    const other = this.fellBack || !this.body.complete ? undefined : resolved(this.call, target?.fallback?.());
     if (target === undefined || other === undefined) return false;
     this.fellBack = true;
     this.call.note("routed", `${other.name}, the fallback of ${target.name}`);
@@ -256,6 +271,7 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   passHead(head: Head, end: boolean): void {
     this.headSent = true;
+    this.idleWatch?.moved();
     this.body.forget();
     const routed = this.target?.response?.apply(head) ?? head;
     const { answerFields } = this.call;
@@ -265,6 +281,7 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
     this.call.bytesSent += end - start;
+    this.idleWatch?.moved();
     this.target?.series.sent(end - start);
     return this.down.sendData(buffer, start, end, fin);
   }
@@ -295,6 +312,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   onData(buffer: Buffer, start: number, end: number, fin: boolean): void {
     const octets = end - start;
     this.call.bytesReceived += octets;
+    this.idleWatch?.moved();
     this.target?.series.received(octets);
     const { body } = this;
     if (fin) body.ended = true;
@@ -379,6 +397,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.state = "answered";
     this.mirrored?.stop();
     this.cancelLookup?.();
+    this.idleWatch?.stop();
     this.stopWaiting();
     this.body.forget();
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);

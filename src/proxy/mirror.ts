@@ -5,7 +5,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import { Attempt, type AttemptHost } from "./attempt.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
-import type { Target } from "./target.ts";
+import { resolved, type Target } from "./target.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 /** Mirrored calls of a route at once; one more is not mirrored. */
@@ -37,13 +37,22 @@ export class Mirror {
   /** Begins a copy of a call, with what there is of its request; undefined where this one is not mirrored. */
   begin(call: Call, body: RequestBody, services: ExchangeServices): MirroredCall | undefined {
     if (this.random() >= this.share) return undefined;
-    const target = this.target();
+    const copy = copyOf(call, services);
+    const target = resolved(copy, this.target());
     if (target === undefined || !body.complete || !this.room.enter()) {
       this.counts.skipped++;
       return undefined;
     }
-    return new MirroredCall(this, target, call, body, services, this.room);
+    copy.upstream = target.name;
+    return new MirroredCall(this, target, copy, body, services, this.room);
   }
+}
+
+/** The same call once more, from its head on. */
+function copyOf({ direction, peer, head, path, grpc, deadline }: Call, { loop }: ExchangeServices): Call {
+  const copy = new Call(direction, peer, head, path, grpc, loop.now());
+  copy.deadline = deadline;
+  return copy;
 }
 
 /** One copy of a call. Invariant: it has left the room, and has no stream, timer or octet left, once it is `over`. */
@@ -65,18 +74,15 @@ export class MirroredCall implements AttemptHost {
   constructor(
     mirror: Mirror,
     target: Target,
-    original: Call,
+    call: Call,
     body: RequestBody,
     services: ExchangeServices,
     room: WaitingRoom,
   ) {
-    const { direction, peer, head, path, grpc } = original;
     this.mirror = mirror;
     this.services = services;
     this.room = room;
-    this.call = new Call(direction, peer, head, path, grpc, services.loop.now());
-    this.call.upstream = target.name;
-    this.call.deadline = original.deadline;
+    this.call = call;
     this.body = new RequestBody(room, body.ended, () => {});
     body.copyTo(this.body);
     this.given = this.body.size;

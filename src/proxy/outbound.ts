@@ -63,15 +63,20 @@ export class Outbound extends Acceptor implements Router {
 
 function declared(rules: OutboundRules, name: string, call: Call): Resolution {
   const target = rules.targetFor(name, call);
-  return target === undefined
-    ? failed("NO_ROUTE", `the upstream ${name} is no longer configured`)
-    : { kind: "target", target };
+  if (target === undefined) return failed("NO_ROUTE", `the upstream ${name} is no longer configured`);
+  return onward(target, call);
+}
+
+function onward(target: Target, call: Call): Resolution {
+  return target.onward?.resolve(call, target) ?? { kind: "target", target };
 }
 
 function failed(reason: "NO_ROUTE" | "BAD_AUTHORITY", detail: string): Resolution {
   return { kind: "failed", failure: failure(reason, detail) };
 }
 
-function elsewhere(rules: OutboundRules, { destination }: Call): Resolution | undefined {
-  return destination === undefined ? undefined : rules.elsewhere(destination);
+function elsewhere(rules: OutboundRules, call: Call): Resolution | undefined {
+  const { destination } = call;
+  const found = destination === undefined ? undefined : rules.elsewhere(destination);
+  return found?.kind === "target" ? onward(found.target, call) : found;
 }

@@ -29,7 +29,7 @@ export class RouteRules implements Explainer {
     this.random = random;
   }
 
-  /** Where a call goes; its head is edited on the way, once. */
+  /** Where a call goes; its head is edited on the way. */
   choose(call: Call): Target {
     call.note("routes", this);
     for (const rule of this.rules) {
@@ -38,7 +38,7 @@ export class RouteRules implements Explainer {
       // A call without the key goes where the dice say: all of them one way would be no split.
       const point = key === undefined || key === "" ? this.random() : pointOf(key);
       const target = chooseWay(rule.ways, point) ?? this.otherwise;
-      if (rule.request !== undefined && call.route !== rule.name) call.head = rule.request.apply(call.head);
+      if (rule.request !== undefined) call.head = rule.request.apply(call.head);
       call.route = rule.name;
       return target;
     }

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
 import type { Call, Failure } from "../http/call.ts";
-import type { FieldEdits } from "../http/field-edits.ts";
+import type { HeadEdit } from "../http/field-edits.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";
@@ -17,8 +17,12 @@ export interface Target {
   readonly retry?: RetryPolicy | undefined;
   readonly breakers?: Breakers | undefined;
   /** What is done to the head of an answer, for calls of a route. */
-  readonly response?: FieldEdits | undefined;
+  readonly response?: HeadEdit | undefined;
   readonly mirror?: Mirror | undefined;
+  /** Milliseconds that a call may be without anything of it moving; undefined: as many as it likes. */
+  readonly idleTimeout?: number | undefined;
+  /** Says for each of its calls where it goes in the end; undefined: to the cluster. */
+  readonly onward?: Onward | undefined;
   /** Where calls go while its circuit breaker is open. */
   readonly fallback?: (() => Target | undefined) | undefined;
 }
@@ -31,7 +35,27 @@ export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
   | { readonly kind: "failed"; readonly failure: Failure }
   /** `again` is called once when asking again helps, unless what this returns was called before. */
-  | { readonly kind: "wait"; readonly settle: (again: () => void) => () => void };
+  | {
+      readonly kind: "wait";
+      /** What for: `its name to be looked up`. */
+      readonly what: string;
+      /** Why it still does, for people. */
+      readonly why: () => string;
+      readonly settle: (again: () => void) => () => void;
+    };
+
+/** How a discovery source routes the calls of an upstream. */
+export interface Onward {
+  /** `base`: the target that is to be resolved, under what a route of the configuration says of it. */
+  resolve(call: Call, base: Target): Resolution;
+}
+
+/** Where a call goes in the end, for one that does not wait to hear it; undefined: nowhere yet. */
+export function resolved(call: Call, target: Target | undefined): Target | undefined {
+  if (target?.onward === undefined) return target;
+  const found = target.onward.resolve(call, target);
+  return found.kind === "target" ? found.target : undefined;
+}
 
 /** Says where a call goes: when it begins, and again where that came to an end while the call waited. */
 export interface Router {

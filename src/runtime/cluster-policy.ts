@@ -9,6 +9,7 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
   const { hash, slowStart, zones, subsets, healthCheck } = config;
   return {
     balancer: balancers[config.balancer],
+    choices: defaultPolicy.choices,
     hash:
       hash === undefined
         ? defaultPolicy.hash
@@ -39,5 +40,6 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
       path: healthCheck.path ?? "/",
     },
     panicThreshold: config.panicThreshold,
+    connectTimeout: defaultPolicy.connectTimeout,
   };
 }

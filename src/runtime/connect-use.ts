@@ -9,6 +9,10 @@ export function connectUse(config: Config): ConnectUse | undefined {
   const { mode, source } = config.mtls;
   if (source?.consul === undefined) return undefined;
   const names = new Map<string, boolean>();
-  for (const [name, { mtls }] of config.upstreams) if (mtls !== undefined) names.set(name, mtls === "strict");
+  for (const [name, { mtls, consul }] of config.upstreams) {
+    if (mtls === undefined) continue;
+    const service = consul?.service ?? name;
+    names.set(service, mtls === "strict" && names.get(service) !== false);
+  }
   return { native: mode !== "disabled", names, others: mode === "strict" };
 }

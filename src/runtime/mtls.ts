@@ -18,6 +18,17 @@ export interface PreparedMtls {
   readonly discard: () => Promise<void>;
 }
 
+/** A cluster whose endpoints are dialled. */
+export interface Dialled {
+  /** Whose calls it gets. */
+  readonly upstream: string;
+  /** Asked for each dial: the service of Consul whose instances it has; undefined: the upstream's own. */
+  readonly service: () => string | undefined;
+  /** What discovery says of all of them. */
+  readonly endpoints: () => Iterable<Pick<EndpointSpec, "meta">>;
+  readonly how: () => ConnectOptions;
+}
+
 /** TLS between sidecars: who this one is, how it lets others in, how it dials them. */
 export class Mtls {
   private readonly services: ProcessServices;
@@ -101,14 +112,14 @@ export class Mtls {
     );
   }
 
-  /** How the endpoints of an upstream are dialled; `endpoints`: what discovery says of all of them. */
-  upstream(name: string, how: ConnectOptions, endpoints: () => Iterable<Pick<EndpointSpec, "meta">>): Connect {
+  /** How the endpoints of a cluster are dialled. */
+  upstream({ upstream, service, endpoints, how }: Dialled): Connect {
     const { http2, metrics } = this.services;
     const tls = new UpstreamTls(http2, how, {
-      name,
-      mode: () => this.modeOf(name),
+      name: upstream,
+      mode: () => this.modeOf(upstream),
       credentials: () => this.credentials,
-      expected: (own) => this.expected(name, own),
+      expected: (own) => this.expected(upstream, service(), own),
       endpoints,
       counted: (result) => metrics.tls.count("outbound", result),
     });
@@ -194,8 +205,12 @@ export class Mtls {
     return this.identity === undefined ? "disabled" : mode;
   }
 
-  private expected(name: string, own: WorkloadCertificate): IdPattern {
-    const written = this.config.upstreams.get(name)?.identity;
+  /** Under a redirect or a failover to another service, whoever that one is has to answer. */
+  private expected(upstream: string, service: string | undefined, own: WorkloadCertificate): IdPattern {
+    const { upstreams } = this.config;
+    const itself = upstreams.get(upstream)?.consul?.service ?? upstream;
+    const name = service ?? itself;
+    const written = upstreams.get(name === itself ? upstream : name)?.identity;
     const key = written ?? `${own.id.text} ${name}`;
     const known = this.patterns.get(key);
     if (known !== undefined) return known;

@@ -108,7 +108,13 @@ export class OnDemand {
 
   private resolve(name: string, entry: Entry): Resolution {
     const { cluster } = entry;
-    if (!cluster.known) return { kind: "wait", settle: (again) => cluster.whenKnown(again) };
+    if (!cluster.known)
+      return {
+        kind: "wait",
+        what: "its name to be looked up",
+        why: () => "its name was not found",
+        settle: (again) => cluster.whenKnown(again),
+      };
     if (cluster.size > 0) {
       entry.emptySince = undefined;
       entry.target ??= this.host.target(cluster);

@@ -1,4 +1,3 @@
-import type { Cluster } from "../cluster/cluster.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** What the sidecar still waits for. `since` is a date of ISO 8601. */
@@ -12,6 +11,14 @@ export interface Waiting {
 export type ReadyState =
   | { readonly ready: true; readonly detail?: string }
   | { readonly ready: false; readonly waiting: readonly Waiting[] };
+
+/** Something of an upstream that has to be known. */
+export interface Needed {
+  /** The upstream's. */
+  readonly name: string;
+  readonly known: boolean;
+  noneReason(): { readonly detail: string };
+}
 
 /**
  * Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every upstream that it was started
@@ -38,7 +45,7 @@ export class Readiness {
   }
 
   /** `details`: what is wrong although calls are taken; `missing`: what else is waited for. */
-  state(required: Iterable<Cluster>, further: readonly string[], missing: readonly Waiting[] = []): ReadyState {
+  state(required: Iterable<Needed>, further: readonly string[], missing: readonly Waiting[] = []): ReadyState {
     const waiting: Waiting[] = [];
     if (this.draining !== undefined)
       waiting.push({ what: "drain", since: this.draining, detail: "the sidecar is shutting down" });
@@ -46,12 +53,12 @@ export class Readiness {
       waiting.push({ what: "listeners", since: this.startedAt, detail: "not every listener is bound yet" });
     waiting.push(...missing);
     const details = [...further];
-    for (const cluster of required) {
-      if (cluster.known) continue;
-      const why = cluster.noneReason().detail;
+    for (const needed of required) {
+      if (needed.known) continue;
+      const why = needed.noneReason().detail;
       // An upstream that a reload has added does not keep calls from those that are there.
       if (this.wasReady) details.push(why);
-      else waiting.push({ what: `upstream ${cluster.name}`, since: this.startedAt, detail: why });
+      else waiting.push({ what: `upstream ${needed.name}`, since: this.startedAt, detail: why });
     }
     if (waiting.length > 0) return { ready: false, waiting };
     this.wasReady = true;

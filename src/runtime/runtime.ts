@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
 import { type Connect, plainConnect } from "../cluster/connect.ts";
-import type { Endpoint } from "../cluster/endpoint.ts";
 import type { EndpointNews } from "../cluster/news.ts";
 import type { ClusterPolicy } from "../cluster/policy.ts";
 import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
+import { consulQuestion } from "../discovery/consul-name.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import { defaultLimits } from "../http2/limits.ts";
@@ -22,7 +22,7 @@ import { registerIntentionMetrics } from "./intention-metrics.ts";
 import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
-import { Mtls, type PreparedMtls } from "./mtls.ts";
+import { type Dialled, Mtls, type PreparedMtls } from "./mtls.ts";
 import {
   registerAuthorizationMetrics,
   registerFaultMetrics,
@@ -31,6 +31,7 @@ import {
 } from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
+import { registerRoutingMetrics } from "./routing-metrics.ts";
 import { sameApplication } from "./service-change.ts";
 import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
@@ -140,8 +141,8 @@ export class Runtime {
     this.sources = new Sources(config, discovery, options.elsewhere?.source);
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
-      makeCluster: this.clusterMaker((name, endpoints) => this.mtls.upstream(name, CONNECT, endpoints)),
-      makePlainCluster: this.clusterMaker(() => plainConnect(services.http2, CONNECT)),
+      makeCluster: this.clusterMaker((dialled) => this.mtls.upstream(dialled)),
+      makePlainCluster: this.clusterMaker(() => plainConnect(services.http2, () => CONNECT)),
       discovery,
       metrics: metrics.calls,
       accessLog,
@@ -182,6 +183,7 @@ export class Runtime {
     registerLimitMetrics(metrics.registry, rateLimits);
     registerConcurrencyMetrics(metrics.registry, concurrency);
     registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
+    registerRoutingMetrics(metrics.registry, () => this.upstreams.consulChains(), clock);
     registerAuthorizationMetrics(metrics.registry, services.authorization);
     registerExternalMetrics(metrics.registry, services.external);
     registerIntentionMetrics(metrics.registry, this.intentions, clock);
@@ -252,9 +254,10 @@ export class Runtime {
 
   /** Resolves once every declared upstream has had its first answer. */
   async whenReady(): Promise<void> {
-    const required = [...this.upstreams.required()];
     await new Promise<void>((resolve) => this.whenOpen(resolve));
-    await Promise.all(required.map((cluster) => new Promise<void>((resolve) => void cluster.whenKnown(resolve))));
+    // What Consul says of how an upstream is routed may name others that have to be known.
+    for (const needed of this.upstreams.required())
+      await new Promise<void>((resolve) => void needed.whenKnown(resolve));
     this.ready();
   }
 
@@ -389,19 +392,24 @@ export class Runtime {
       config.service &&
       new Application(
         config.service,
-        this.clusterMaker(() => plainConnect(http2, CONNECT)),
+        this.clusterMaker(() => plainConnect(http2, () => CONNECT)),
         this.services,
       )
     );
   }
 
-  /** `connectTo`: how the endpoints of a name are dialled. */
-  private clusterMaker(connectTo: (name: string, endpoints: () => Iterable<Endpoint>) => Connect): MakeCluster {
+  /** `connectTo`: how the endpoints of a cluster are dialled. */
+  private clusterMaker(connectTo: (dialled: Dialled) => Connect): MakeCluster {
     const { http2, clock, log, random, keepalive } = this.services;
     const told = this.tell;
     const services = { clock, loop: http2.loop, headers: http2.headers, log: log.logger, random, keepalive };
-    return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name) => {
-      const connect = connectTo(name, () => cluster.endpoints);
+    return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name, upstream = name) => {
+      const connect = connectTo({
+        upstream,
+        service: () => serviceOf(cluster),
+        endpoints: () => cluster.endpoints,
+        how: () => (cluster.connectTimeout === undefined ? CONNECT : { ...CONNECT, timeout: cluster.connectTimeout }),
+      });
       const tell = told && ((of: EndpointNews): void => told({ upstream: name, of }));
       const identity = () => this.mtls.credentials?.own.id.text;
       const options = { name, source: source.kind, policy, lookup, tell, identity };
@@ -409,6 +417,12 @@ export class Runtime {
       return cluster;
     };
   }
+}
+
+/** The service that a cluster asks Consul for; undefined: something else, or somebody else. */
+function serviceOf({ source, lookup }: Cluster): string | undefined {
+  const question = source === "consul" ? consulQuestion(lookup) : undefined;
+  return question?.kind === "service" ? question.service : undefined;
 }
 
 /** How every connection is made. */

@@ -19,18 +19,32 @@ import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
 import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
-import type { Resolution, Target } from "../proxy/target.ts";
+import type { Onward, Resolution, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
 import { onwardProblem } from "./egress.ts";
 import { OnDemand } from "./on-demand.ts";
 import { Passthrough } from "./passthrough.ts";
+import type { Needed } from "./readiness.ts";
 import { Routes } from "./routes.ts";
 import type { Sources } from "./sources.ts";
+import { type ChainSurroundings, chainLookupOf, UpstreamChain } from "./upstream-chain.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
-/** Makes the cluster of a name; `lookup`: how the source calls it, where that is something else. */
-export type MakeCluster = (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup?: string) => Cluster;
+/** Something that has to be known, and says when it is. */
+type Required = Needed & { whenKnown(callback: () => void): () => void };
+
+/**
+ * Makes the cluster of a name. `lookup`: how the source calls it, where that is something else; `upstream`: whose calls it gets,
+ * where they are not those of its name.
+ */
+export type MakeCluster = (
+  name: string,
+  source: DiscoverySource,
+  policy: ClusterPolicy,
+  lookup?: string,
+  upstream?: string,
+) => Cluster;
 
 export interface UpstreamsOptions {
   readonly sources: Sources;
@@ -77,6 +91,8 @@ export class Upstreams implements OutboundRules {
   private lookupSource: DiscoverySource;
   readonly policies: UpstreamPolicies;
   readonly routing = new Routes();
+  /** By upstream: those that Consul routes. */
+  private readonly chains = new Map<string, UpstreamChain>();
   private extras = { faults: false, hopeless: false };
 
   constructor(config: Config, options: UpstreamsOptions) {
@@ -104,6 +120,12 @@ export class Upstreams implements OutboundRules {
   }
 
   targetFor(name: string, call: Call): Target | undefined {
+    if (call.headBefore === undefined) call.headBefore = call.head;
+    else {
+      // Asked once more, it is routed as it came.
+      call.head = call.headBefore;
+      call.route = "";
+    }
     return this.routing.of(name)?.choose(call) ?? this.target(name);
   }
 
@@ -112,8 +134,9 @@ export class Upstreams implements OutboundRules {
   }
 
   elsewhere(destination: Address): Resolution | undefined {
-    for (const { target } of this.declared.values())
-      if (hasEndpoint(target.cluster, destination)) return { kind: "target", target };
+    for (const [name, { target }] of this.declared)
+      for (const cluster of this.clustersFor(name, target))
+        if (hasEndpoint(cluster, destination)) return { kind: "target", target };
     if (this.config.egress === "declared") return undefined;
     const problem = onwardProblem(this.config, destination, this.options.discovery.own());
     return problem === undefined ? this.passthrough.resolve(destination) : undefined;
@@ -121,7 +144,7 @@ export class Upstreams implements OutboundRules {
 
   /** Whether a declared upstream has an endpoint at an address. */
   isDeclared(address: Address): boolean {
-    for (const { target } of this.declared.values()) if (hasEndpoint(target.cluster, address)) return true;
+    for (const cluster of this.declaredClusters()) if (hasEndpoint(cluster, address)) return true;
     return false;
   }
 
@@ -138,21 +161,33 @@ export class Upstreams implements OutboundRules {
     for (const cluster of given) cluster.close();
   }
 
-  /** Clusters that the configuration names. */
-  *required(): IterableIterator<Cluster> {
-    for (const { target } of this.declared.values()) yield target.cluster;
+  /** What has to be known of the upstreams that the configuration names. */
+  *required(): IterableIterator<Required> {
+    for (const [name, { target }] of this.declared) {
+      yield target.cluster;
+      const chain = this.chains.get(name);
+      if (chain === undefined) continue;
+      yield chain;
+      yield* chain.required();
+    }
   }
 
-  /** Clusters that exist: the declared ones, and looked-up ones with an instance. */
+  /** Clusters that exist: the declared ones, those that Consul's chains lead to, and looked-up ones with an instance. */
   *clusters(): IterableIterator<Cluster> {
-    yield* this.required();
+    yield* this.declaredClusters();
     yield* this.onDemand.clusters();
+  }
+
+  /** How Consul routes the upstreams that it routes. */
+  consulChains(): IterableIterator<UpstreamChain> {
+    return this.chains.values();
   }
 
   close(): void {
     this.onDemand.clear();
     this.passthrough.close();
-    for (const cluster of this.required()) cluster.close();
+    for (const chain of this.chains.values()) chain.close();
+    for (const { target } of this.declared.values()) target.cluster.close();
     this.policies.close();
   }
 
@@ -171,12 +206,14 @@ export class Upstreams implements OutboundRules {
       });
       before.delete(name);
     }
-    for (const [, { config: upstream, target }] of this.declared) {
-      target.cluster.usePolicy(policyOf(upstream, zone));
+    for (const [name, { config: upstream, target }] of this.declared) {
+      const policy = policyOf(upstream, zone);
+      target.cluster.usePolicy(this.chains.get(name)?.ownPolicy(policy) ?? policy);
       target.cluster.useFailover(this.clustersOf(upstream.failover));
       target.cluster.limitConnections(upstream.limits?.maxConnections);
       follow(target.cluster, this.options.sources.of(upstream.discovery), lookupOf(upstream, target.name));
     }
+    this.applyChains(zone);
     this.routing.apply(config.routes, {
       headers: this.options.headers,
       random: this.options.policies.random,
@@ -235,6 +272,68 @@ export class Upstreams implements OutboundRules {
     return true;
   }
 
+  /** Goes over to the chains that are wanted now; the declared upstreams are those of the new configuration already. */
+  private applyChains(zone: string | undefined): void {
+    const before = new Map(this.chains);
+    this.chains.clear();
+    for (const [name, { config, target }] of this.declared) {
+      if (config.routing !== "consul") continue;
+      const surroundings = this.chainSurroundings(name, config, target, policyOf(config, zone));
+      const lookup = chainLookupOf(config, name);
+      const old = before.get(name);
+      const kept = old?.lookup === lookup ? old : undefined;
+      kept?.apply(surroundings);
+      if (kept !== undefined) before.delete(name);
+      const source = this.options.sources.of("consul");
+      this.chains.set(name, kept ?? new UpstreamChain(name, lookup, source.subscribe(lookup), surroundings));
+    }
+    for (const chain of before.values()) chain.close();
+  }
+
+  private chainSurroundings(
+    name: string,
+    config: UpstreamConfig,
+    target: Target,
+    policy: ClusterPolicy,
+  ): ChainSurroundings {
+    const { headers, discovery, makeCluster, sources } = this.options;
+    const { clock, log, random } = discovery;
+    const sourceFor = (lookup: string | undefined): DiscoverySource =>
+      sources.of(lookup === undefined ? "static" : "consul");
+    return {
+      config,
+      target,
+      policy,
+      failover: this.clustersOf(config.failover),
+      headers,
+      clock,
+      log,
+      random,
+      makeCluster: (label, lookup, own) => {
+        const cluster = makeCluster(label, sourceFor(lookup), own, lookup, name);
+        cluster.limitConnections(config.limits?.maxConnections);
+        return cluster;
+      },
+      follow: (cluster, lookup) => follow(cluster, sourceFor(lookup), lookup),
+      filters: (timeout) => this.filtersOf(name, target.series, { ...config, timeout }),
+      retry: (retry) => {
+        const state = this.policies.of(name);
+        return state && this.policies.makeRetry(retry, state);
+      },
+    };
+  }
+
+  private *declaredClusters(): IterableIterator<Cluster> {
+    for (const [name, { target }] of this.declared) yield* this.clustersFor(name, target);
+  }
+
+  /** Where calls of a declared upstream may go. */
+  private *clustersFor(name: string, target: Target): IterableIterator<Cluster> {
+    yield target.cluster;
+    const chain = this.chains.get(name);
+    if (chain !== undefined) yield* chain.own();
+  }
+
   private clustersOf(names: readonly string[]): Cluster[] {
     return names.map((name) => this.declared.get(name)?.target.cluster).filter((cluster) => cluster !== undefined);
   }
@@ -278,7 +377,11 @@ export class Upstreams implements OutboundRules {
     const filters = this.filtersOf(name, series, config);
     const other = config?.circuitBreaker?.fallback?.upstream;
     const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
-    return { name, cluster, series, filters, retry, breakers, fallback };
+    const onward: Onward | undefined =
+      config?.routing === "consul"
+        ? { resolve: (call, base) => this.chains.get(name)?.resolve(call, base) ?? { kind: "target", target: base } }
+        : undefined;
+    return { name, cluster, series, filters, retry, breakers, fallback, idleTimeout: config?.idleTimeout, onward };
   }
 
   private filtersOf(name: string, series: Target["series"], config: UpstreamConfig | undefined): FilterChain {

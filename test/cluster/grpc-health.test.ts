@@ -189,7 +189,7 @@ test("an application on grpc-js understands the question and is understood", asy
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), bound);
   });
   const services = { clock: systemClock, loop: new FlushLoop(systemClock), headers: new HeaderTable() };
-  const connect = plainConnect(services, { limits: defaultLimits, announce: false });
+  const connect = plainConnect(services, () => ({ limits: defaultLimits, announce: false }));
   const drained = Promise.withResolvers<void>();
   const watcher = { meta: {}, onReachable() {}, onUnreachable() {}, onDrained: () => drained.resolve() };
   const address = { kind: "tcp", host: "127.0.0.1", port } as const;

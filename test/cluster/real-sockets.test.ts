@@ -94,7 +94,7 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
       headers: services.headers,
       log: pino({ enabled: false }),
       random: Math.random,
-      connect: plainConnect(services, { limits: defaultLimits, announce: false }),
+      connect: plainConnect(services, () => ({ limits: defaultLimits, announce: false })),
       keepalive: defaultKeepalive,
     },
   );

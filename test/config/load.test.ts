@@ -58,6 +58,8 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 
 /** What an upstream has only where it is asked for. */
 const off = {
+  routing: "declared",
+  idleTimeout: undefined,
   consul: undefined,
   retry: undefined,
   adaptiveConcurrency: undefined,

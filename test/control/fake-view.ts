@@ -145,6 +145,27 @@ export class FakeView implements ControlView {
       inFlight: 2,
       results: { allowed: 40, denied: 2, failedDenied: 1 },
     },
+    routing: [
+      {
+        upstream: "orders",
+        source: "consul",
+        protocol: "grpc",
+        updatedAt: "2024-01-02T03:04:05.678Z",
+        staleSince: null,
+        error: null,
+        routes: [
+          {
+            name: "Routes[0]",
+            match: 'path prefix "/orders."',
+            to: [
+              { name: "orders/v1.orders", share: 0.9 },
+              { name: "orders/v2.orders", share: 0.1 },
+            ],
+          },
+        ],
+        notObeyed: [],
+      },
+    ],
     concurrency: [
       {
         direction: "inbound",

@@ -1,5 +1,6 @@
 import type { BalancerDefinition } from "../balancer.ts";
 import type { Endpoint } from "../endpoint.ts";
+import { ManyChoices } from "./many-choices.ts";
 import { twoChoices } from "./two-choices.ts";
 
 /**
@@ -12,8 +13,9 @@ function lessLoaded(one: Endpoint, other: Endpoint): Endpoint {
   return (2 * other.inFlight + 1) * one.weight < (2 * one.inFlight + 1) * other.weight ? other : one;
 }
 
-/** Of two endpoints the one with less in flight. */
+/** Of two endpoints, or of as many as are wanted, the one with less in flight. */
 export const leastRequest: BalancerDefinition = {
   name: "leastRequest",
-  picker: (endpoints, { random }) => twoChoices(endpoints, random, lessLoaded),
+  picker: (endpoints, { random, choices }) =>
+    choices === 2 ? twoChoices(endpoints, random, lessLoaded) : new ManyChoices(endpoints, choices, random, lessLoaded),
 };

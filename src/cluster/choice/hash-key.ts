@@ -1,10 +1,14 @@
+import type { HashPolicy } from "../../discovery/chain.ts";
 import type { Call } from "../../http/call.ts";
+import { parameter } from "../../http/path-query.ts";
 
 /** What calls are kept together by. */
 export type HashSettings =
   | { readonly by: "metadata"; readonly name: string }
   | { readonly by: "identity" }
-  | { readonly by: "path" };
+  | { readonly by: "path" }
+  /** Of all of these together, in their order. */
+  | { readonly by: "parts"; readonly parts: readonly HashPolicy[] };
 
 /**
  * A function that finds the hash of what a call is kept together by; undefined where the call has nothing of the kind.
@@ -24,7 +28,45 @@ export function hashKey(
       return ({ identity }) => hashOf(identity ?? own());
     case "path":
       return ({ path }) => hashText(path);
+    case "parts":
+      return hashOfParts(settings.parts);
   }
+}
+
+/** As Envoy puts hash policies together: each turns what those before it have come to. */
+function hashOfParts(parts: readonly HashPolicy[]): (call: Call) => number | undefined {
+  return (call) => {
+    let hash: number | undefined;
+    for (const part of parts) {
+      const own = hashOf(textOf(part, call));
+      if (own !== undefined) hash = hash === undefined ? own : (((hash << 1) | (hash >>> 31)) ^ own) >>> 0;
+      if (part.terminal && hash !== undefined) break;
+    }
+    return hash;
+  };
+}
+
+function textOf({ from, name }: HashPolicy, { head, path, peer }: Call): string | undefined {
+  switch (from) {
+    case "header":
+      return head.get(name);
+    case "cookie":
+      return cookie(head.get("cookie"), name);
+    case "query":
+      return parameter(path, name);
+    case "source":
+      // Each connection of a caller has another port.
+      return peer.replace(/:\d+$/, "");
+  }
+}
+
+/** RFC 6265 §4.2.1. */
+function cookie(field: string | undefined, name: string): string | undefined {
+  for (const pair of field?.split(";") ?? []) {
+    const at = pair.indexOf("=");
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+  }
+  return undefined;
 }
 
 function hashOf(text: string | undefined): number | undefined {

@@ -38,14 +38,14 @@ export class Selection {
     this.random = random;
     this.time = time;
     this.own = own;
-    this.tools = { random, now: time, hash: hashKey(policy.hash, own) };
+    this.tools = { random, now: time, hash: hashKey(policy.hash, own), choices: policy.choices };
   }
 
   /** Chooses by another policy from the next `update` on. */
   use(policy: ClusterPolicy): void {
     if (policy.balancer !== this.policy.balancer) this.pickers.clear();
     this.policy = policy;
-    this.tools = { random: this.random, now: this.time, hash: hashKey(policy.hash, this.own) };
+    this.tools = { random: this.random, now: this.time, hash: hashKey(policy.hash, this.own), choices: policy.choices };
   }
 
   /** The endpoints, or what is true of one, have changed. */

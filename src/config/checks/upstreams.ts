@@ -52,6 +52,7 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
   if (source !== undefined) {
     checkDns(name, upstream.dns, source, reading);
     checkConsul(name, upstream.consul, source, reading);
+    checkRouting(name, upstream, source, reading);
   }
   if (source === "static" && !given) {
     reading.reportKey(path, {
@@ -74,6 +75,23 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
       expected: "discovery: static beside them, or no endpoints",
     });
   }
+}
+
+/** Consul routes what it finds itself, and services only. */
+function checkRouting(name: string, { routing, consul }: Upstream, source: string, reading: Reading): void {
+  if (routing !== "consul") return;
+  const why =
+    source !== "consul"
+      ? `${name} is found by ${source} discovery`
+      : consul?.query === undefined
+        ? undefined
+        : `${name} is a prepared query, and only a service has config entries`;
+  if (why === undefined) return;
+  reading.reportValue(["upstreams", name, "routing"], {
+    code: "conflict",
+    message: `consul cannot route calls of ${name}: ${why}`,
+    expected: source === "consul" ? "consul.service, or routing: declared" : "discovery: consul beside it",
+  });
 }
 
 /** What an upstream is in Consul: a service or a prepared query, and only where Consul is asked. */

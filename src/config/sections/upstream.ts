@@ -52,6 +52,11 @@ const upstream = object({
     }),
     "What it is in Consul, with consul discovery only.",
   ),
+  routing: preset(
+    words(["declared", "consul"]),
+    "declared",
+    "Who says where its calls go: this file, or Consul's service-router, service-splitter and service-resolver as well: see [consul-routing.md](consul-routing.md).",
+  ),
   hosts: preset(
     list(authority()),
     none,
@@ -74,9 +79,14 @@ const upstream = object({
   identity: optional(
     idPattern(),
     "The SPIFFE id that its endpoints have to have.",
-    "Consul's form with the name of the upstream, in the own trust domain and namespace",
+    "Consul's form with the name of its service, in the own trust domain and namespace; under a redirect or a failover of Consul's that of the service called",
   ),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
+  idleTimeout: optional(
+    duration(),
+    "The longest that nothing of a call may move, either way: then it is ended with IDLE_TIMEOUT.",
+    "calls may be idle",
+  ),
   retry: optional(
     retry,
     "Makes calls again that may have run, where their method is idempotent.",

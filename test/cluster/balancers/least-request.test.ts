@@ -86,3 +86,21 @@ for (const [weights, load, tolerance] of [
     }
   });
 }
+
+test("the best of more endpoints is found more often, and of one it is chance", () => {
+  const endpoints = idleEndpoints(1, 1, 1, 1, 1);
+  for (const [at, endpoint] of endpoints.entries()) for (let n = 0; n < at; n++) endpoint.started();
+  const shareOfBest = (choices: number): number => {
+    const picker = leastRequest.picker(endpoints, tools(seededRandom(1), { choices }), undefined);
+    let best = 0;
+    for (let n = 0; n < 10_000; n++) if (picker.pick(ANY) === endpoints[0]) best++;
+    return best / 10_000;
+  };
+  // Drawn with replacement: the best one is missing in 4/5 of all draws.
+  for (const choices of [1, 3, 5])
+    assert.ok(Math.abs(shareOfBest(choices) - (1 - 0.8 ** choices)) < 0.02, `${choices}: ${shareOfBest(choices)}`);
+  const [first, ...others] = endpoints;
+  const picker = leastRequest.picker(endpoints, tools(seededRandom(1), { choices: 3 }), undefined);
+  for (let n = 0; n < 100; n++) assert.equal(picker.pick({ ...ANY, tried: others }), first);
+  assert.equal(leastRequest.picker([], tools(seededRandom(1), { choices: 3 }), undefined).pick(ANY), undefined);
+});

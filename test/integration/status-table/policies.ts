@@ -20,6 +20,14 @@ export const policies: readonly StatusCase[] = [
     },
   },
   {
+    title: "a call of which nothing moves for as long as its upstream allows",
+    expected: { ...out, status: 14, reason: "IDLE_TIMEOUT", message: "nothing of the call has moved for 50 ms" },
+    provoke: async (scope) => {
+      const { caller, sidecar } = await outboundHop(scope, { settings: { idleTimeout: "50ms" } });
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
     title: "a circuit breaker that is open",
     expected: {
       ...out,

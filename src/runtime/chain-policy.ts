@@ -1,0 +1,16 @@
+import { balancers } from "../cluster/balancers/index.ts";
+import type { ClusterPolicy } from "../cluster/policy.ts";
+import type { ChainTarget } from "../discovery/chain.ts";
+
+/** How the endpoints of a target are chosen: as the upstream says, where its resolver does not. */
+export function chainPolicy(own: ClusterPolicy, { balancing, connectTimeout }: ChainTarget): ClusterPolicy {
+  if (balancing === undefined) return { ...own, connectTimeout };
+  const { policy, choices, hash } = balancing;
+  return {
+    ...own,
+    connectTimeout,
+    balancer: balancers[policy],
+    choices,
+    hash: hash.length === 0 ? own.hash : { by: "parts", parts: hash },
+  };
+}

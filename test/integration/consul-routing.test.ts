@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fieldOf } from "../support/raw-peer.ts";
+import { skipUnless } from "../support/real-parts.ts";
+import { eventually, inScope } from "../support/with-proxy.ts";
+import { ConsulWorld, grpcDefaults, resolver, router, splitter, versions } from "./consul-world.ts";
+
+const real = skipUnless("consul");
+
+test("a router, a splitter and a resolver of a real Consul say where calls land, and changes hold at once", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    for (const name of ["web.v1", "web.v2", "api.v1"]) await world.instance(name);
+    await world.entries(...grpcDefaults("web", "api"), resolver("web", { ...versions, DefaultSubset: "v1" }));
+    const caller = await world.caller({ web: { routing: "consul" } });
+    assert.deepEqual([...(await caller.spread(10)).keys()], ["web.v1"], "the default subset");
+
+    await world.entries(
+      router(
+        "web",
+        [{ PathExact: "/test.v1.Test/Moved" }, { Service: "api", PrefixRewrite: "/test.v2.Test/Moved" }],
+        [{ PathPrefix: "/admin.", Header: [{ Name: "X-Kind", Suffix: "beta" }] }, { ServiceSubset: "v2" }],
+        [{ PathRegex: "/test\\.v[0-9]+\\.Test/(Get|List)" }, { ServiceSubset: "v2" }],
+        [
+          {
+            Header: [
+              { Name: "x-user", Present: true },
+              { Name: "x-old", Present: true, Invert: true },
+            ],
+          },
+          {
+            ServiceSubset: "v2",
+            RequestHeaders: { Set: { "x-tenant": "b" }, Add: { "x-more": "2" }, Remove: ["x-gone"] },
+            ResponseHeaders: { Set: { "x-by": "consul" } },
+          },
+        ],
+        [{ Methods: ["GET"] }, { Service: "api" }],
+      ),
+    );
+    await caller.lands("api.v1", "/test.v1.Test/Moved");
+    const moved = world.servers.get("api.v1")?.requests.at(-1);
+    assert.equal(fieldOf(moved?.fields ?? [], ":path"), "/test.v2.Test/Moved");
+    assert.equal(await caller.land("/admin.v1/Any", ["x-kind", "a-beta"]), "web.v2");
+    assert.equal(await caller.land("/admin.v1/Any", ["x-kind", "a-rc"]), "web.v1");
+    assert.equal(await caller.land("/test.v7.Test/List"), "web.v2");
+    assert.equal(await caller.land("/test.v7.Test/Lists"), "web.v1");
+    assert.equal(await caller.land("/test.v1.Test/Call", ["x-user", "a"], ["x-old", "1"]), "web.v1");
+    const edited = await caller.answer("/test.v1.Test/Call", ["x-user", "a"], ["x-gone", "1"], ["x-more", "1"]);
+    assert.equal(fieldOf(edited.head, "x-by"), "consul");
+    const fields = world.servers.get("web.v2")?.requests.at(-1)?.fields ?? [];
+    assert.deepEqual(
+      fields.filter(({ name }) => name.startsWith("x-")).map(({ name, value }) => [name, value]),
+      [
+        ["x-user", "a"],
+        ["x-more", "1"],
+        ["x-tenant", "b"],
+        ["x-more", "2"],
+      ],
+    );
+
+    await world.remove("service-router", "web");
+    await world.entries(
+      splitter(
+        "web",
+        { Weight: 25, ServiceSubset: "v1", ResponseHeaders: { Set: { "x-way": "one" } } },
+        { Weight: 50, ServiceSubset: "v2" },
+        { Weight: 25, Service: "api" },
+      ),
+    );
+    await caller.lands("web.v1", "/test.v1.Test/Moved");
+    await eventually(
+      async () => (await caller.spread(10)).size === 3,
+      () => "the split to be in force",
+    );
+    const spread = await caller.spread(200);
+    for (const [where, least, most] of [
+      ["web.v1", 20, 85],
+      ["web.v2", 65, 135],
+      ["api.v1", 20, 85],
+    ] as const) {
+      const count = spread.get(where) ?? 0;
+      assert.ok(count >= least && count <= most, `${where} has ${count} of 200 calls`);
+    }
+
+    await world.remove("service-splitter", "web");
+    await world.entries(resolver("web", { Redirect: { Service: "api" } }));
+    await caller.lands("api.v1");
+    await world.remove("service-resolver", "web");
+    await eventually(
+      async () => [...(await caller.spread(10)).keys()].sort().join() === "web.v1,web.v2",
+      () => "calls to go to all instances again",
+    );
+    assert.deepEqual(
+      [...caller.sidecar.runtime.upstreams.clusters()].map(({ name }) => name),
+      ["web"],
+      "clusters of chains that are over are closed",
+    );
+  }),
+);
+
+test("a resolver's failover has calls as long as a subset has nobody, and Consul judges who is in it", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    await world.instance("web.v1");
+    await world.instance("api.v1");
+    await world.entries(
+      ...grpcDefaults("web", "api"),
+      resolver("web", {
+        DefaultSubset: "v2",
+        Subsets: { v2: { Filter: 'Service.Meta.version == "v2" and Service.ID matches "web.*"' } },
+        Failover: { v2: { Targets: [{ Datacenter: "nowhere" }, { Service: "api" }] } },
+      }),
+    );
+    const caller = await world.caller({ web: { routing: "consul" } });
+    await caller.lands("api.v1");
+    await world.instance("web.v2");
+    await caller.lands("web.v2");
+    await world.deregister("web.v2");
+    await caller.lands("api.v1");
+  }),
+);
+
+test("a chain is kept while the agent restarts without its memory", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    for (const name of ["web.v1", "web.v2"]) await world.instance(name);
+    const subsets = resolver("web", { ...versions, DefaultSubset: "v2" });
+    await world.entries(...grpcDefaults("web"), subsets);
+    const caller = await world.caller({ web: { routing: "consul" } });
+    await caller.lands("web.v2");
+    const [chain] = caller.sidecar.runtime.upstreams.consulChains();
+    const stale = () => chain?.state.kind === "known" && chain.state.staleSince !== undefined;
+
+    await world.consul.restart();
+    await eventually(stale, () => "the chain to be stale", 20_000);
+    assert.deepEqual([...(await caller.spread(10)).keys()], ["web.v2"]);
+    for (const name of ["web.v1", "web.v2"]) await world.register(name);
+    await world.entries(...grpcDefaults("web"), resolver("web", { ...versions, DefaultSubset: "v1" }));
+    await caller.lands("web.v1");
+    assert.equal(stale(), false);
+  }),
+);
