@@ -1,3 +1,4 @@
+import type { CompileRegex } from "../core/regex.ts";
 import type { Chain, ChainRoute, ChainTarget, ChainWay } from "./chain.ts";
 import { noEdits, readEdits } from "./chain-edits-reader.ts";
 import { readRouteDefinition, WHOLE_MATCH } from "./chain-route-reader.ts";
@@ -7,11 +8,15 @@ import { entriesIn, field, listIn, numberIn, textIn } from "./json-field.ts";
 /** What a part of a chain is read with: everything that is not obeyed is told, with where it stands. */
 export type Refuse = (where: string, why: string) => void;
 
-/**
- * Reads the `Chain` of an answer of /v1/discovery-chain, or says what is wrong with it. `datacenter`: the one that was asked for,
- * where that is not the agent's own or the configured one.
- */
-export function readChain(text: string, datacenter?: string): Chain | string {
+export interface ChainReading {
+  /** The data centre that was asked for, where that is not the agent's own or the configured one. */
+  readonly datacenter?: string | undefined;
+  /** What regular expressions are looked at by; without it none is. */
+  readonly regex?: CompileRegex | undefined;
+}
+
+/** Reads the `Chain` of an answer of /v1/discovery-chain, or says what is wrong with it. */
+export function readChain(text: string, { datacenter, regex }: ChainReading = {}): Chain | string {
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -26,7 +31,7 @@ export function readChain(text: string, datacenter?: string): Chain | string {
   const nodes = new Map(entriesIn(chain, "Nodes"));
   const targets = readTargets(chain, nodes, { datacenter, refuse });
   if (typeof targets === "string") return targets;
-  const reader = new Reader(nodes, targets, refuse);
+  const reader = new Reader(nodes, targets, { regex, refuse });
   try {
     const routes = reader.routes(start);
     return {
@@ -52,10 +57,16 @@ class Reader {
   private readonly nodes: ReadonlyMap<string, unknown>;
   private readonly targets: ReadonlyMap<string, ChainTarget>;
   private readonly refuse: Refuse;
+  private readonly regex: CompileRegex | undefined;
 
-  constructor(nodes: ReadonlyMap<string, unknown>, targets: ReadonlyMap<string, ChainTarget>, refuse: Refuse) {
+  constructor(
+    nodes: ReadonlyMap<string, unknown>,
+    targets: ReadonlyMap<string, ChainTarget>,
+    { regex, refuse }: { readonly regex: CompileRegex | undefined; readonly refuse: Refuse },
+  ) {
     this.nodes = nodes;
     this.targets = targets;
+    this.regex = regex;
     this.refuse = refuse;
   }
 
@@ -70,7 +81,7 @@ class Reader {
     return listIn(node, "Routes").flatMap((route, at) => {
       const name = `Routes[${at}]`;
       const refuse: Refuse = (where, why) => this.refuse(`service-router ${router}: ${name}.${where}`, why);
-      const definition = readRouteDefinition(field(route, "Definition"), refuse);
+      const definition = readRouteDefinition(field(route, "Definition"), this.regex, refuse);
       if (definition === undefined) return [];
       return { name, ways: this.ways(textIn(route, "NextNode") ?? "", 0), ...definition };
     });

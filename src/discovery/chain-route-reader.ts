@@ -1,7 +1,7 @@
+import type { CompileRegex } from "../core/regex.ts";
 import type { ChainMatch, ChainRetry, ChainRoute, FieldTest, TextTest } from "./chain.ts";
 import { noEdits, readEdits } from "./chain-edits-reader.ts";
 import type { Refuse } from "./chain-reader.ts";
-import { wholeRegExp } from "./chain-regex.ts";
 import { durationIn, field, listIn, numberIn, textIn } from "./json-field.ts";
 
 export const WHOLE_MATCH: ChainMatch = { path: undefined, headers: [], query: [], methods: [] };
@@ -15,9 +15,10 @@ const RETRY_ON = new Set([
 /** A route of a router, without where it leads; undefined where it can match no call. */
 export function readRouteDefinition(
   definition: unknown,
+  regex: CompileRegex | undefined,
   refuse: Refuse,
 ): Omit<ChainRoute, "name" | "ways"> | undefined {
-  const match = readMatch(field(field(definition, "Match"), "HTTP"), refuse);
+  const match = new MatchReader(regex, refuse).read(field(field(definition, "Match"), "HTTP"));
   if (match === undefined) return undefined;
   const destination = field(definition, "Destination");
   const timeout = durationIn(destination, "RequestTimeout");
@@ -37,34 +38,6 @@ export function readRouteDefinition(
   };
 }
 
-function readMatch(http: unknown, refuse: Refuse): ChainMatch | undefined {
-  if (typeof http !== "object" || http === null) return WHOLE_MATCH;
-  const ignoreCase = field(http, "CaseInsensitive") === true;
-  const tests = [
-    ["PathExact", "exact"],
-    ["PathPrefix", "prefix"],
-    ["PathRegex", "regex"],
-  ] as const;
-  const found = tests.find(([key]) => textIn(http, key) !== undefined);
-  const path: TextTest | undefined = found && { kind: found[1], text: textIn(http, found[0]) ?? "", ignoreCase };
-  const fields = (key: string): (FieldTest | undefined)[] =>
-    listIn(http, key).map((test, at) =>
-      readTest(test, (where, why) => refuse(`Match.HTTP.${key}[${at}]${where}`, why)),
-    );
-  // Names of fields are the same in either case; HTTP/2 has them in lower case.
-  const headers = fields("Header").map((test) => test && { ...test, name: test.name.toLowerCase() });
-  const query = fields("QueryParam");
-  const isPathBad = path !== undefined && isBad(path, (why) => refuse(`Match.HTTP.${found?.[0] ?? ""}`, why));
-  // A route that cannot be told apart would take calls of others.
-  if (isPathBad || [...headers, ...query].includes(undefined)) return undefined;
-  return {
-    path,
-    headers: headers.filter((test) => test !== undefined),
-    query: query.filter((test) => test !== undefined),
-    methods: listIn(http, "Methods").map((method) => String(method).toUpperCase()),
-  };
-}
-
 const KINDS = [
   ["Exact", "exact"],
   ["Prefix", "prefix"],
@@ -73,28 +46,65 @@ const KINDS = [
   ["Regex", "regex"],
 ] as const;
 
-function readTest(test: unknown, refuse: Refuse): FieldTest | undefined {
-  const name = textIn(test, "Name") ?? "";
-  const [key, kind] = KINDS.find(([word]) => textIn(test, word) !== undefined) ?? ["", "present"];
-  if (kind === "present" && field(test, "Present") !== true) {
-    refuse("", "it says nothing that a value could be compared with; the route matches no call");
+class MatchReader {
+  private readonly regex: CompileRegex | undefined;
+  private readonly refuse: Refuse;
+
+  /** `regex`: undefined where nobody looks at them. */
+  constructor(regex: CompileRegex | undefined, refuse: Refuse) {
+    this.regex = regex;
+    this.refuse = refuse;
+  }
+
+  /** undefined: a part of it cannot be told apart, and would take calls of others. */
+  read(http: unknown): ChainMatch | undefined {
+    if (typeof http !== "object" || http === null) return WHOLE_MATCH;
+    const path = this.path(http);
+    // Names of fields are the same in either case; HTTP/2 has them in lower case.
+    const headers = this.fields(http, "Header")?.map((test) => ({ ...test, name: test.name.toLowerCase() }));
+    const query = this.fields(http, "QueryParam");
+    if (path === "bad" || headers === undefined || query === undefined) return undefined;
+    return { path, headers, query, methods: listIn(http, "Methods").map((method) => String(method).toUpperCase()) };
+  }
+
+  private path(http: object): TextTest | "bad" | undefined {
+    const ignoreCase = field(http, "CaseInsensitive") === true;
+    for (const [word, kind] of KINDS) {
+      const text = textIn(http, `Path${word}`);
+      if (text === undefined) continue;
+      const test: TextTest = { kind, text, ignoreCase };
+      return this.isBad(test, `Match.HTTP.Path${word}`) ? "bad" : test;
+    }
     return undefined;
   }
-  const read: FieldTest = {
-    name,
-    kind,
-    text: textIn(test, key) ?? "",
-    invert: field(test, "Invert") === true,
-    ignoreCase: field(test, "IgnoreCase") === true,
-  };
-  return isBad(read, (why) => refuse(`.${key}`, why)) ? undefined : read;
-}
 
-function isBad({ kind, text, ignoreCase }: TextTest, refuse: (why: string) => void): boolean {
-  const compiled = kind === "regex" ? wholeRegExp(text, ignoreCase) : undefined;
-  if (typeof compiled !== "string") return false;
-  refuse(`${compiled}; the route matches no call`);
-  return true;
+  private fields(http: object, key: string): FieldTest[] | undefined {
+    const tests = listIn(http, key).map((test, at) => this.test(test, `Match.HTTP.${key}[${at}]`));
+    const good = tests.filter((test) => test !== undefined);
+    return good.length === tests.length ? good : undefined;
+  }
+
+  private test(written: unknown, where: string): FieldTest | undefined {
+    const [word, kind] = KINDS.find(([key]) => textIn(written, key) !== undefined) ?? ["", "present"];
+    if (kind === "present" && field(written, "Present") !== true) {
+      this.refuse(where, "it says nothing that a value could be compared with; the route matches no call");
+      return undefined;
+    }
+    const test: FieldTest = {
+      name: textIn(written, "Name") ?? "",
+      kind,
+      text: textIn(written, word) ?? "",
+      invert: field(written, "Invert") === true,
+      ignoreCase: field(written, "IgnoreCase") === true,
+    };
+    return this.isBad(test, `${where}.${word}`) ? undefined : test;
+  }
+
+  private isBad({ kind, text }: TextTest, where: string): boolean {
+    if (kind !== "regex" || this.regex === undefined || this.regex(text) !== undefined) return false;
+    this.refuse(where, `${text} is no regular expression of RE2; the route matches no call`);
+    return true;
+  }
 }
 
 function readRetry(destination: unknown, refuse: Refuse): ChainRetry | undefined {

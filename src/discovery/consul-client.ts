@@ -167,7 +167,7 @@ export class ConsulClient {
       timeout: margin + longest(index, wait),
       signal,
     });
-    const chain = readChain(text, question.datacenter);
+    const chain = readChain(text, { datacenter: question.datacenter });
     if (typeof chain === "string") throw new ConsulError(`consul at ${this.host} sent no discovery chain: ${chain}`);
     const knownLeader = headers["x-consul-knownleader"] !== "false";
     return { index: indexOf(headers) ?? 1n, knownLeader, text, isDefault: chain.isDefault };

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config, ConsulConfig } from "../config/types.ts";
 import { follow } from "../core/follow.ts";
+import { loadRegex, noRegex } from "../core/regex.ts";
 import { Watch } from "../core/watch.ts";
 import { ConsulIntentions, type IntentionsAnswer } from "../discovery/consul-intentions.ts";
 import { readIntentions } from "../filters/intentions/intention.ts";
 import type { IntentionSet } from "../filters/intentions/intentions.ts";
 import { needsRegex } from "../filters/intentions/permission.ts";
-import { loadRegex, noRegex } from "../filters/intentions/regex.ts";
 import type { Waiting } from "./readiness.ts";
 import type { ProcessServices } from "./services.ts";
 

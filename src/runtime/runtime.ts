@@ -166,7 +166,7 @@ export class Runtime {
       services,
       exchange: services.exchange(identity, "outbound"),
       discovery,
-      makeCluster: this.clusterMaker(() => plainConnect(services.http2, CONNECT)),
+      makeCluster: this.clusterMaker(() => plainConnect(services.http2, () => CONNECT)),
       upstream: (name) => this.upstreams.target(name),
     });
     this.authorizationService.apply(config.authorization?.external);

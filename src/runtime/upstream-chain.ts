@@ -3,6 +3,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterPolicy } from "../cluster/policy.ts";
 import type { RetryConfig, UpstreamConfig } from "../config/types.ts";
 import type { Clock, Timer } from "../core/clock.ts";
+import { loadRegex, noRegex } from "../core/regex.ts";
 import type { Chain, ChainEdits, ChainRoute, ChainTarget, ChainWay } from "../discovery/chain.ts";
 import { readChain } from "../discovery/chain-reader.ts";
 import { consulName, consulQuestion } from "../discovery/consul-name.ts";
@@ -12,10 +13,10 @@ import type { Call } from "../http/call.ts";
 import { FieldEdits, type HeadEdit, inOrder } from "../http/field-edits.ts";
 import type { HeaderTable } from "../http/headers.ts";
 import { PathRewrite } from "../http/path-rewrite.ts";
+import { compileChainMatch } from "../proxy/chain-match.ts";
 import { ChainLeg, type ChainRule, ChainRules } from "../proxy/chain-rules.ts";
 import type { RetryPolicy } from "../proxy/retry-policy.ts";
 import type { Onward, Resolution, Target } from "../proxy/target.ts";
-import { compileChainMatch } from "../routing/chain-match.ts";
 import { chainPolicy } from "./chain-policy.ts";
 import { chainRetry } from "./chain-retry.ts";
 
@@ -75,6 +76,8 @@ export class UpstreamChain implements Onward {
   /** In the rules that are in force, and in no others. */
   private readonly retired = new Set<Cluster>();
   private told: ReadonlySet<string> = new Set();
+  private regex = noRegex;
+  private closed = false;
 
   constructor(upstream: string, lookup: string, subscription: Subscription, surroundings: ChainSurroundings) {
     this.name = upstream;
@@ -173,6 +176,7 @@ export class UpstreamChain implements Onward {
 
   /** Gives everything back; calls under way end as they began. */
   close(): void {
+    this.closed = true;
     this.stopWatching();
     this.subscription.close();
     this.pending?.();
@@ -183,8 +187,13 @@ export class UpstreamChain implements Onward {
 
   private take(state: Discovered): void {
     if (state.kind === "pending" || state.routing === undefined || state.routing === this.text) return;
+    if (this.regex === noRegex && state.routing.includes('Regex"')) {
+      void this.loadRegex();
+      return;
+    }
     const question = consulQuestion(this.lookup);
-    const chain = readChain(state.routing, question.kind === "chain" ? question.datacenter : undefined);
+    const datacenter = question.kind === "chain" ? question.datacenter : undefined;
+    const chain = readChain(state.routing, { datacenter, regex: this.regex });
     this.text = state.routing;
     // The source reads it before, so that this is one of another version of ours.
     this.fault = typeof chain === "string" ? `the discovery chain: ${chain}` : undefined;
@@ -196,6 +205,11 @@ export class UpstreamChain implements Onward {
     const what = chain.isDefault ? "as they are" : `by ${routes.length} routes to ${targets.size} targets`;
     this.surroundings.log.info({ upstream: this.name }, `consul routes calls of ${this.name} ${what}`);
     this.tellProblems();
+  }
+
+  private async loadRegex(): Promise<void> {
+    this.regex = await loadRegex();
+    if (!this.closed) this.take(this.state);
   }
 
   private build(chain: Chain): void {
@@ -262,7 +276,7 @@ export class UpstreamChain implements Onward {
   private ruleOf(route: ChainRoute, chain: Chain): ChainRule {
     return {
       name: route.name,
-      matches: compileChainMatch(route.match),
+      matches: compileChainMatch(route.match, this.regex),
       ways: route.ways.map((way) => ({ share: way.share, to: this.legOf(route, way, chain.targets.get(way.target)) })),
     };
   }

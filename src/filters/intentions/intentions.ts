@@ -1,8 +1,9 @@
+import type { CompileRegex } from "../../core/regex.ts";
 import { remembered } from "../../core/remembered.ts";
 import type { Call } from "../../http/call.ts";
 import { parseSpiffeId, type SpiffeId } from "../../identity/spiffe.ts";
 import type { Action, Intention, IntentionSource, TokenRequirement } from "./intention.ts";
-import { type CompileRegex, compilePermission, type MeansCall } from "./permission.ts";
+import { compilePermission, type MeansCall } from "./permission.ts";
 
 /** What Consul says of the calls of a service. */
 export interface IntentionSet {

@@ -1,11 +1,9 @@
+import type { CompileRegex } from "../../core/regex.ts";
 import { remembered } from "../../core/remembered.ts";
 import type { Call } from "../../http/call.ts";
 import type { Head } from "../../http/headers.ts";
 import type { HeaderCondition, Intention, Permission } from "./intention.ts";
 import { pathReadings } from "./path-readings.ts";
-
-/** Makes a test of the whole of a text from a regular expression of RE2, as Consul has them; undefined where it is none. */
-export type CompileRegex = (pattern: string) => ((text: string) => boolean) | undefined;
 
 /** Whether intentions have regular expressions. */
 export function needsRegex(intentions: readonly Intention[]): boolean {

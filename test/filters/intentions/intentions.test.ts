@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { loadRegex } from "../../../src/core/regex.ts";
 import { readIntentions } from "../../../src/filters/intentions/intention.ts";
 import { Intentions } from "../../../src/filters/intentions/intentions.ts";
-import { loadRegex } from "../../../src/filters/intentions/regex.ts";
 import { Call } from "../../../src/http/call.ts";
 import { parseSpiffeId } from "../../../src/identity/spiffe.ts";
 import type { PlainField } from "../../support/hpack-peer.ts";

@@ -1,14 +1,19 @@
+import type { CompileRegex } from "../core/regex.ts";
 import type { ChainMatch, FieldTest, TextTest } from "../discovery/chain.ts";
-import { wholeRegExp } from "../discovery/chain-regex.ts";
 import type { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { parameter, withoutQuery } from "../http/path-query.ts";
 
 /** What a route of Consul's matches, as a function: as Envoy would, which obeys these routes elsewhere. */
-export function compileChainMatch({ path, headers, query, methods }: ChainMatch): (call: Call) => boolean {
-  const onPath = path && compileText(path);
-  const onHeaders = headers.map(({ name, ...test }) => compileField(test, (call) => wholeValue(call.head, name)));
-  const onQuery = query.map(({ name, ...test }) => compileField(test, (call) => parameter(call.path, name)));
+export function compileChainMatch(
+  { path, headers, query, methods }: ChainMatch,
+  regex: CompileRegex,
+): (call: Call) => boolean {
+  const onPath = path && compileText(path, regex);
+  const onHeaders = headers.map(({ name, ...test }) =>
+    compileField(test, regex, (call) => wholeValue(call.head, name)),
+  );
+  const onQuery = query.map(({ name, ...test }) => compileField(test, regex, (call) => parameter(call.path, name)));
   const tests = [...onHeaders, ...onQuery];
   const wanted = new Set(methods);
   return (call) => {
@@ -22,23 +27,21 @@ export function compileChainMatch({ path, headers, query, methods }: ChainMatch)
 /** What is compared by its value is not matched by an absent one, inverted or not. */
 function compileField(
   test: Omit<FieldTest, "name">,
+  regex: CompileRegex,
   read: (call: Call) => string | undefined,
 ): (call: Call) => boolean {
   const { invert } = test;
   if (test.kind === "present") return (call) => (read(call) !== undefined) !== invert;
-  const fits = compileText(test);
+  const fits = compileText(test, regex);
   return (call) => {
     const value = read(call);
     return value !== undefined && fits(value) !== invert;
   };
 }
 
-function compileText({ kind, text, ignoreCase }: TextTest): (value: string) => boolean {
-  if (kind === "regex") {
-    const form = wholeRegExp(text, ignoreCase);
-    // Whoever read the chain has refused what is none.
-    return typeof form === "string" ? () => false : (value) => form.test(value);
-  }
+function compileText({ kind, text, ignoreCase }: TextTest, regex: CompileRegex): (value: string) => boolean {
+  // Whoever read the chain has refused what is none.
+  if (kind === "regex") return regex(ignoreCase ? `(?i:${text})` : text) ?? (() => false);
   const wanted = ignoreCase ? text.toLowerCase() : text;
   const fits = plain(kind, wanted);
   return ignoreCase ? (value) => fits(value.toLowerCase()) : fits;

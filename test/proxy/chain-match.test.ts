@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { loadRegex } from "../../src/core/regex.ts";
 import type { ChainMatch, FieldTest } from "../../src/discovery/chain.ts";
 import { Call } from "../../src/http/call.ts";
 import { HeaderTable } from "../../src/http/headers.ts";
-import { compileChainMatch } from "../../src/routing/chain-match.ts";
+import { compileChainMatch } from "../../src/proxy/chain-match.ts";
 
 const whole: ChainMatch = { path: undefined, headers: [], query: [], methods: [] };
 const table = new HeaderTable();
+const regex = await loadRegex();
 
 function matches(match: Partial<ChainMatch>, path: string, ...fields: (readonly [string, string])[]): boolean {
   const head = table.head([[":method", "POST"], [":path", path], ...fields]);
-  return compileChainMatch({ ...whole, ...match })(new Call("outbound", "127.0.0.1:1", head, path, true, 0));
+  return compileChainMatch({ ...whole, ...match }, regex)(new Call("outbound", "127.0.0.1:1", head, path, true, 0));
 }
 
 const field = (kind: FieldTest["kind"], text: string, more: Partial<FieldTest> = {}): FieldTest => ({

@@ -1,9 +1,11 @@
-import { remembered } from "../../core/remembered.ts";
-import type { CompileRegex } from "./permission.ts";
+import { remembered } from "./remembered.ts";
+
+/** A regular expression, as a function that says whether a whole text matches; undefined for a text that is none. */
+export type CompileRegex = (pattern: string) => ((text: string) => boolean) | undefined;
 
 /**
  * Loads RE2: what Consul's patterns are written for, and in time that is linear in the text, which a stranger sends. A sidecar
- * without such intentions does without the library.
+ * without such patterns does without the library.
  */
 export async function loadRegex(): Promise<CompileRegex> {
   const { RE2JS } = await import("re2js");
@@ -17,5 +19,5 @@ export async function loadRegex(): Promise<CompileRegex> {
   };
 }
 
-/** For intentions that have none. */
+/** For what has none. */
 export const noRegex: CompileRegex = () => undefined;
