@@ -1,26 +1,45 @@
-import { request } from "node:http";
+import { readFileSync } from "node:fs";
 import { loadConfig } from "../config/load.ts";
-import { type Address, formatAddress, parseAddress } from "../core/address.ts";
+import { type AdminTarget, targetOf } from "../control/admin-client.ts";
+import { parseAddress } from "../core/address.ts";
 import { type Input, type Option, UsageError } from "./command.ts";
 import { readConfigFile } from "./config-file.ts";
 
-/** The option `--admin` of commands that ask a running sidecar. */
-export const adminOption: Option = {
-  value: "ADDRESS",
-  doc: "the admin listener of the sidecar; without it that of the configuration, then 127.0.0.1:15000",
+/** The variable that has the token where no file of it is named. */
+const TOKEN = "OUTRIGGER_ADMIN_TOKEN";
+
+/** The options of commands that ask a running sidecar. */
+export const adminOptions: Readonly<Record<string, Option>> = {
+  admin: {
+    value: "ADDRESS",
+    doc: "the admin listener of the sidecar; without it that of the configuration, then 127.0.0.1:15000",
+  },
+  "token-file": { value: "FILE", doc: `a file with its token; without it ${TOKEN}, then that of the configuration` },
+  ca: { value: "FILE", doc: "PEM of its certificate or of who signed it, where it speaks HTTPS" },
+  cert: { value: "FILE", doc: "PEM of a certificate to show to it" },
+  key: { value: "FILE", doc: "PEM of its key" },
 };
 
-/** Milliseconds for an answer. */
-const PATIENCE = 5000;
-const DEFAULT: Address = { kind: "tcp", host: "127.0.0.1", port: 15000 };
+const DEFAULT: AdminTarget = { address: { kind: "tcp", host: "127.0.0.1", port: 15000 } };
 
-/** Where the admin listener of the sidecar is that is meant. Throws a UsageError. */
-export function adminAddress(input: Input): Address {
+/** The admin listener of the sidecar that is meant, and what it wants. Throws a UsageError. */
+export function adminTarget(input: Input): AdminTarget {
+  const { address, token, tls } = described(input);
+  const file = read(input, "token-file")?.trim();
+  const ca = read(input, "ca") ?? tls?.ca;
+  const cert = read(input, "cert");
+  const key = read(input, "key");
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
+  if (ca === undefined && cert !== undefined) throw new UsageError("--cert needs --ca: to whom it may be shown");
+  return { address, token: file ?? input.env[TOKEN] ?? token, tls: ca === undefined ? undefined : { ca, cert, key } };
+}
+
+function described(input: Input): AdminTarget {
   const named = input.value("admin");
   if (named !== undefined) {
     const address = parseAddress(named);
     if (typeof address === "string") throw new UsageError(`--admin ${named}: ${address}`);
-    return address;
+    return { address };
   }
   let source: { readonly file: string; readonly text: string };
   try {
@@ -32,33 +51,18 @@ export function adminAddress(input: Input): Address {
   const loaded = loadConfig(source.text, { file: source.file, env: input.env });
   if (!loaded.ok)
     throw new UsageError(`${source.file} is broken, see outrigger check; or name the listener by --admin`);
-  return loaded.config.listeners.admin;
+  return orUsage("", () => targetOf(loaded.config));
 }
 
-export interface AdminReply {
-  readonly status: number;
-  readonly body: string;
+function read(input: Input, option: string): string | undefined {
+  const file = input.value(option);
+  return file === undefined ? undefined : orUsage(`--${option}: `, () => readFileSync(file, "utf8"));
 }
 
-/** Asks an admin listener; by POST what changes something. Rejects with the reason where there is no answer. */
-export function askAdmin(address: Address, path: string, method: "GET" | "POST" = "GET"): Promise<AdminReply> {
-  const to =
-    address.kind === "unix"
-      ? { socketPath: address.path }
-      : { host: address.host === "" ? "127.0.0.1" : address.host, port: address.port };
-  return new Promise((resolve, reject) => {
-    const headers = { host: "localhost", ...(method === "POST" ? { "content-type": "application/json" } : {}) };
-    const options = { ...to, path, method, headers, agent: false, timeout: PATIENCE };
-    const asked = request(options, (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => {
-        body += chunk;
-      });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
-      response.on("error", reject);
-    });
-    asked.on("timeout", () => asked.destroy(new Error(`no answer within ${PATIENCE / 1000}s`)));
-    asked.on("error", (error) => reject(new Error(`cannot ask ${formatAddress(address)}: ${error.message}`)));
-    asked.end();
-  });
+function orUsage<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new UsageError(`${what}${error instanceof Error ? error.message : String(error)}`);
+  }
 }

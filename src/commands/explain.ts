@@ -1,6 +1,7 @@
+import { type AdminReply, askAdmin } from "../control/admin-client.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
-import { adminAddress, adminOption, askAdmin } from "./admin-client.ts";
+import { adminOptions, adminTarget } from "./admin-client.ts";
 import { type Command, Exit, UsageError } from "./command.ts";
 import { configOption, jsonOption } from "./config-file.ts";
 
@@ -8,7 +9,7 @@ export const explainCommand: Command = {
   summary: "why a call went as it did, asked of a running sidecar; without an id its last calls",
   options: {
     config: configOption,
-    admin: adminOption,
+    ...adminOptions,
     failed: { doc: "without an id: only calls that did not end with OK" },
     json: jsonOption,
   },
@@ -17,9 +18,9 @@ export const explainCommand: Command = {
     const [id, more] = input.words;
     if (more !== undefined) throw new UsageError("outrigger explain takes one id");
     const query = id === undefined ? (input.has("failed") ? "?failed" : "") : `?id=${encodeURIComponent(id)}`;
-    let reply: Awaited<ReturnType<typeof askAdmin>>;
+    let reply: AdminReply;
     try {
-      reply = await askAdmin(adminAddress(input), `/explain${query}`);
+      reply = await askAdmin(adminTarget(input), `/explain${query}`);
     } catch (error) {
       if (error instanceof UsageError) throw error;
       return complain(error instanceof Error ? error.message : String(error));

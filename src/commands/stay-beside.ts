@@ -1,7 +1,7 @@
 import { constants } from "node:os";
-import { type Address, formatAddress } from "../core/address.ts";
+import { type AdminTarget, askAdmin } from "../control/admin-client.ts";
+import { formatAddress } from "../core/address.ts";
 import { Child, type ExitCode } from "../runtime/child.ts";
-import { askAdmin } from "./admin-client.ts";
 
 /**
  * When the sidecar of a job is told that the job is over: however its program has ended, or only once it has succeeded, where
@@ -17,7 +17,7 @@ export async function stayBeside(
   program: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
   when: DrainWhen,
-  admin: Address,
+  admin: AdminTarget,
 ): Promise<ExitCode> {
   const child = new Child(program, env);
   for (const signal of PASSED) process.on(signal, () => child.signal(signal));
@@ -28,11 +28,11 @@ export async function stayBeside(
 }
 
 /** Never rejects: what the job has done stands, whatever becomes of its sidecar. */
-export async function drainSidecar(admin: Address): Promise<void> {
+export async function drainSidecar(admin: AdminTarget): Promise<void> {
   const reply = await askAdmin(admin, "/drain", "POST").catch((error: unknown) => String(error));
   const problem =
     typeof reply === "string" ? reply.replace(/^Error: /, "") : reply.status === 202 ? undefined : reply.body;
-  if (problem !== undefined) say(`the sidecar at ${formatAddress(admin)} was not drained: ${problem}`);
+  if (problem !== undefined) say(`the sidecar at ${formatAddress(admin.address)} was not drained: ${problem}`);
 }
 
 /** The exit code of a process that a signal has ended, as a shell says it. */

@@ -1,9 +1,10 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { parseDuration } from "../config/schema/units.ts";
-import { type Address, formatAddress, parseAddress } from "../core/address.ts";
+import { type AdminReply, type AdminTarget, askAdmin } from "../control/admin-client.ts";
+import { formatAddress, parseAddress } from "../core/address.ts";
 import { stay, systemClock } from "../core/clock.ts";
-import { type AdminReply, adminAddress, adminOption, askAdmin } from "./admin-client.ts";
+import { adminOptions, adminTarget } from "./admin-client.ts";
 import { type Command, Exit, type Input, UsageError } from "./command.ts";
 import { configOption } from "./config-file.ts";
 import { codeOf, type DrainWhen, drainSidecar, stayBeside } from "./stay-beside.ts";
@@ -26,7 +27,7 @@ export const waitCommand: Command = {
       value: "WHEN",
       doc: "for jobs: drains the sidecar once the program has ended, or only once it has succeeded",
     },
-    admin: adminOption,
+    ...adminOptions,
     config: configOption,
   },
   program: "optional",
@@ -44,7 +45,7 @@ export const waitCommand: Command = {
     const end = systemClock.now() + patience;
     let told = "";
     for (;;) {
-      const reply = await askAdmin(probe, "/startup").catch((error: unknown) => String(error));
+      const reply = await askAdmin({ address: probe }, "/startup").catch((error: unknown) => String(error));
       if (asked !== undefined) return codeOf(asked);
       if (typeof reply !== "string" && reply.status === 200)
         return job === undefined ? become(input) : stayBeside(input.program, input.env, job.when, job.admin);
@@ -63,21 +64,21 @@ export const waitCommand: Command = {
 
 interface Job {
   readonly when: DrainWhen;
-  readonly admin: Address;
+  readonly admin: AdminTarget;
 }
 
 /** What is to be done when the program has ended; undefined: nothing, it is no job. */
 function jobOf(input: Input): Job | undefined {
   const when = input.value("drain");
   if (when === undefined) {
-    for (const option of ["admin", "config"])
+    for (const option of ["config", ...Object.keys(adminOptions)])
       if (input.value(option) !== undefined) throw new UsageError(`--${option} has no effect without --drain`);
     return undefined;
   }
   if (when !== "ended" && when !== "succeeded")
     throw new UsageError(`--drain is "${when}", expected ended or succeeded`);
   if (input.program.length === 0) throw new UsageError("--drain has no effect without a program");
-  return { when, admin: adminAddress(input) };
+  return { when, admin: adminTarget(input) };
 }
 
 function timeoutOf(input: Input): number {

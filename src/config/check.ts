@@ -1,4 +1,5 @@
 import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
+import { checkAdmin } from "./checks/admin.ts";
 import { checkAuthorization } from "./checks/authorization.ts";
 import { checkBalancing } from "./checks/balancing.ts";
 import { checkCapture } from "./checks/capture.ts";
@@ -23,6 +24,7 @@ export function check(
   reading: Reading,
 ): void {
   checkListeners(draft, reading);
+  checkAdmin(draft, reading);
   checkCapture(draft, reading);
   checkDiscovery(draft, reading);
   checkService(draft, reading);

@@ -42,11 +42,11 @@ export function loadConfig(text: string, { file, env }: LoadOptions): LoadResult
 /** Risks that the file takes knowingly or not. */
 function warningsOf(config: Config, reading: Reading): readonly Issue[] {
   const { admin } = config.listeners;
-  if (admin.kind === "tcp" && !isLoopback(admin.host)) {
+  if (admin.kind === "tcp" && !isLoopback(admin.host) && config.admin.tls === undefined) {
     reading.reportValue(["listeners", "admin"], {
       code: "risk",
-      message: `listeners.admin is not on loopback: whoever reaches ${formatAddress(admin)} can drain this sidecar`,
-      expected: "127.0.0.1:PORT",
+      message: `whoever is on the way to ${formatAddress(admin)} can read the token of admin, and use it`,
+      expected: "admin.tls beside it, or a network on which nobody else is",
     });
   }
   return reading.issues;

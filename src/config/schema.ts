@@ -1,10 +1,11 @@
 import { list } from "./schema/collections.ts";
 import { integer } from "./schema/integer.ts";
-import { authority, serviceName } from "./schema/names.ts";
+import { serviceName } from "./schema/names.ts";
 import { object } from "./schema/object.ts";
 import { optional, preset, section, type Type } from "./schema/type.ts";
 import { duration } from "./schema/units.ts";
 import { words } from "./schema/words.ts";
+import { admin } from "./sections/admin.ts";
 import { authorization } from "./sections/authorization.ts";
 import { capture } from "./sections/capture.ts";
 import { none } from "./sections/defaults.ts";
@@ -40,16 +41,7 @@ export const schema = object({
     "Who this sidecar is for others.",
   ),
   listeners: section(listeners, "Where the sidecar listens. Port 0 takes a free one."),
-  admin: section(
-    object({
-      hosts: preset(
-        list(authority()),
-        none,
-        "Names under which the admin listener may be asked, beside its own address and localhost.",
-      ),
-    }),
-    "The admin listener.",
-  ),
+  admin: section(admin, "The admin listener: who may ask it."),
   names: section(names, "Which names a call may be for."),
   discovery: section(discovery, "Where endpoints come from."),
   mtls: section(mtls, "TLS between sidecars."),

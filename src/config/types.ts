@@ -31,7 +31,7 @@ export interface Config {
     readonly admin: Address;
     readonly probe: Address;
   };
-  readonly admin: { readonly hosts: readonly string[] };
+  readonly admin: AdminConfig;
   readonly names: NamesConfig;
   readonly discovery: DiscoveryConfig;
   readonly mtls: MtlsConfig;
@@ -54,6 +54,15 @@ export interface Config {
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };
   readonly workers: number;
+}
+
+/** Who may ask the admin listener. */
+export interface AdminConfig {
+  readonly hosts: readonly string[];
+  readonly token: string | undefined;
+  readonly tokenFile: string | undefined;
+  /** Paths of PEM files. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | undefined } | undefined;
 }
 
 /** The service that decides about calls: an upstream or an address. */

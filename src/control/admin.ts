@@ -4,7 +4,9 @@ import type { Clock } from "../core/clock.ts";
 import { Listener } from "../net/listener.ts";
 import { logLevels } from "../observability/log.ts";
 import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
+import { AdminGate } from "./admin-gate.ts";
 import { adminPage } from "./admin-page.ts";
+import type { AdminAccess } from "./admin-secrets.ts";
 import type { ControlListener } from "./control-listener.ts";
 import { HostGuard } from "./host-guard.ts";
 import { type HttpAnswer, type HttpRequest, json, problem, quote } from "./http-answer.ts";
@@ -16,6 +18,8 @@ export interface AdminOptions {
   readonly view: ControlView;
   /** `admin.hosts` now in force: names besides its own address and localhost by which it may be asked. */
   readonly hosts: () => readonly string[];
+  /** Who may ask; without it whoever reaches the listener. */
+  readonly access?: () => AdminAccess;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -74,16 +78,20 @@ const reading: ReadonlyMap<string, string> = new Map(
   ),
 );
 
-/** Binds the listener for people. Rejects with a BindError. */
+const ANYBODY: AdminAccess = { token: undefined, tokenFile: undefined, tls: undefined };
+
+/** Binds the listener for people. Rejects with a BindError, or where a file cannot be read that says who may ask. */
 export async function startAdmin(address: Address, options: AdminOptions): Promise<ControlListener> {
-  const { view, hosts, clock, log } = options;
-  const answer = (request: HttpRequest) => answerTo(request, new HostGuard(address, hosts()), view);
+  const { view, hosts, access = () => ANYBODY, clock, log } = options;
+  const gate = new AdminGate(access, clock, log);
+  await gate.prepare();
+  const answer = (request: HttpRequest) => answerTo(request, new HostGuard(address, hosts()), gate, view);
   const face = new HttpFace({ clock, log, keepAlive: true, answer });
   const listener = await Listener.bind(
     address,
     { maxConnections: MAX_CONNECTIONS },
     {
-      onConnection: (socket) => face.accept(socket),
+      onConnection: (socket) => gate.take(socket, (taken) => face.accept(taken)),
       onRefused: () => log.debug({ limit: MAX_CONNECTIONS }, "admin: a connection over the limit was closed"),
       onError: (error) => log.warn({ err: error }, "admin: a connection could not be taken"),
     },
@@ -92,9 +100,16 @@ export async function startAdmin(address: Address, options: AdminOptions): Promi
   return { address: listener.address, close: () => listener.close() };
 }
 
-async function answerTo(request: HttpRequest, guard: HostGuard, view: ControlView): Promise<HttpAnswer> {
+async function answerTo(
+  request: HttpRequest,
+  guard: HostGuard,
+  gate: AdminGate,
+  view: ControlView,
+): Promise<HttpAnswer> {
   const refusal = guard.refusal(request);
   if (refusal !== undefined) return problem(403, refusal);
+  const denied = await gate.refusal(request);
+  if (denied !== undefined) return denied;
   const route = Object.hasOwn(routes, request.path) ? routes[request.path] : undefined;
   if (route === undefined) {
     const known = Object.keys(routes).join(", ");

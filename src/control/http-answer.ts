@@ -18,6 +18,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** The address of this machine that the connection came to; undefined on a unix socket. */
   readonly localAddress: string | undefined;
+  /** The address of who asks. */
+  readonly remoteAddress: string | undefined;
   readonly body: string;
 }
 

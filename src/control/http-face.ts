@@ -104,6 +104,7 @@ export class HttpFace {
       query: new URLSearchParams(query),
       headers,
       localAddress: request.socket.localAddress,
+      remoteAddress: request.socket.remoteAddress,
       body,
     });
   }

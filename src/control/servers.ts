@@ -26,6 +26,7 @@ export async function startControl(
   const admin = await startAdmin(config.listeners.admin, {
     view,
     hosts: () => runtime.config.admin.hosts,
+    access: () => runtime.config.admin,
     clock,
     log: log.logger,
   });

@@ -6,7 +6,7 @@ const service = "service: { name: user, address: 127.0.0.1:50051 }\n";
 
 /** Combinations beside those of the broken files, and those that are right though they look wrong. */
 const rightOnes: readonly [string, string][] = [
-  ["listeners on free ports do not meet", "listeners: { outbound: :0, admin: :0, probe: 127.0.0.1:0 }\n"],
+  ["listeners on free ports do not meet", "listeners: { outbound: :0, admin: 127.0.0.1:0, probe: :0 }\n"],
   ["two addresses of the machine may share a port", "listeners: { outbound: 10.0.0.1:9000, admin: 127.0.0.1:9000 }\n"],
   ["the inbound default of a caller-only sidecar is not bound", "listeners: { probe: :15006 }\n"],
   ["a default may be spelled out where it has no effect", 'listeners: { inbound: ":15006" }\n'],

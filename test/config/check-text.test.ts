@@ -62,11 +62,15 @@ test("as JSON a good file is an object with ok: true", () => {
 });
 
 test("a risk is told before what was understood, and the file is good", () => {
-  const { ok, output } = checkText("listeners: { admin: :15000 }\n", { file: "a.yaml", env: {}, json: false });
+  const { ok, output } = checkText("listeners: { admin: :15000 }\nadmin: { tokenFile: /a }\n", {
+    file: "a.yaml",
+    env: {},
+    json: false,
+  });
   assert.ok(ok);
   assert.match(
     output,
-    /^a\.yaml:1:21: warning: listeners\.admin is not on loopback[^\n]*\n {4}listeners:.*\na\.yaml: ok\n/s,
+    /^a\.yaml:1:21: warning: whoever is on the way to :15000 can read the token[^\n]*\n {4}listeners:.*\na\.yaml: ok\n/s,
   );
 });
 

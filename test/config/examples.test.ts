@@ -10,7 +10,7 @@ import { good } from "./load-text.ts";
 
 const folder = new URL("../../config/", import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
-const SECRET = "5b1c9d0e";
+const SECRET = "5b1c9d0e-71f3-4c52";
 const env = {
   SERVICE: "user",
   HOST_IP: "10.0.0.5",
@@ -18,6 +18,7 @@ const env = {
   POD_NAME: "user-7d9",
   CONSUL_HTTP_TOKEN: SECRET,
   AUTHZ_TOKEN: SECRET,
+  ADMIN_TOKEN: SECRET,
 };
 
 test("there are examples", () => {
@@ -40,17 +41,9 @@ for (const file of files) {
   test(`what is printed of config/${file} is read again as the same, but for secrets`, () => {
     const printed = printConfig(text, { file, env, json: false });
     assert.ok(printed.ok);
-    assert.deepEqual(good(printed.output, {}), masked(good(text, env)));
+    assert.doesNotMatch(printed.output, new RegExp(SECRET));
+    assert.deepEqual(good(printed.output.replaceAll("***", SECRET), {}), good(text, env));
   });
-}
-
-/** The value with each secret in it as it is printed. */
-function masked(value: unknown): unknown {
-  if (value === SECRET) return "***";
-  if (Array.isArray(value)) return value.map(masked);
-  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, masked(item)]));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, masked(item)]));
 }
 
 test("every key that there is is in config/full.yaml, in use or in a comment, or in use in an example of its own", () => {

@@ -27,7 +27,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
       admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
       probe: { kind: "tcp", host: "", port: 15021 },
     },
-    admin: { hosts: [] },
+    admin: { hosts: [], token: undefined, tokenFile: undefined, tls: undefined },
     names: {
       suffixes: ["service.consul"],
       onDemand: { allow: ["*"], max: 200, idle: 600_000, negative: 5_000, rate: 10 },
@@ -140,7 +140,12 @@ workers: 1
       admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
       probe: { kind: "unix", path: "/run/probe.sock", mode: 0o666 },
     },
-    admin: { hosts: ["sidecar.internal", "sidecar.internal:8080"] },
+    admin: {
+      hosts: ["sidecar.internal", "sidecar.internal:8080"],
+      token: undefined,
+      tokenFile: undefined,
+      tls: undefined,
+    },
     names: {
       suffixes: ["mesh.internal"],
       onDemand: { allow: [], max: 3, idle: 3_600_000, negative: 0, rate: 0.5 },
@@ -325,13 +330,23 @@ test("a secret is in no issue, whatever is wrong with it", () => {
   assert.doesNotMatch(JSON.stringify(bad("discovery: { consul: { token: 5551234 } }\n")), /5551234/);
 });
 
-test("an admin listener beyond loopback is a warning, not an error", () => {
-  const result = loadConfig("listeners: { admin: :15000 }\n", { file: "test.yaml", env: {} });
-  assert.ok(result.ok);
-  assert.deepEqual(
-    result.warnings.map(({ code, line, column }) => ({ code, line, column })),
-    [{ code: "risk", line: 1, column: 21 }],
-  );
+test("an admin listener beyond loopback wants a token or certificates; a token without TLS is a warning", () => {
+  const load = (admin: string) =>
+    loadConfig(`listeners: { admin: :15000 }\nadmin: ${admin}\n`, { file: "test.yaml", env: {} });
+  const files = "cert: /a, key: /b";
+  for (const weak of ["{}", "{ hosts: [a.example] }", `{ tls: { ${files} } }`])
+    assert.equal(load(weak).ok, false, weak);
+  const warnings = (admin: string): readonly unknown[] => {
+    const result = load(admin);
+    assert.ok(result.ok, JSON.stringify(result));
+    return result.warnings.map(({ code, line, column }) => [code, line, column]);
+  };
+  assert.deepEqual(warnings("{ token: 0123456789abcdef }"), [["risk", 1, 21]]);
+  assert.deepEqual(warnings("{ tokenFile: /t }"), [["risk", 1, 21]]);
+  assert.deepEqual(warnings(`{ tokenFile: /t, tls: { ${files} } }`), []);
+  assert.deepEqual(warnings(`{ tls: { ${files}, clientCa: /c } }`), []);
+  for (const near of ["127.0.0.1:1", "localhost:1", "127.9.9.9:1", "[::1]:1", "unix:/run/a.sock"])
+    assert.ok(loadConfig(`listeners: { admin: "${near}" }\n`, { file: "test.yaml", env: {} }).ok, near);
 });
 
 test("a file of more than a mebibyte is not read", () => {

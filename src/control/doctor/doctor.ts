@@ -1,6 +1,6 @@
 import type { Config } from "../../config/types.ts";
-import { formatAddress } from "../../core/address.ts";
 import { systemClock } from "../../core/clock.ts";
+import { askAdmin, targetOf } from "../admin-client.ts";
 import { checkApplication } from "./application.ts";
 import { checkCertificates } from "./certificates.ts";
 import { checkConsul } from "./consul.ts";
@@ -8,7 +8,6 @@ import { checkDestinations } from "./destinations.ts";
 import { type Check, error, type Finding, messageOf, type Surroundings } from "./finding.ts";
 import { checkNames } from "./names.ts";
 import { checkPorts } from "./ports.ts";
-import { ask } from "./reach.ts";
 import { checkMachine, checkSidecar } from "./sidecar.ts";
 
 /** Every check, in the order in which things depend on each other. */
@@ -44,11 +43,13 @@ export async function examine(config: Config, patience: number): Promise<readonl
   return found.flat();
 }
 
-async function runningAt({ listeners: { admin } }: Config): Promise<Surroundings["running"]> {
-  if (admin.kind === "unix" || admin.port === 0) return undefined;
+async function runningAt(config: Config): Promise<Surroundings["running"]> {
+  const { admin } = config.listeners;
+  if (admin.kind === "tcp" && admin.port === 0) return undefined;
   try {
-    const { body } = await ask(`http://${formatAddress({ ...admin, host: admin.host || "127.0.0.1" })}/live`);
-    return /"live"/.test(body) ? admin : undefined;
+    const target = targetOf(config);
+    const { body } = await askAdmin(target, "/live");
+    return /"live"/.test(body) ? target : undefined;
   } catch {
     return undefined;
   }

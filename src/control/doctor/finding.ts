@@ -1,6 +1,6 @@
 import type { Config } from "../../config/types.ts";
-import type { Address } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { AdminTarget } from "../admin-client.ts";
 
 /** What a check found of one thing. */
 export interface Finding {
@@ -18,7 +18,7 @@ export interface Surroundings {
   readonly config: Config;
   readonly clock: Clock;
   /** The admin listener of the sidecar, where one answers there. */
-  readonly running: Address | undefined;
+  readonly running: AdminTarget | undefined;
   /** Milliseconds for which idle connections are watched. */
   readonly patience: number;
 }

@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { formatAddress } from "../../core/address.ts";
+import { askAdmin } from "../admin-client.ts";
 import type { ClustersAnswer, ReadyAnswer } from "../answers.ts";
 import { type Check, error, type Finding, ok, warning } from "./finding.ts";
-import { ask } from "./reach.ts";
 
 const NAME = "sidecar";
 /** Descriptors that a busy sidecar may need: a connection takes one. */
@@ -10,9 +9,8 @@ const FEW = 4096;
 
 /** What the running sidecar itself says: whether it is ready, and of each upstream whether there is an instance that can be reached. */
 export const checkSidecar: Check = async ({ running }) => {
-  if (running === undefined || running.kind === "unix") return [];
-  const base = `http://${formatAddress(running)}`;
-  const page = async <T>(path: string): Promise<T> => JSON.parse((await ask(`${base}${path}`)).body) as T;
+  if (running === undefined) return [];
+  const page = async <T>(path: string): Promise<T> => JSON.parse((await askAdmin(running, path)).body) as T;
   const ready = await page<ReadyAnswer>("/ready");
   const { clusters } = await page<ClustersAnswer>("/clusters");
   return [readiness(ready), ...clusters.map(upstreamOf)];

@@ -39,7 +39,7 @@ test("free ports are in order, and one that is taken is told with who has it", a
 test("of a running sidecar a listener that takes no connections is told", async (t) => {
   const admin = await taken(t);
   const config = listeners(await freePort(), admin, await taken(t));
-  const running = { kind: "tcp", host: "127.0.0.1", port: admin } as const;
+  const running = { address: { kind: "tcp", host: "127.0.0.1", port: admin } } as const;
   const findings = wrong(await found(checkPorts, config, { running }));
   assert.equal(findings.length, 1);
   assert.match(findings[0] ?? "", /^error: outbound .* does not take connections: .*ECONNREFUSED/);
@@ -104,7 +104,7 @@ test("a running sidecar says itself what is wrong: not ready, no instances, none
     ready: false,
     waiting: [{ what: "orders", since: "2030-01-01T00:00:00.000Z", detail: "no answer yet" }],
   };
-  assert.deepEqual(wrong(await found(checkSidecar, {}, { running: admin.address })), [
+  assert.deepEqual(wrong(await found(checkSidecar, {}, { running: admin })), [
     "error: it is not ready and waits for orders: no answer yet",
     "warning: orders: 1 of 2 instances are up; consul has not answered since 2030-01-01T00:00:00.000Z",
     "error: static knows no instance of empty",
@@ -112,7 +112,7 @@ test("a running sidecar says itself what is wrong: not ready, no instances, none
   ]);
   view.ready = { ready: true, detail: "the last configuration was refused: x" };
   assert.match(
-    wrong(await found(checkSidecar, {}, { running: admin.address }))[0] ?? "",
+    wrong(await found(checkSidecar, {}, { running: admin }))[0] ?? "",
     /^warning: the last configuration was refused/,
   );
 });
