@@ -322,8 +322,8 @@ export class Cluster implements WeightsHost, EndpointHost {
     const { outlier, label } = endpoint;
     if (outlier.state.kind === "in") this.tellOthers({ kind: "letIn", endpoint: label });
     else if (outlier.state.kind === "ejected") {
-      const { cause, detail } = outlier.state;
-      this.tellOthers({ kind: "ejected", endpoint: label, cause, detail });
+      const { cause, detail, until } = outlier.state;
+      this.tellOthers({ kind: "ejected", endpoint: label, cause, detail, until });
     }
   }
 

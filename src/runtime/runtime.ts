@@ -53,10 +53,18 @@ export interface RuntimeOptions {
   readonly tell?: (news: UpstreamNews) => void;
 }
 
+/** `until`: wall-clock milliseconds when a call may try again. */
+export interface BreakerNews {
+  readonly kind: "breakerOpened";
+  readonly method: string;
+  readonly why: string;
+  readonly until: number;
+}
+
 /** What one thread has found out of an upstream. */
 export interface UpstreamNews {
   readonly upstream: string;
-  readonly of: EndpointNews | { readonly kind: "breakerOpened"; readonly method: string; readonly why: string };
+  readonly of: EndpointNews | BreakerNews;
 }
 
 /** Another thread holds the discovery sources but static, publishes the service, and is the parent of the application. */
@@ -159,7 +167,11 @@ export class Runtime {
         deadlines: services.deadlines,
         http2: services.http2,
         log: log.logger,
-        opened: (upstream, method, why) => options.tell?.({ upstream, of: { kind: "breakerOpened", method, why } }),
+        opened: (upstream, method, why, openFor) =>
+          options.tell?.({
+            upstream,
+            of: { kind: "breakerOpened", method, why, until: clock.wall() + openFor },
+          }),
       },
     });
     this.authorizationService = new AuthorizationService({

@@ -24,8 +24,8 @@ export interface PolicyServices {
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Tells other threads that a breaker has opened here. `method`: as `Breakers` calls it. */
-  readonly opened?: ((upstream: string, method: string, why: string) => void) | undefined;
+  /** Tells other threads that a breaker has opened here, for `openFor` milliseconds. `method`: as `Breakers` calls it. */
+  readonly opened?: ((upstream: string, method: string, why: string, openFor: number) => void) | undefined;
 }
 
 /**
@@ -138,15 +138,15 @@ export class UpstreamPolicies {
       slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
       status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
     };
-    return new Breakers(options, this.services.clock, (method) => this.listener(upstream, method));
+    return new Breakers(options, this.services.clock, (method) => this.listener(upstream, method, config.openFor));
   }
 
-  private listener(upstream: string, method: string): BreakerListener {
+  private listener(upstream: string, method: string, openFor: number): BreakerListener {
     return (state, why) => {
       const log = this.services.log.child({ upstream, ...(method === "" ? {} : { method }) });
       if (state === "open") {
         log.warn({ why }, "the circuit breaker is open");
-        if (!this.hearing) this.services.opened?.(upstream, method, why);
+        if (!this.hearing) this.services.opened?.(upstream, method, why, openFor);
       } else if (state === "closed") log.info("the circuit breaker is closed again");
       else log.info("the circuit breaker lets one call try");
     };

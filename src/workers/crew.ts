@@ -7,6 +7,7 @@ import type { ApplyResult, UpstreamNews } from "../runtime/runtime.ts";
 import type { ProcessServices } from "../runtime/services.ts";
 import { Member, type MemberHost } from "./member.ts";
 import type { Question, ToCrew, ToWorker } from "./messages.ts";
+import { NewsBoard } from "./news-board.ts";
 import { shareConfig } from "./share-config.ts";
 import { SourceServer } from "./source-server.ts";
 
@@ -21,7 +22,7 @@ export interface CrewOptions {
   readonly source: (kind: SourceKind) => DiscoverySource | undefined;
   /** Writes a line of a worker's log. */
   readonly write: (line: string) => void;
-  /** What a worker that begins has to know of upstreams. */
+  /** What a worker that begins has to know of upstreams, beside what others have told. */
   readonly news: () => Iterable<UpstreamNews>;
 }
 
@@ -43,6 +44,7 @@ export class Crew {
   private config: Config | undefined = undefined;
   private state: "starting" | "working" | "draining" | "stopping" = "starting";
   private readonly backoff: Backoff;
+  private readonly board: NewsBoard;
   /** How often one was replaced. */
   restarts = 0;
 
@@ -55,6 +57,7 @@ export class Crew {
   constructor(options: CrewOptions) {
     this.options = options;
     const { clock, random } = options.services;
+    this.board = new NewsBoard(clock);
     this.backoff = new Backoff({ base: 100, cap: 10_000, random });
     this.host = {
       clock,
@@ -167,6 +170,7 @@ export class Crew {
     switch (message.kind) {
       case "started":
         for (const news of this.options.news()) member.send({ kind: "news", news });
+        for (const news of this.board.current()) member.send({ kind: "news", news });
         this.settle(this.onStarted, member, undefined);
         return;
       case "failed":
@@ -185,6 +189,7 @@ export class Crew {
         this.settle(this.onDrained, member, message.cut);
         return;
       case "news":
+        this.board.take(message.news);
         for (const other of this.members) if (other !== member) other.send(message);
         return;
       case "log":

@@ -235,6 +235,29 @@ test("another instance is asked first, and the same one where there is no other"
   });
 });
 
+test("between attempts the clock goes on by no more than the bound, which doubles", async () => {
+  await inScope(async (scope) => {
+    const backoff = { base: "1h", max: "3h" };
+    const { servers, sidecar, caller } = await world(scope, { attempts: 4, backoff }, [trailersOnly(14)]);
+    const answer = call(caller);
+    const made = (count: number): Promise<void> =>
+      eventually(
+        () => servers[0]?.requests.length === count,
+        () => `attempt ${count}`,
+      );
+    await made(1);
+    for (const [at, bound] of [1, 2, 3].entries()) {
+      await eventually(
+        () => sidecar.lines.filter(({ msg }) => msg === "a call is made again").length === at + 1,
+        () => `retry ${at + 1} is decided`,
+      );
+      sidecar.clock.jump(bound * 3_600_000);
+      await made(at + 2);
+    }
+    assert.equal(statusOf(await answer), "14");
+  });
+});
+
 test("a server's pushback is waited for", async () => {
   await inScope(async (scope) => {
     const { servers, sidecar, caller } = await world(scope, {}, [

@@ -1,24 +1,29 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { systemClock } from "../../src/core/clock.ts";
+import { Registry } from "prom-client";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { createLog } from "../../src/observability/log.ts";
+import type { UpstreamNews } from "../../src/runtime/runtime.ts";
 import { makeServices } from "../../src/runtime/services.ts";
 import { Crew } from "../../src/workers/crew.ts";
+import { registerCrewMetrics } from "../../src/workers/crew-metrics.ts";
 import { good } from "../config/load-text.ts";
+import { FakeClock } from "../support/clock.ts";
+import { parseMetrics, sampleValue } from "../support/prometheus.ts";
 import { eventually, inScope, type Scope } from "../support/with-proxy.ts";
 
 function configOf(name: string, workers = 2) {
   return good(JSON.stringify({ identity: { name }, workers }));
 }
 
-function makeCrew(scope: Scope) {
+function makeCrew(scope: Scope, clock: Clock = systemClock) {
   const lines: string[] = [];
   const config = configOf("one");
   const sink = { write: (line: string) => void lines.push(line) };
-  const log = createLog({ service: "test", version: "test", level: "info", clock: systemClock, sink });
+  const log = createLog({ service: "test", version: "test", level: "info", clock, sink });
   const crew = new Crew({
-    services: makeServices(systemClock, log, config, "test"),
+    services: makeServices(clock, log, config, "test"),
     version: "test",
     control: () => [],
     script: join(import.meta.dirname, "scripted-worker.ts"),
@@ -88,4 +93,72 @@ test("a drain is over when that of every worker is, and sums what was cut", asyn
     assert.equal(cut, 6);
     assert.equal(ended, 1);
   });
+});
+
+const ejected = (until: number): UpstreamNews => ({
+  upstream: "up",
+  of: { kind: "ejected", endpoint: "10.0.0.1:80", cause: "consecutiveFailures", detail: "5 in a row", until },
+});
+const opened = (until: number): UpstreamNews => ({
+  upstream: "up",
+  of: { kind: "breakerOpened", method: "", why: "all failed", until },
+});
+const letIn: UpstreamNews = { upstream: "up", of: { kind: "letIn", endpoint: "10.0.0.1:80" } };
+
+const tell = async (crew: Crew, news: UpstreamNews) => await crew.ask({ kind: "explain", id: JSON.stringify(news) });
+const heard = async (crew: Crew) => await crew.ask({ kind: "explain", id: "heard" });
+
+/** Has every worker end, and waits until others have taken their places. */
+async function renew(crew: Crew, clock: FakeClock): Promise<void> {
+  const before = crew.restarts;
+  await crew.ask({ kind: "explain", id: "exit" });
+  await eventually(
+    async () => {
+      // The pauses before another one begins.
+      clock.advance(1000);
+      return crew.restarts === before + 2 && (await names(crew)).length === 2;
+    },
+    () => `${crew.restarts - before} restarts, ${crew.size} workers`,
+    20_000,
+  );
+}
+
+test("what a worker finds out the others have as it comes: no timer is waited for", async () => {
+  await inScope(async (scope) => {
+    // A clock that nobody moves: what needs a timer never happens.
+    const clock = new FakeClock();
+    const { crew, config } = makeCrew(scope, clock);
+    await crew.start(config);
+    const news = [ejected(clock.wall() + 30_000), opened(clock.wall() + 5000), letIn];
+    for (const one of news) await tell(crew, one);
+    // A worker's news went before its answer, and to the other before the next question. Both have told each.
+    assert.deepEqual(await heard(crew), [news, news]);
+  });
+});
+
+test("a worker that takes another's place begins with what is still so", async () => {
+  await inScope(async (scope) => {
+    const clock = new FakeClock();
+    const { crew, config } = makeCrew(scope, clock);
+    await crew.start(config);
+    const news = [ejected(clock.wall() + 3_600_000), opened(clock.wall() + 1_800_000)];
+    for (const one of news) await tell(crew, one);
+    await renew(crew, clock);
+    assert.deepEqual(await heard(crew), [news, news]);
+    clock.advance(1_800_000);
+    await renew(crew, clock);
+    const [ejection] = news;
+    assert.deepEqual(await heard(crew), [[ejection], [ejection]], "the breaker's time is over");
+    await tell(crew, letIn);
+    await renew(crew, clock);
+    assert.deepEqual(await heard(crew), [[], []]);
+  });
+});
+
+test("restarts of workers are a metric", async () => {
+  const registry = new Registry();
+  registerCrewMetrics(registry, { size: 2, restarts: 3 });
+  const families = parseMetrics(await registry.metrics());
+  assert.equal(sampleValue(families, "outrigger_worker_restarts_total", {}), 3);
+  assert.equal(sampleValue(families, "outrigger_workers", {}), 2);
 });

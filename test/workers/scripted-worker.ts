@@ -1,15 +1,22 @@
-// A worker that carries nothing and does what a test asks of it: `explain` with the id "crash" throws, "exit" ends it.
+// A worker that carries nothing and does what a test asks of it: `explain` with the id "crash" throws, "exit" ends it, "heard" gives
+// the news that have come, and JSON is told as news.
 import { parentPort, workerData } from "node:worker_threads";
+import type { UpstreamNews } from "../../src/runtime/runtime.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "../../src/workers/messages.ts";
 
 const { config } = workerData as WorkerStart;
+const heard: UpstreamNews[] = [];
 const send = (message: FromWorker): void => parentPort?.postMessage(message);
 
 parentPort?.on("message", (message: ToWorker) => {
+  if (message.kind === "news") heard.push(message.news);
   if (message.kind === "ask") {
-    if (message.question.kind === "explain" && message.question.id === "crash") throw new Error("a fault of a worker");
-    if (message.question.kind === "explain" && message.question.id === "exit") process.exit(7);
-    send({ kind: "answer", id: message.id, answer: config.identity.name });
+    const { question } = message;
+    const what = question.kind === "explain" ? question.id : "";
+    if (what === "crash") throw new Error("a fault of a worker");
+    if (what === "exit") process.exit(7);
+    if (what.startsWith("{")) send({ kind: "news", news: JSON.parse(what) });
+    send({ kind: "answer", id: message.id, answer: what === "heard" ? heard : config.identity.name });
   }
   if (message.kind === "apply") {
     const refused = message.config.identity.name === "refuse";

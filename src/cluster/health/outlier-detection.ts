@@ -128,12 +128,16 @@ export class OutlierDetection<E extends Judged> {
     }
   }
 
-  /** Another thread has ejected it, or let it in: the same holds here. */
-  obey(endpoint: E, news: { readonly cause: EjectionCause; readonly detail: string } | "letIn"): void {
+  /** Another thread has ejected it, `until` by the wall clock, or let it in: the same holds here. */
+  obey(
+    endpoint: E,
+    news: { readonly cause: EjectionCause; readonly detail: string; readonly until: number } | "letIn",
+  ): void {
     if (news === "letIn") {
       if (!endpoint.outlier.isIn) this.letIn(endpoint, "another thread says so");
     } else if (endpoint.outlier.isIn && this.current.mode !== "disabled") {
-      this.eject(endpoint, news.cause, news.detail);
+      const ms = news.until - this.clock.wall();
+      if (ms > 0) this.eject(endpoint, news.cause, news.detail, ms);
     }
   }
 
@@ -159,7 +163,8 @@ export class OutlierDetection<E extends Judged> {
       this.eject(endpoint, state.cause, `the call that was let through failed: ${words(report)}`);
   }
 
-  private eject(endpoint: E, cause: EjectionCause, detail: string): void {
+  /** `told`: for how long, where that is another's to say. */
+  private eject(endpoint: E, cause: EjectionCause, detail: string, told?: number): void {
     const { outlier } = endpoint;
     const { clock, log } = this;
     const again = !outlier.isIn;
@@ -173,7 +178,7 @@ export class OutlierDetection<E extends Judged> {
     // What was long ago is forgotten, one time for each base time that it was in.
     if (!again) outlier.times = Math.max(0, outlier.times - Math.floor((now - outlier.returnedAt) / baseEjection));
     outlier.times++;
-    const ms = Math.min(baseEjection * outlier.times, Math.max(baseEjection, maxEjection));
+    const ms = told ?? Math.min(baseEjection * outlier.times, Math.max(baseEjection, maxEjection));
     const timer = clock.setTimer(ms, () => this.open(endpoint));
     const since = clock.wall();
     this.halfOpen = this.halfOpen.filter((other) => other !== endpoint);
@@ -182,7 +187,7 @@ export class OutlierDetection<E extends Judged> {
     this.ejections.set(cause, (this.ejections.get(cause) ?? 0) + 1);
     log.warn(
       { endpoint: endpoint.label, cause, times: outlier.times },
-      `${endpoint.label} gets no calls for ${ms / 1000} s: ${detail}`,
+      `${endpoint.label} gets no calls for ${Math.round(ms) / 1000} s: ${detail}`,
     );
     this.host.ejectionChanged(endpoint);
   }

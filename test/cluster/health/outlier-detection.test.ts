@@ -272,3 +272,26 @@ test("what the last calls of an endpoint come to that has left, or cannot be rea
   assert.equal(on.cluster.ejections.byCause.size, 0);
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
 });
+
+test("on the word of another thread an endpoint is out until that one's time is over, or until it is let in", () => {
+  const on = harness(3);
+  const ejected = (endpoint: string, ms: number) =>
+    on.cluster.hear({
+      kind: "ejected",
+      endpoint,
+      cause: "consecutiveFailures",
+      detail: "5 in a row",
+      until: on.clock.wall() + ms,
+    });
+  const { label } = on.endpoint("1");
+  ejected(label, 7000);
+  assert.equal(stateOf(on, "1"), "ejected");
+  on.clock.advance(6999);
+  assert.equal(stateOf(on, "1"), "ejected");
+  on.clock.advance(1);
+  assert.equal(stateOf(on, "1"), "halfOpen");
+  on.cluster.hear({ kind: "letIn", endpoint: label });
+  assert.equal(stateOf(on, "1"), "up");
+  ejected(label, 0);
+  assert.equal(stateOf(on, "1"), "up", "what is over is no news");
+});
