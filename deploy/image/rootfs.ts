@@ -17,27 +17,37 @@ import { bundle, bundledPackages, notices } from "../build.ts";
  * Makes the root file system of an image: one program, the Node that runs it, the libraries that Node needs, and nothing else -
  * no shell, no package manager. The Dockerfiles copy it into an empty image; a test unpacks and starts it without any engine.
  *
- *   node deploy/image/rootfs.ts outrigger|user FOLDER
+ *   node deploy/image/rootfs.ts outrigger|outrigger-capture|user FOLDER
  */
 const ROOT = join(import.meta.dirname, "..", "..");
 
 interface Image {
+  /** What it is called in /usr/bin. */
+  readonly program: string;
   /** The program that is bundled. */
   readonly entry: string;
   /** A user of its own, by name and number. */
   readonly user: readonly [name: string, id: number];
   /** Packages with native code, which no bundle can hold. */
   readonly native: readonly string[];
+  /** Programs of the machine that it calls. */
+  readonly tools: readonly string[];
 }
 
+// Not the user that the application has: captured traffic is told from the sidecar's own by it.
+const sidecar: Image = {
+  program: "outrigger",
+  entry: "src/main.ts",
+  user: ["outrigger", 15001],
+  native: ["koffi", `@koromix/koffi-linux-${process.arch}`],
+  tools: [],
+};
+
 const images: Readonly<Record<string, Image>> = {
-  // Not the user that the application has: captured traffic is told from the sidecar's own by it.
-  outrigger: {
-    entry: "src/main.ts",
-    user: ["outrigger", 15001],
-    native: ["koffi", `@koromix/koffi-linux-${process.arch}`],
-  },
-  user: { entry: "services/user/main.ts", user: ["user", 15002], native: [] },
+  outrigger: sidecar,
+  // Sets the rules that redirect a pod's traffic and ends; what runs all the while has no tool to change a network with.
+  "outrigger-capture": { ...sidecar, native: [], tools: ["/usr/sbin/nft"] },
+  user: { program: "user", entry: "services/user/main.ts", user: ["user", 15002], native: [], tools: [] },
 };
 
 const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
@@ -56,8 +66,9 @@ export async function writeRootfs(name: string, folder: string): Promise<void> {
     copyFileSync(realpathSync(from), join(folder, path));
   };
 
-  const home = `/usr/lib/${name}`;
-  const metafile = await bundle(join(ROOT, image.entry), join(folder, home, `${name}.js`));
+  const { program } = image;
+  const home = `/usr/lib/${program}`;
+  const metafile = await bundle(join(ROOT, image.entry), join(folder, home, `${program}.js`));
   put(`${home}/THIRD-PARTY-NOTICES.txt`, await notices(bundledPackages(metafile)));
   put(`${home}/package.json`, '{ "type": "module" }\n');
   for (const native of image.native) {
@@ -65,12 +76,18 @@ export async function writeRootfs(name: string, folder: string): Promise<void> {
     if (existsSync(from)) cpSync(from, join(folder, home, "node_modules", native), { recursive: true, filter: needed });
   }
   // The kernel itself reads the first line: a program without a shell to start it.
-  put(`/usr/bin/${name}`, `#!/usr/bin/node\nimport("${home}/${name}.js");\n`, 0o755);
+  put(`/usr/bin/${program}`, `#!/usr/bin/node\nimport("${home}/${program}.js");\n`, 0o755);
 
-  copy(process.execPath, "/usr/bin/node");
-  chmodSync(join(folder, "usr/bin/node"), 0o755);
-  strip(join(folder, "usr/bin/node"));
-  for (const library of librariesOf(process.execPath)) copy(library);
+  for (const [from, as] of [
+    [process.execPath, "node"],
+    ...image.tools.map((tool) => [tool, basename(tool)]),
+  ] as const) {
+    if (from === undefined || as === undefined) continue;
+    copy(from, `/usr/bin/${as}`);
+    chmodSync(join(folder, "usr/bin", as), 0o755);
+    strip(join(folder, "usr/bin", as));
+    for (const library of librariesOf(from)) copy(library);
+  }
 
   const [user, id] = image.user;
   put("/etc/passwd", `root:x:0:0:root:/:/\n${user}:x:${id}:${id}:${user}:/:/\n`);
@@ -84,8 +101,8 @@ export async function writeRootfs(name: string, folder: string): Promise<void> {
 /** Of a native package what runs: its sources, documentation and types are many megabytes. */
 function needed(path: string): boolean {
   return (
-    !["src", "vendor", "doc", "native", "musl_x64", "musl_arm64"].includes(basename(path)) &&
-    !/\.(md|d\.ts)$/.test(path)
+    !["vendor", "doc", "lib", "native", "musl_x64", "musl_arm64"].includes(basename(path)) &&
+    !/\.(md|d\.ts|cc?|hh?|cpp|inc|S|asm)$/.test(path)
   );
 }
 
@@ -113,7 +130,7 @@ export function sizeOf(folder: string): number {
 if (import.meta.main) {
   const [name, folder] = process.argv.slice(2);
   if (name === undefined || folder === undefined) {
-    process.stderr.write("usage: node deploy/image/rootfs.ts outrigger|user FOLDER\n");
+    process.stderr.write(`usage: node deploy/image/rootfs.ts ${Object.keys(images).join("|")} FOLDER\n`);
     process.exitCode = 2;
   } else {
     await writeRootfs(name, folder);

@@ -13,7 +13,7 @@ export function runSteps(steps: readonly Step[]): string | undefined {
 
 /** Whether a program is there. */
 export function isInstalled(program: string): boolean {
-  return spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
+  return spawnSync(program, ["--version"], { stdio: "pipe" }).error === undefined;
 }
 
 /** Steps as a shell would run them. */

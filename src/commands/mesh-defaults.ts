@@ -18,6 +18,10 @@ export const meshOptions: Readonly<Record<string, Option>> = {
     doc: "native (default): an init container that keeps running; container: for Kubernetes before 1.29",
   },
   capture: { value: "WORD", doc: "enabled: the pod's traffic is redirected to the sidecar; disabled (default)" },
+  "capture-image": {
+    value: "IMAGE",
+    doc: "the image that redirects it; default: the sidecar's with -capture behind its name",
+  },
 };
 
 /** With the Consul agent of the node; what is the pod's own (service, address) the annotations add. */
@@ -35,11 +39,13 @@ export function readMeshDefaults(input: Input): MeshDefaults {
     image: input.value("image") ?? `outrigger:${version}`,
     mode: word(input, "mode", ["native", "container"]) ?? "native",
     capture: word(input, "capture", ["enabled", "disabled"]) === "enabled",
+    captureImage: input.value("capture-image"),
     config: file === undefined ? BASE : read(file),
   };
   const settings = readSettings({ metadata: {}, spec: { containers: [] } }, defaults);
-  const rendered = "problems" in settings ? undefined : renderConfig(defaults.config, settings);
-  if (rendered?.kind === "wrong") throw new UsageError(`${file ?? "the default configuration"}: ${rendered.problem}`);
+  if ("problems" in settings) throw new UsageError(settings.problems.join("; "));
+  const rendered = renderConfig(defaults.config, settings);
+  if (rendered.kind === "wrong") throw new UsageError(`${file ?? "the default configuration"}: ${rendered.problem}`);
   return defaults;
 }
 

@@ -43,6 +43,10 @@ export const annotations = {
     value: "enabled or disabled",
     doc: "whether the pod's traffic is redirected to the sidecar, so that the application calls others by their own names",
   },
+  "capture-image": {
+    value: "an image",
+    doc: "the image that redirects the traffic; default: the injector's `--capture-image`, else the sidecar's with `-capture` behind its name",
+  },
   "log-level": {
     value: "trace, debug, info, warn, error, fatal or silent",
     doc: "what the sidecar logs; default: info",

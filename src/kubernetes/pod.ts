@@ -40,7 +40,9 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   const sidecar = sidecarContainer(settings, config);
   const native = settings.mode === "native";
   const spec = objectAt(bare, "spec");
-  const first = [...(settings.capture ? [captureContainer(settings)] : []), ...(native ? [sidecar] : [])];
+  const { captureImage } = settings;
+  const capture = captureImage === undefined ? [] : [captureContainer(settings, captureImage, config)];
+  const first = [...capture, ...(native ? [sidecar] : [])];
   const grace = Math.ceil((config.drain.notice + config.drain.grace) / 1000) + MARGIN;
   const given = at(spec, "terminationGracePeriodSeconds");
   return {

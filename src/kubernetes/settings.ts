@@ -7,6 +7,8 @@ export interface MeshDefaults {
   readonly image: string;
   readonly mode: Mode;
   readonly capture: boolean;
+  /** What redirects traffic; undefined: what goes with the sidecar's image. */
+  readonly captureImage: string | undefined;
   /** The configuration file that every sidecar starts from. */
   readonly config: string;
 }
@@ -25,7 +27,8 @@ export interface SidecarSettings {
   readonly image: string;
   readonly imagePullPolicy: string | undefined;
   readonly mode: Mode;
-  readonly capture: boolean;
+  /** What redirects the pod's traffic; undefined: nothing does. */
+  readonly captureImage: string | undefined;
   readonly tokenSecret: { readonly name: string; readonly key: string } | undefined;
   readonly requests: Quantities;
   readonly limits: Quantities;
@@ -43,6 +46,9 @@ const DEFAULT_LIMITS = { cpu: undefined, memory: "256Mi" };
 /** Kubernetes' own grammar of quantities: a decimal number with a suffix of SI, of powers of two, or an exponent. */
 const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][0-9]+)?$/;
 const SERVICE = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
+const IMAGE = /^[^\s]+$/;
+/** An image by tag, or without one; one by digest has an `@`. */
+const BY_TAG = /^([^@]+?)(:[^/:@]+)?$/;
 const SECRET = /^([a-z0-9][a-z0-9.-]*)\/([A-Za-z0-9._-]+)$/;
 
 /** Reads what a pod's labels and annotations say. Each problem is a sentence that names the annotation. */
@@ -52,17 +58,17 @@ export function readSettings(
 ): SidecarSettings | { readonly problems: string[] } {
   const reader = new AnnotationReader(at(pod, "metadata", "annotations"));
   const service = readService(pod, reader);
+  const image = reader.matching("image", IMAGE) ?? defaults.image;
   const settings: SidecarSettings = {
     service,
     protocol: reader.word("protocol", ["grpc", "http2", "http1", "tcp"]),
     health: reader.word("health", ["grpc", "tcp", "none"]),
     logLevel: reader.word("log-level", ["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
     config: reader.text("config"),
-    image: reader.matching("image", /^[^\s]+$/) ?? defaults.image,
+    image,
     imagePullPolicy: reader.word("image-pull-policy", ["Always", "IfNotPresent", "Never"]),
     mode: reader.word("mode", ["native", "container"]) ?? defaults.mode,
-    capture:
-      (reader.word("capture", ["enabled", "disabled"]) ?? (defaults.capture ? "enabled" : "disabled")) === "enabled",
+    captureImage: readCaptureImage(reader, image, defaults),
     tokenSecret: readSecret(reader.matching("consul-token-secret", SECRET)),
     requests: {
       cpu: reader.matching("cpu-request", QUANTITY) ?? DEFAULT_REQUESTS.cpu,
@@ -75,6 +81,21 @@ export function readSettings(
   };
   reader.reportUnknown();
   return reader.problems.length > 0 ? { problems: reader.problems } : settings;
+}
+
+function readCaptureImage(reader: AnnotationReader, image: string, defaults: MeshDefaults): string | undefined {
+  const named = reader.matching("capture-image", IMAGE);
+  const word = reader.word("capture", ["enabled", "disabled"]) ?? (defaults.capture ? "enabled" : "disabled");
+  if (word === "disabled") {
+    if (named !== undefined) reader.report("capture-image", `has no effect without ${PREFIX}/capture`);
+    return undefined;
+  }
+  const [, name, tag = ""] = BY_TAG.exec(image) ?? [];
+  const beside = name === undefined ? undefined : `${name}-capture${tag}`;
+  const found = named ?? defaults.captureImage ?? beside;
+  if (found === undefined)
+    reader.report("capture-image", `is missing: what goes with ${image}, an image by its digest, is not known`);
+  return found;
 }
 
 function readService(pod: JsonObject, reader: AnnotationReader): SidecarSettings["service"] {

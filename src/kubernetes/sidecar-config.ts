@@ -35,6 +35,7 @@ export function renderConfig(base: string, settings: SidecarSettings): Rendered 
   if (settings.service !== undefined)
     parts.push({ service: isObject(meshService) ? meshService : {} }, { service: serviceOf(settings) });
   if (settings.logLevel !== undefined) parts.push({ log: { level: settings.logLevel } });
+  if (settings.captureImage !== undefined) parts.push({ capture: {} });
   parts.push(own.value);
   const text = stringify(parts.reduce<Json>(merge, {}), { lineWidth: 0 });
   const loaded = loadConfig(text, { file: "the sidecar's configuration", env: STAND_INS });

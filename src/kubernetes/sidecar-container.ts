@@ -60,11 +60,14 @@ export function sidecarContainer(settings: SidecarSettings, config: Config): Jso
   };
 }
 
-/** Redirects the pod's traffic before anything else runs, and ends. */
-export function captureContainer(settings: SidecarSettings): JsonObject {
+/**
+ * Redirects the pod's traffic before anything else runs, and ends. The only container of the mesh that has a right: to change
+ * the pod's network, as root, since Kubernetes gives capabilities to nobody else.
+ */
+export function captureContainer(settings: SidecarSettings, image: string, config: Config): JsonObject {
   return {
     name: CAPTURE,
-    image: settings.image,
+    image,
     ...(settings.imagePullPolicy === undefined ? {} : { imagePullPolicy: settings.imagePullPolicy }),
     args: ["capture", "-c", `${FOLDER}/${FILE}`, "--user", String(SIDECAR_USER)],
     env: environment(settings),
@@ -76,7 +79,12 @@ export function captureContainer(settings: SidecarSettings): JsonObject {
       runAsNonRoot: false,
       readOnlyRootFilesystem: true,
       allowPrivilegeEscalation: false,
-      capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] },
+      // The older iptables speaks with the kernel through a raw socket.
+      capabilities: {
+        drop: ["ALL"],
+        add: config.capture?.rules === "iptables" ? ["NET_ADMIN", "NET_RAW"] : ["NET_ADMIN"],
+      },
+      seccompProfile: { type: "RuntimeDefault" },
     },
   };
 }

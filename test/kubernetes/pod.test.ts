@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { at, textAt } from "../../src/kubernetes/json-patch.ts";
 import { inject } from "../../src/kubernetes/pod.ts";
+import type { MeshDefaults } from "../../src/kubernetes/settings.ts";
 import { configOf, defaults, injected, named, names, pod, problemsOf } from "./pods.ts";
 
 test("a pod gets one sidecar, which starts before the application and goes after it", () => {
@@ -102,8 +103,36 @@ test("captured traffic is redirected before anything else runs, by a container t
   const made = injected(pod({ capture: "enabled" }));
   assert.deepEqual(names("initContainers", made), ["outrigger-capture", "outrigger"]);
   const capture = named("initContainers", "outrigger-capture", made);
-  assert.deepEqual(at(capture, "securityContext", "capabilities"), { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] });
+  assert.deepEqual(at(capture, "securityContext", "capabilities"), { drop: ["ALL"], add: ["NET_ADMIN"] });
   assert.ok(JSON.stringify(capture.args).includes('"--user","15001"'));
+  assert.equal(capture.image, "registry.example/outrigger-capture:1");
+  assert.match(configOf(made), /^capture: \{\}$/m, "somebody has to listen where it leads");
+  const older = injected(pod({ capture: "enabled", config: "capture: { rules: iptables }" }));
+  assert.deepEqual(at(named("initContainers", "outrigger-capture", older), "securityContext", "capabilities", "add"), [
+    "NET_ADMIN",
+    "NET_RAW",
+  ]);
+});
+
+test("the image that redirects goes with the sidecar's, unless it is named", () => {
+  const captureImage = (annotations: Readonly<Record<string, string>>, more: Partial<MeshDefaults> = {}) =>
+    named(
+      "initContainers",
+      "outrigger-capture",
+      injected(pod({ capture: "enabled", ...annotations }), { ...defaults, ...more }),
+    ).image;
+  assert.equal(captureImage({ image: "localhost:5000/mesh/outrigger" }), "localhost:5000/mesh/outrigger-capture");
+  assert.equal(captureImage({}, { captureImage: "rules:2" }), "rules:2");
+  const digest = "outrigger@sha256:0123";
+  assert.equal(captureImage({ image: digest, "capture-image": "rules:3" }, { captureImage: "rules:2" }), "rules:3");
+  assert.match(
+    problemsOf(pod({ capture: "enabled", image: digest })),
+    /annotation outrigger\.dev\/capture-image is missing: what goes with outrigger@sha256:0123/,
+  );
+  assert.match(
+    problemsOf(pod({ "capture-image": "rules:3" })),
+    /capture-image has no effect without outrigger\.dev\/capture/,
+  );
 });
 
 test("a pod that does not want it, or that is in its node's network, is left alone", () => {

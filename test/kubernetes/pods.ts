@@ -7,6 +7,7 @@ export const defaults: MeshDefaults = {
   image: "registry.example/outrigger:1",
   mode: "native",
   capture: false,
+  captureImage: undefined,
   config: `discovery: { consul: { address: "http://\${HOST_IP}:8500" } }\ndrain: { notice: 5s, grace: 25s }\n`,
 };
 
