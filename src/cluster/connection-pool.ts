@@ -4,11 +4,13 @@ import { Backoff } from "../core/backoff.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { later } from "../core/later.ts";
 import type { HeaderTable } from "../http/headers.ts";
-import type { CloseCause, Connection } from "../http2/connection.ts";
+import type { CloseCause } from "../http2/close-cause.ts";
+import type { Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect, Meta } from "./connect.ts";
+import { IdleRule } from "./idle-rule.ts";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
 import { PoolMember, type PoolMemberHost } from "./pool-member.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
@@ -83,6 +85,8 @@ const MAX_DIALS = 4;
 const RECENT = 5000;
 /** … and it had lived this long: a peer that ends every connection at once is not asked in a loop. */
 const YOUNG = 100;
+/** Calls that wait where an idle connection is replaced, before more take it as it is. */
+const PATIENT = 100;
 /** Looks that have to find a surplus connection without a stream before it is closed. */
 const IDLE_LOOKS = 4;
 
@@ -113,6 +117,7 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
   private allowedLast = EXPECTED_STREAMS;
   private usedAt = Number.NEGATIVE_INFINITY;
   private readonly keepalive: Keepalive<PoolMember>;
+  private readonly idleRule = new IdleRule();
 
   // --- waiting ---
   private readonly line = new WaitingLine();
@@ -143,16 +148,22 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
 
   /** A connection with room for a stream, valid until control is given back; undefined where the call has to `wait`. */
   ready(): Connection | undefined {
-    this.usedAt = this.services.loop.now();
-    const open = this.open;
+    const now = this.services.loop.now();
+    this.usedAt = now;
+    const { open, idleRule } = this;
     if (open.length > 0) this.keepalive.touch();
     for (let at = 0; at < open.length; at++) {
       const connection = open[at];
       if (connection !== undefined && connection.available > 0) {
-        if (connection.activeStreams + 1 < connection.peer.maxConcurrentStreams * CROWDED) return connection;
+        const { activeStreams } = connection;
+        if (activeStreams === 0 && now - connection.heardAt > idleRule.limit && !idleRule.allows(connection, now)) {
+          this.setAside(connection);
+          at--;
+        } else if (activeStreams + 1 < connection.peer.maxConcurrentStreams * CROWDED) return connection;
       }
     }
-    return open.length === 0 ? undefined : this.crowded();
+    if (open.length > 0) return this.crowded();
+    return this.line.length < PATIENT ? undefined : idleRule.unblamed;
   }
 
   /** Has `waiter` told once there is a connection, or none is to be had. Returns what gives it up; idempotent. */
@@ -244,6 +255,8 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
 
   ended(member: PoolMember, connection: Connection, cause: CloseCause): void {
     if (cause.kind === "violation") this.complain(`broke the protocol: ${cause.reason}`);
+    if (this.idleRule.ended(connection, cause.kind === "lost" ? cause.idle : undefined))
+      this.complain(`ended an idle connection without GOAWAY: calls avoid such as have been idle for half as long`);
     this.members.delete(member);
     this.withdraw(connection);
     if (this.phase === "serving") this.replace(member);
@@ -258,7 +271,10 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
     } else if (this.open.length > 0) {
       this.pauseDialling();
     } else if (this.making() === 0) {
-      this.unreachable(failure.reason, failure.message);
+      // It takes no new connections, but may well serve those that it has.
+      const spare = this.idleRule.relieve();
+      if (spare === undefined) this.unreachable(failure.reason, failure.message);
+      else this.offer(spare);
     }
   }
 
@@ -297,6 +313,7 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
 
   private unreachable(reason: ConnectFailure["reason"], message: string): void {
     this.doubtful = true;
+    this.idleRule.forget();
     this.watcher.onUnreachable({ kind: "failed", reason, message });
     this.line.fail(reason, message);
   }
@@ -310,6 +327,13 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
     if (this.open.length > 1) this.watchSurplus();
     this.watcher.onReachable();
     this.serve();
+  }
+
+  /** Gives no more calls to a connection that its peer might be about to end. */
+  private setAside(connection: Connection): void {
+    this.withdraw(connection);
+    if (this.members.size < this.options.maxConnections && this.idleRule.post(connection)) return;
+    for (const member of [...this.members]) if (member.connection === connection) member.retire("idle");
   }
 
   private withdraw(connection: Connection): void {

@@ -7,6 +7,8 @@ export interface FollowOptions<T> {
   readonly keep: (answer: T) => void;
   /** Whether to pause before the next query; there is none once the signal has fired. */
   readonly failed: (error: unknown) => boolean;
+  /** Calls `listener` when the next query may well succeed, whatever the last one did; returns what ends that. */
+  readonly onRenewed?: (listener: () => void) => () => void;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -19,7 +21,7 @@ const PAUSES = { base: 250, cap: 10_000 };
 
 /** One blocking query after the other, with growing pauses while they fail. Resolves when the signal fires; never rejects. */
 export async function follow<T extends { readonly index: bigint }>(options: FollowOptions<T>): Promise<void> {
-  const { ask, keep, failed, clock, random, signal } = options;
+  const { ask, keep, failed, onRenewed, clock, random, signal } = options;
   const backoff = new Backoff({ ...PAUSES, random });
   let index = 0n;
   while (!signal.aborted) {
@@ -32,20 +34,27 @@ export async function follow<T extends { readonly index: bigint }>(options: Foll
     } catch (error) {
       index = 0n;
       if (signal.aborted || !failed(error)) continue;
-      await pause(SHORTEST + backoff.next(), clock, signal);
+      await pause(SHORTEST + backoff.next(), clock, signal, onRenewed);
     }
   }
 }
 
-/** Resolves after so many milliseconds, or when the signal fires. */
-function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Resolves after so many milliseconds, when the signal fires, or by a renewal. */
+function pause(
+  ms: number,
+  clock: Clock,
+  signal: AbortSignal,
+  onRenewed: FollowOptions<unknown>["onRenewed"],
+): Promise<void> {
   return new Promise((resolve) => {
     let timer: Timer | undefined;
     const end = (): void => {
       timer?.cancel();
+      forget?.();
       signal.removeEventListener("abort", end);
       resolve();
     };
+    const forget = onRenewed?.(end);
     timer = clock.setTimer(ms, end);
     signal.addEventListener("abort", end);
   });

@@ -31,11 +31,16 @@ export async function askBlocking(
 ): Promise<BlockingAnswer> {
   const { path, params, query } = what;
   const blocks = index !== 0n;
-  const { headers, text } = await client.get(path, params, {
-    query: { ...query, ...(blocks ? { index: `${index}`, wait: `${WAIT}ms` } : {}) },
-    timeout: MARGIN + (blocks ? WAIT + WAIT / 16 : 0),
-    signal,
-  });
+  const { headers, text } = await client
+    .get(path, params, {
+      query: { ...query, ...(blocks ? { index: `${index}`, wait: `${WAIT}ms` } : {}) },
+      timeout: MARGIN + (blocks ? WAIT + WAIT / 16 : 0),
+      signal,
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof ConsulError && error.isRenewal)) throw error;
+      return client.get(path, params, { query: { ...query }, timeout: MARGIN, signal });
+    });
   const said = headers["x-consul-index"];
   let body: unknown;
   try {

@@ -52,7 +52,7 @@ export class ConsulChainWatch implements NameWatch, QueryHost {
     const kept = before ?? book.recall(name);
     this.before = kept?.routing === undefined ? undefined : kept;
     this.doubtUntil = this.before === undefined ? Number.NEGATIVE_INFINITY : this.clock.now() + timings.doubtEmpty;
-    this.loop = new QueryLoop(this, demand, { slots, timings, services: book.services });
+    this.loop = new QueryLoop(this, demand, { client, slots, timings, services: book.services });
     this.loop.start();
   }
 
@@ -67,6 +67,10 @@ export class ConsulChainWatch implements NameWatch, QueryHost {
   async query(wait: number, signal: AbortSignal): Promise<Next> {
     const how = { index: this.index, wait, margin: this.timings.margin, signal };
     return this.answered(await this.client.chain(this.name, how));
+  }
+
+  renewed(): void {
+    this.index = 0n;
   }
 
   failed(error: Error, isOverload: boolean): void {

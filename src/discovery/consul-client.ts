@@ -229,6 +229,11 @@ export class ConsulClient {
     await this.request({ method: "PUT", path: "/agent/check/update/{check}", params, body: state, ...limits });
   }
 
+  /** `listener` is called when token or TLS files have changed, until what is returned is. Blocking queries end by it. */
+  onRenewed(listener: () => void): () => void {
+    return this.credentials.onRenewed(listener);
+  }
+
   /** How many connections there may be at once. */
   limit(connections: number): void {
     this.credentials.limit(connections);
@@ -245,6 +250,15 @@ export class ConsulClient {
     const ctx = new EventEmitter();
     const cancel = () => ctx.emit("cancel");
     const pipe = new AnswerBody(MAX_ANSWER, cancel);
+    let isRenewal = false;
+    // What waits for a change was allowed by what is in force no more.
+    const forget =
+      request.query?.index === undefined
+        ? undefined
+        : this.credentials.onRenewed(() => {
+            isRenewal = true;
+            cancel();
+          });
     try {
       this.http ??= packageClient(this.baseUrl);
       const http = await this.http;
@@ -270,8 +284,10 @@ export class ConsulClient {
       });
       return { headers: answer.headers, text: pipe.text() };
     } catch (cause) {
+      if (isRenewal) throw new ConsulError(`the token or the TLS files for ${this.host} changed`, { cause, isRenewal });
       throw this.explain(cause, pipe, timeout);
     } finally {
+      forget?.();
       signal?.removeEventListener("abort", cancel);
     }
   }

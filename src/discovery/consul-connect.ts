@@ -34,6 +34,11 @@ export class ConsulConnect {
     return { index, certificate, key };
   }
 
+  /** See ConsulClient. */
+  onRenewed(listener: () => void): () => void {
+    return this.client.onRenewed(listener);
+  }
+
   close(): void {
     this.client.close();
   }

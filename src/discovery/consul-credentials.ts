@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Agent } from "node:http";
 import type { LookupFunction } from "node:net";
 import type { Clock } from "../core/clock.ts";
+import { watchFile } from "../core/watch-file.ts";
 
 export interface ConsulCredentialOptions {
   readonly token: string | undefined;
@@ -25,12 +26,9 @@ export interface ConsulCredentials {
   readonly agent: Agent;
 }
 
-/** Files are looked at before a request, but no more often than this, in milliseconds. */
-const REREAD = 1000;
-
 /**
- * Token and TLS material of a Consul client. What stands in files is read again when it is used, so a rotated token or
- * certificate is in force within one blocking query; a file that is unreadable or empty for a moment changes nothing.
+ * Token and TLS material of a Consul client. Files are watched, so a rotated token or certificate is in force as soon as it is
+ * written; one that is unreadable or empty for a moment changes nothing.
  */
 export class ConsulCredentialStore {
   private readonly options: ConsulCredentialOptions;
@@ -39,9 +37,12 @@ export class ConsulCredentialStore {
   private agent: Agent | undefined;
   private material: readonly (string | undefined)[] = [];
   private token: string | undefined;
-  private readAt = Number.NEGATIVE_INFINITY;
+  /** What is known is what stood in the files when they were read last. */
+  private known = false;
   private reading: Promise<void> | undefined;
   private connections = Number.POSITIVE_INFINITY;
+  private readonly listeners = new Set<() => void>();
+  private stopWatching: (() => void) | undefined;
 
   constructor(options: ConsulCredentialOptions, secure: boolean, clock: Clock) {
     this.options = options;
@@ -52,14 +53,15 @@ export class ConsulCredentialStore {
 
   /** Rejects, naming the file, when there is one that could never be read yet. */
   async current(): Promise<ConsulCredentials> {
-    if (this.agent === undefined || this.clock.now() - this.readAt >= REREAD) {
-      this.reading ??= this.read().finally(() => {
-        this.reading = undefined;
-      });
-      await this.reading;
-    }
+    if (this.agent === undefined || !this.known) await this.readOnce();
     if (this.agent === undefined) throw new Error("the client was closed");
     return { token: this.token, agent: this.agent };
+  }
+
+  /** `listener` is called when what requests go out with has changed, until what is returned is. */
+  onRenewed(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   /** From now on no more connections than this are kept; those above it are closed as they are done. */
@@ -77,12 +79,42 @@ export class ConsulCredentialStore {
 
   /** The agent refused the token: the files are read again before the next request. */
   refused(): void {
-    this.readAt = Number.NEGATIVE_INFINITY;
+    this.known = false;
   }
 
   close(): void {
+    this.stopWatching?.();
+    this.stopWatching = () => {};
     this.agent?.destroy();
     this.agent = undefined;
+  }
+
+  private readOnce(): Promise<void> {
+    this.stopWatching ??= this.watch();
+    this.reading ??= this.read().finally(() => {
+      this.reading = undefined;
+    });
+    return this.reading;
+  }
+
+  private watch(): () => void {
+    const { tokenFile, tls } = this.options;
+    const files = [tokenFile, tls?.ca, tls?.cert, tls?.key].filter((path) => path !== undefined);
+    const stops = files.map((path) => watchFile(path, this.clock, () => void this.changed()));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  private async changed(): Promise<void> {
+    // What is being read may be what was there before.
+    await this.reading?.catch(() => {});
+    const { token, agent } = this;
+    if (agent === undefined) return;
+    this.known = false;
+    await this.readOnce();
+    if (this.agent !== undefined && (token !== this.token || agent !== this.agent))
+      for (const listener of [...this.listeners]) listener();
   }
 
   private async read(): Promise<void> {
@@ -100,7 +132,7 @@ export class ConsulCredentialStore {
       this.agent = await this.makeAgent();
       if (old !== undefined) retire(old);
     }
-    this.readAt = this.clock.now();
+    this.known = true;
   }
 
   private async makeAgent(): Promise<Agent> {

@@ -5,11 +5,17 @@ export class ConsulError extends Error {
   readonly status: number | undefined;
   /** The text of an answer that is an error. */
   readonly detail: string;
+  /** The query was given up for the token or the TLS files of the client have changed. */
+  readonly isRenewal: boolean;
 
-  constructor(message: string, options: { status?: number; detail?: string; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { status?: number; detail?: string; cause?: unknown; isRenewal?: boolean } = {},
+  ) {
     super(message, { cause: options.cause });
     this.status = options.status;
     this.detail = options.detail ?? "";
+    this.isRenewal = options.isRenewal ?? false;
   }
 
   /** The agent has too many connections or requests from here: it says so, or closes the connection before it can. */

@@ -43,6 +43,11 @@ export class ConsulIntentions {
     return { index, list, byDefault: this.policy.said === "allow" || this.opensByAcl(headers) ? "allow" : "deny" };
   }
 
+  /** See ConsulClient. */
+  onRenewed(listener: () => void): () => void {
+    return this.client.onRenewed(listener);
+  }
+
   close(): void {
     this.client.close();
   }

@@ -60,6 +60,12 @@ export class ConsulRegistrar implements Registrar {
     this.services = services;
     this.timings = timings;
     this.backoff = new Backoff({ base: timings.backoffBase, cap: timings.backoffCap, random: services.random });
+    // The agent goes on to speak to the servers with the token of the registration.
+    this.client.onRenewed(() => {
+      if (this.standing === undefined) return;
+      this.standing.known = false;
+      this.standing.alarm.ring();
+    });
   }
 
   register(registration: Registration): Promise<void> {

@@ -47,7 +47,7 @@ export class ConsulWatch implements NameWatch, QueryHost {
     this.timings = timings;
     this.clock = book.services.clock;
     this.list = new NameState(name, book, before, name, question.kind === "query" ? name : question.service);
-    this.loop = new QueryLoop(this, demand, { slots, timings, services: book.services });
+    this.loop = new QueryLoop(this, demand, { client, slots, timings, services: book.services });
     const { length } = this.list.remembered;
     // Whether Consul has been away meanwhile nobody knows.
     this.memory =
@@ -78,6 +78,10 @@ export class ConsulWatch implements NameWatch, QueryHost {
       signal,
     });
     return signal.aborted ? { pause: 0, confirm: false } : await this.answered(answer);
+  }
+
+  renewed(): void {
+    this.index = 0n;
   }
 
   failed(error: Error, isOverload: boolean): void {

@@ -1,6 +1,7 @@
 import { Backoff } from "../core/backoff.ts";
 import type { Clock } from "../core/clock.ts";
 import { Alarm } from "./alarm.ts";
+import type { ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-error.ts";
 import type { ConsulTimings } from "./consul-timings.ts";
 import type { QuerySlots } from "./query-slots.ts";
@@ -31,9 +32,12 @@ export interface QueryHost {
   query(wait: number, signal: AbortSignal): Promise<Next>;
   /** A query had no answer. `isOverload`: it says nothing of the name, and not too much time has passed without one. */
   failed(error: Error, isOverload: boolean): void;
+  /** Who asks has another token or other certificates: the next query is to ask for an answer, not for a change. */
+  renewed(): void;
 }
 
 export interface LoopSurroundings {
+  readonly client: Pick<ConsulClient, "onRenewed">;
   readonly slots: QuerySlots;
   readonly timings: ConsulTimings;
   readonly services: DiscoveryServices;
@@ -53,12 +57,13 @@ export class QueryLoop {
   private readonly alarm: Alarm;
   private readonly wakes: WakeLimit;
   private readonly stopped = new AbortController();
+  private readonly forgetRenewals: () => void;
   private running: Promise<void> = Promise.resolve();
   /** Calls a second, and what they are counted from. */
   private rate = 0;
   private counted: { calls: number; at: number };
 
-  constructor(host: QueryHost, demand: Demand, { slots, timings, services }: LoopSurroundings) {
+  constructor(host: QueryHost, demand: Demand, { client, slots, timings, services }: LoopSurroundings) {
     const { clock, random } = services;
     this.host = host;
     this.demand = demand;
@@ -71,6 +76,11 @@ export class QueryLoop {
     this.wakes = new WakeLimit(timings.wakeInterval, timings.wakeBurst);
     this.answeredAt = clock.now();
     this.counted = { calls: 0, at: this.answeredAt };
+    // It ends a query that waits, and a pause after a refusal is over as well.
+    this.forgetRenewals = client.onRenewed(() => {
+      this.host.renewed();
+      this.alarm.ring();
+    });
   }
 
   start(): void {
@@ -82,6 +92,7 @@ export class QueryLoop {
   }
 
   async stop(): Promise<void> {
+    this.forgetRenewals();
     this.stopped.abort();
     this.alarm.ring();
     await this.running;
@@ -138,6 +149,7 @@ export class QueryLoop {
 
   private failed(cause: unknown): Next {
     const error = cause instanceof Error ? cause : new Error(String(cause));
+    if (error instanceof ConsulError && error.isRenewal) return { pause: 0, confirm: false };
     const pause = this.backoff.next();
     if (error instanceof ConsulError && error.isOverload) {
       this.slots.refused(error.message);

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
 import { Cancels, type CancelsHost } from "./cancels.ts";
+import type { CloseCause } from "./close-cause.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
 import { MAX_STREAM_ID } from "./frame.ts";
@@ -20,15 +21,6 @@ import { NOBODY, Stream, type StreamAbort, type StreamHandler, type StreamHost }
 import { StreamTable } from "./stream-table.ts";
 import { Burden, LEAVES_MOST, type Unread } from "./unread.ts";
 import { RecvWindow } from "./window.ts";
-
-/** Why a connection is over. */
-export type CloseCause =
-  /** We closed it, or both sides had nothing more to say. */
-  | { readonly kind: "closed"; readonly reason: string }
-  /** The peer broke the protocol or a limit. */
-  | { readonly kind: "violation"; readonly code: ErrorCode; readonly reason: string }
-  /** The transport failed or the peer went away. */
-  | { readonly kind: "lost"; readonly reason: string };
 
 /** Who listens to a connection. */
 export interface ConnectionHandler {
@@ -92,6 +84,8 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
   readonly streams = new StreamTable<Stream>();
   private nextStreamId: number;
   private lastPeerStreamId = 0;
+  /** Octets that had come when the first of the open streams was opened. */
+  private receivedBefore = 0;
   private readonly recentResets = new ResetMemory();
   private readonly cancels: Cancels;
 
@@ -160,8 +154,9 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     return this.phase !== "open" || this.goawayReceived || this.goawaySent !== undefined || this.usedUp;
   }
 
-  get closedNow(): boolean {
-    return this.phase === "closed";
+  /** Whether we have opened a stream. */
+  get used(): boolean {
+    return this.nextStreamId > 2;
   }
 
   get activeStreams(): number {
@@ -201,6 +196,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     if (!this.canOpen) throw new Error("openStream on a connection that can take no stream");
     const id = this.nextStreamId;
     this.nextStreamId += 2;
+    if (this.streams.size === 0) this.receivedBefore = this.receiver.bytes;
     const stream = this.newStream(id, handler);
     stream.change("sendHeaders");
     this.streams.add(stream);
@@ -474,7 +470,9 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
   private lost(reason: string): void {
     if (this.phase !== "open") return;
     this.transport.destroy();
-    this.finish({ kind: "lost", reason });
+    const quiet = this.streams.size === 0 || this.receivedBefore === this.receiver.bytes;
+    const idle = quiet && !this.draining ? this.services.loop.now() - this.heardAt : undefined;
+    this.finish({ kind: "lost", reason, idle });
   }
 
   private finish(cause: CloseCause): void {

@@ -118,6 +118,7 @@ export class IntentionWatch {
         heard();
         return true;
       },
+      onRenewed: (listener) => source.onRenewed(listener),
       clock,
       random,
       signal: stopped.signal,

@@ -76,7 +76,7 @@ test("an application that stops serving, answers something else, or goes away is
   app.status = "UNIMPLEMENTED";
   await app.clock.pass(5000);
   app.server.mode = "refuse";
-  app.server.accepted[0]?.transport.cut();
+  for (const { transport } of app.server.accepted) transport.cut();
   await app.clock.pass(5000);
   app.status = "SERVING";
   app.server.mode = "accept";

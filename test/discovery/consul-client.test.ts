@@ -16,6 +16,7 @@ import { ConsulError } from "../../src/discovery/consul-error.ts";
 import { FakeClock } from "../support/clock.ts";
 import { consulOptions } from "./consul-support.ts";
 import { FakeConsul, refuse } from "./fake-consul.ts";
+import { until } from "./services.ts";
 
 const never = new AbortController().signal;
 const first = { index: 0n, wait: 1000, margin: 1000, signal: never };
@@ -61,24 +62,63 @@ test("a refused token is read again from its file before the next request", asyn
   });
 });
 
-test("a changed token file is in force after a second, and one that is empty for a moment is not", async () => {
+test("a changed token file is in force at once, and one that is empty for a moment is not", async () => {
   await inFolder(async (folder) => {
     const tokenFile = join(folder, "token");
     await writeFile(tokenFile, "one");
-    const clock = new FakeClock();
-    const store = new ConsulCredentialStore({ token: undefined, tokenFile, tls: undefined }, false, clock);
+    const store = new ConsulCredentialStore({ token: undefined, tokenFile, tls: undefined }, false, systemClock);
+    let renewals = 0;
+    store.onRenewed(() => renewals++);
     const token = async () => (await store.current()).token;
     assert.equal(await token(), "one");
     await writeFile(tokenFile, "two");
-    assert.equal(await token(), "one");
-    clock.advance(1000);
+    await until(
+      () => renewals,
+      (count) => count === 1,
+    );
     assert.equal(await token(), "two");
-    for (const change of [() => writeFile(tokenFile, ""), () => rm(tokenFile)]) {
+    for (const change of [() => writeFile(tokenFile, ""), () => rm(tokenFile), () => writeFile(tokenFile, "two")]) {
       await change();
-      clock.advance(1000);
+      await new Promise((resolve) => setTimeout(resolve, 200));
       assert.equal(await token(), "two");
     }
+    await writeFile(`${tokenFile}.new`, "three");
+    await rename(`${tokenFile}.new`, tokenFile);
+    await until(
+      () => renewals,
+      (count) => count === 2,
+    );
+    assert.equal(await token(), "three");
     store.close();
+  });
+});
+
+test("a query that waits for a change ends when the token changes, and the next one goes out with the new one", async () => {
+  await inFolder(async (folder) => {
+    const tokenFile = join(folder, "token");
+    await writeFile(tokenFile, "old");
+    const fake = await new FakeConsul().start();
+    fake.set("orders", [{ host: "127.0.0.1", port: 7001 }]);
+    const client = new ConsulClient(consulOptions(fake.address, { tokenFile }), systemClock);
+    try {
+      const { index } = await client.health("orders", first);
+      const blocked = client.health("orders", { ...first, index, wait: 60_000 });
+      await Promise.all([
+        assert.rejects(blocked, (error) => error instanceof ConsulError && error.isRenewal),
+        until(
+          () => fake.requests.length,
+          (count) => count === 2,
+        ).then(() => writeFile(tokenFile, "new")),
+      ]);
+      await client.health("orders", first);
+      assert.deepEqual(
+        fake.requests.map((request) => request.token),
+        ["old", "old", "new"],
+      );
+    } finally {
+      client.close();
+      await fake.stop();
+    }
   });
 });
 

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ConsulSource } from "../../src/discovery/consul.ts";
 import { ConsulRegistrar } from "../../src/discovery/consul-registrar.ts";
@@ -107,6 +110,69 @@ describe("a real consul with ACLs", real, () => {
       assert.deepEqual(hosts(state.current), ["127.0.0.1:7001"]);
     } finally {
       await source?.close();
+    }
+  });
+
+  test("a token file that is swapped is in force at once: a wrong one keeps the last good list, and says so", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "outrigger-token-"));
+    const tokenFile = join(folder, "token");
+    const services = testServices();
+    const ours = { ...registration, id: "swapping-1", name: "swapping" };
+    const address = [`${ours.host}:${ours.port}`];
+    // Queries wait for 10 s, which nobody here does.
+    let source: ConsulSource | undefined;
+    let registrar: ConsulRegistrar | undefined;
+    const swap = async (text: string) => {
+      await writeFile(`${tokenFile}.new`, text);
+      await rename(`${tokenFile}.new`, tokenFile);
+    };
+    try {
+      await publish(consul, "swapped", [{ host: "127.0.0.1", port: 7001 }]);
+      await swap(consul.token ?? "");
+      source = new ConsulSource(consulOptions(consul.address, { tokenFile }), services);
+      registrar = new ConsulRegistrar(consulOptions(consul.address, { tokenFile }), services);
+      const { state } = source.subscribe("swapped");
+      await untilHosts(state, ["127.0.0.1:7001"]);
+      registrar.setHealth(true, "SERVING");
+      await registrar.register(ours);
+      let mustBeBy = performance.now() + 5000;
+      await swap("00000000-0000-0000-0000-000000000000");
+      await untilError(state, /refuses the token .*ACL not found/);
+      assert.ok(performance.now() < mustBeBy, "long before the query that waited would have ended");
+      assert.deepEqual(hosts(state.current), ["127.0.0.1:7001"]);
+      assert.ok(services.lines.some(({ msg }) => /no good answer for swapped/.test(msg)));
+      const policy = {
+        Name: "swapper",
+        Rules: 'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }',
+      };
+      await consul.request("PUT", "/v1/acl/policy", policy);
+      const token = await consul.request("PUT", "/v1/acl/token", { Policies: [{ Name: "swapper" }] });
+      // The pause after a failure would be as long as 5 s by now.
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      mustBeBy = performance.now() + 5000;
+      await swap(String(field(token.body, "SecretID")));
+      await untilFresh(state, 5000);
+      assert.deepEqual(hosts(state.current), ["127.0.0.1:7001"]);
+      await until(
+        () => services.lines.map(({ msg }) => msg),
+        (texts) => texts.includes("consul takes the registration and its health again"),
+      );
+      // One that is as good as the other costs nobody anything: the registration is renewed, and passes all the time.
+      const { state: own } = source.subscribe(ours.name);
+      await untilHosts(own, address);
+      const lists: (string[] | undefined)[] = [];
+      own.onChange((value) => lists.push(hosts(value)));
+      await swap(consul.token ?? "");
+      await until(
+        () => lists.length,
+        (count) => count > 0,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      for (const list of lists) assert.deepEqual(list, address);
+    } finally {
+      await registrar?.deregister();
+      await source?.close();
+      await rm(folder, { recursive: true });
     }
   });
 

@@ -88,10 +88,11 @@ for (const goodbye of ["twoSteps", "oneStep"] as const) {
 }
 
 /** Calls one after the other, each in about the moment in which the server ends the connection for being idle. */
-async function callWhenIdle(caller: CountingCaller, count: number): Promise<void> {
+async function callWhenIdle(caller: CountingCaller, count: number, idle = 0): Promise<void> {
   for (let at = 0; at < count; at++) {
     await caller.call();
-    const pause = performance.now() + Math.random() * 2;
+    if (idle > 0) await new Promise((resolve) => setTimeout(resolve, idle - 3));
+    const pause = performance.now() + Math.random() * (idle > 0 ? 6 : 2);
     // A timer is too coarse to meet the moment.
     while (performance.now() < pause) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -108,7 +109,20 @@ test("a server that ends idle connections with GOAWAY in the moment of the next 
   });
 });
 
-test("a server that ends idle connections without a word: no call is executed twice, and what fails may have been", async () => {
+for (const idle of [60, 200]) {
+  test(`a server that ends connections idle for ${idle} ms without a word, in the moment of the next call: none failed`, async () => {
+    await inScope(async (scope) => {
+      const { server, sidecar } = await recycling(scope, { goodbye: "rude", idle, exactly: true, delay: 0 });
+      const caller = callerOf(scope, sidecar.outbound, "up");
+      await callWhenIdle(caller, 40, idle);
+      const { executions, connections } = await server.report();
+      assertAllOnce(caller, executions, 40);
+      assert.ok(connections >= 3, `${connections} connections`);
+    });
+  });
+}
+
+test("a server that ends idle connections after 0 to 2 ms without a word: none twice, and what fails is what taught it", async () => {
   await inScope(async (scope) => {
     const { server, sidecar } = await recycling(scope, { goodbye: "rude", idle: 2, delay: 0 });
     const caller = callerOf(scope, sidecar.outbound, "up");
@@ -122,7 +136,8 @@ test("a server that ends idle connections without a word: no call is executed tw
       assert.deepEqual([status, reason], ["UNAVAILABLE", "UPSTREAM_LOST"]);
     const again = sidecar.lines.filter(({ msg }) => msg === "a call is made again");
     for (const { proof } of again) assert.equal(proof, "the connection was lost before the call had left");
-    // Those that had left when the FIN was on its way: nothing in RFC 9113 says of them that they were not processed.
-    assert.ok(caller.failed.length < 100, `${caller.failed.length} of 1000 calls failed`);
+    // One that had left when the first FIN was on its way: nothing in RFC 9113 says of it that it was not processed. A server's
+    // thread that gets no time for a second may be taken for patient, and teach it again.
+    assert.ok(caller.failed.length <= 2, `${caller.failed.length} of 1000 calls failed`);
   });
 });

@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
-import { type CloseCause, Connection, type ConnectionHandler } from "../../src/http2/connection.ts";
+import type { CloseCause } from "../../src/http2/close-cause.ts";
+import { Connection, type ConnectionHandler } from "../../src/http2/connection.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { CLIENT_PREFACE, FrameType } from "../../src/http2/frame.ts";
 import { defaultLimits, type Http2Limits } from "../../src/http2/limits.ts";

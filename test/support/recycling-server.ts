@@ -21,6 +21,8 @@ export interface RecyclingOptions {
   readonly share?: number;
   /** Milliseconds at most, drawn by lot, without a request after which it ends a connection. */
   readonly idle?: number;
+  /** `idle` is what it says, and not drawn by lot. */
+  readonly exactly?: boolean;
   /** Milliseconds at most, drawn by lot, that a request takes. */
   readonly delay: number;
 }
@@ -167,9 +169,9 @@ class Recycled {
       ]),
     );
     this.endWhenIdle();
-    const { idle } = this.options;
+    const { idle, exactly } = this.options;
     if (idle === undefined || this.bodies.size > 0 || this.phase !== "open") return;
-    this.timer = setTimeout(() => this.leave(), this.random() * idle);
+    this.timer = setTimeout(() => this.leave(), exactly === true ? idle : this.random() * idle);
   }
 
   private leave(): void {

@@ -25,6 +25,8 @@ export interface ConnectLeaf {
 export interface ConnectCa {
   roots(query: ConnectQuery): Promise<ConnectRoots>;
   leaf(service: string, query: ConnectQuery): Promise<ConnectLeaf>;
+  /** `listener` is called when it is asked with another token or other TLS files from now on; returns what ends that. */
+  onRenewed(listener: () => void): () => void;
   close(): void;
 }
 
@@ -106,6 +108,7 @@ export class ConsulIdentity implements IdentitySource {
         this.taker?.failed(error instanceof Error ? error.message : String(error));
         return true;
       },
+      onRenewed: (listener) => this.ca.onRenewed(listener),
       clock: this.clock,
       random: this.random,
       signal: this.stopped.signal,

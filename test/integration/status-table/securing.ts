@@ -118,7 +118,7 @@ export const securing: readonly StatusCase[] = [
       for (const { connection } of inbound.runtime.listeners.inbound?.acceptor.connections ?? [])
         connection.close("the connection of before");
       await eventually(
-        () => [...outbound.connections()].every(({ role, closedNow }) => role === "server" || closedNow),
+        () => [...outbound.connections()].every(({ role, draining }) => role === "server" || draining),
         () => "the connection's end",
       );
       return await callOnce(scope, outbound);

@@ -168,7 +168,7 @@ export class Scene {
     const before = [...this.sidecar.connections()].filter(({ role }) => role === "client");
     end(upstream);
     await eventually(
-      () => before.some(({ closedNow }) => closedNow),
+      () => before.some(({ draining }) => draining),
       () => "the upstream's connection is over",
     );
   }
