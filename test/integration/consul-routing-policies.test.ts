@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import type { ClustersAnswer } from "../../src/control/answers.ts";
 import { RuntimeView } from "../../src/control/runtime-view.ts";
 import { good } from "../config/load-text.ts";
 import { sampleValue } from "../support/prometheus.ts";
+import { callHead, connectPeer } from "../support/raw-call.ts";
 import { fieldOf } from "../support/raw-peer.ts";
 import { skipUnless } from "../support/real-parts.ts";
 import { inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
+import { startSidecarProcess } from "../support/sidecar-process.ts";
 import { eventually, inScope, type Sidecar, wholeConfig } from "../support/with-proxy.ts";
 import { ConsulWorld, grpcDefaults, resolver, router, splitter, versions } from "./consul-world.ts";
 
@@ -93,13 +96,14 @@ test("people read how calls are routed, and what of it is not obeyed", real, () 
     );
     const caller = await world.caller({ web: { routing: "consul" } });
     const { clusters, routing } = view(caller.sidecar).clusters();
+    const sorted = clusters.toSorted((a, b) => a.name.localeCompare(b.name));
     assert.deepEqual(
-      clusters.map(({ name, endpoints }) => [name, endpoints.length]),
+      sorted.map(({ name, endpoints }) => [name, endpoints.length]),
       [
         ["web", 2],
         ["web/v1.web", 1],
         ["web/v2.web", 1],
-      ].sort(),
+      ],
     );
     const [web] = routing;
     assert.equal(web?.protocol, "grpc");
@@ -158,6 +162,41 @@ test("a reload has calls routed by Consul and by the file again, and keeps conne
   }),
 );
 
+test("every worker routes as Consul says, and the sum of what they know is one", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    for (const name of ["web.v1", "api.v1"]) await world.instance(name);
+    await world.entries(...grpcDefaults("web", "api"), resolver("web", { Redirect: { Service: "api" } }));
+    const sidecar = await startSidecarProcess({
+      workers: 2,
+      discovery: { consul: { address: world.consul.address } },
+      upstreams: { web: { routing: "consul" } },
+    });
+    scope.onEnd(async () => void (await sidecar.process.stop()));
+    const peers = await Promise.all(Array.from({ length: 16 }, () => connectPeer(scope, sidecar.address("outbound"))));
+    const land = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const peer of peers) {
+        const answer = await peer.answer(peer.request(callHead("web"), true));
+        found.push(fieldOf(answer.head, "outrigger-reason") ?? answer.data.toString("latin1").slice(5));
+      }
+      return found;
+    };
+    assert.deepEqual(new Set(await land()), new Set(["api.v1"]));
+    const { routing } = (await sidecar.admin("/clusters")) as ClustersAnswer;
+    assert.deepEqual(
+      routing.map(({ upstream, routes }) => [upstream, routes]),
+      [["web", [{ name: "", match: "all calls", to: [{ name: "web/api", share: 1 }] }]]],
+    );
+    await world.remove("service-resolver", "web");
+    await eventually(
+      async () => new Set(await land()).size === 1 && (await land())[0] === "web.v1",
+      () => "every worker to hear of the change",
+      15_000,
+    );
+  }),
+);
+
 test("a call waits for the first word of how it is routed, and says what it waited for", () =>
   inScope(async (scope) => {
     // An agent that knows instances and refuses to tell how they are routed.
@@ -183,7 +222,6 @@ test("a call waits for the first word of how it is routed, and says what it wait
       discovery: { consul: { address } },
       upstreams: { web: { routing: "consul" } },
     });
-    const { connectPeer, callHead } = await import("../support/raw-call.ts");
     const peer = await connectPeer(scope, sidecar.outbound);
     const stream = peer.request(callHead("web"), true);
     await eventually(
