@@ -53,6 +53,7 @@ export class CallLimit {
     const { maxConcurrent, maxQueue, maxQueueTime } = this.options;
     if (this.inside.size < maxConcurrent) {
       this.inside.add(call);
+      call.note("limit", "maxConcurrent", this.inside.size, maxConcurrent);
       return undefined;
     }
     call.note("limit", "maxConcurrent", this.inside.size + 1, maxConcurrent);
@@ -90,6 +91,7 @@ export class CallLimit {
       if (place === undefined) return;
       this.take(place);
       this.inside.add(place.call);
+      place.call.note("limit", "maxConcurrent", this.inside.size, this.options.maxConcurrent);
       place.admit(undefined);
     }
   }

@@ -10,7 +10,7 @@ import type { Call } from "./call.ts";
  * | refused      | the filter that refused                   |                           |                                |
  * | authorization | the rule, or `default`                   | 1: allowed, 0: denied     | 1: in shadow                   |
  * | external     | what the authorization service said, or why it did not answer | 1: let in, 0: not | 2: no answer |
- * | limit        | the limit's name                          | value with this call      | threshold                      |
+ * | limit        | the limit's name                          | value with this call; above the threshold: refused | threshold; 0: not known here |
  * | breaker      | `NAME closed`, `NAME open`, `NAME halfOpen` | share of failures       | share at which it opens        |
  * | waits        | what for                                  |                           |                                |
  * | candidates   | the endpoints, as an `Explainer`          |                           |                                |

@@ -11,6 +11,8 @@ export interface Allowance {
   wait(now: number): number;
   /** Milliseconds for which calls that are taken now, for later, are good; 0: for as long as one likes. */
   good(now: number): number;
+  /** Calls of those that may pass at once which are used up, with fractions; undefined: a store counts them. */
+  used(now: number): number | undefined;
   /** Whether it can be forgotten: a new one in its place would decide the same. */
   fresh(now: number): boolean;
 }

@@ -64,6 +64,7 @@ export class ConcurrencyLimit {
     if (limit.inFlight < most) {
       limit.enter();
       call.place = limit;
+      call.note("limit", "adaptiveConcurrency", limit.inFlight, most);
       return undefined;
     }
     limit.refused++;

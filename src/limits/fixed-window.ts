@@ -10,7 +10,7 @@ export class FixedWindow implements Allowance {
   private readonly of: Paced;
   private readonly clock: Clock;
   private endsAt = Number.NEGATIVE_INFINITY;
-  private used = 0;
+  private count = 0;
 
   constructor(of: Paced, clock: Clock) {
     this.of = of;
@@ -19,16 +19,21 @@ export class FixedWindow implements Allowance {
 
   ready(now: number): boolean {
     this.turn(now);
-    return this.used < this.of.pace.amount;
+    return this.count < this.of.pace.amount;
   }
 
   take(now: number): void {
     this.turn(now);
-    this.used++;
+    this.count++;
   }
 
   wait(now: number): number {
     return this.ready(now) ? 0 : this.endsAt - now;
+  }
+
+  used(now: number): number {
+    this.turn(now);
+    return this.count;
   }
 
   good(now: number): number {
@@ -38,13 +43,13 @@ export class FixedWindow implements Allowance {
 
   fresh(now: number): boolean {
     this.turn(now);
-    return this.used === 0;
+    return this.count === 0;
   }
 
   private turn(now: number): void {
     if (now < this.endsAt) return;
     const { per } = this.of.pace;
     this.endsAt = now + per - (this.clock.wall() % per);
-    this.used = 0;
+    this.count = 0;
   }
 }

@@ -85,6 +85,10 @@ export class Lease implements Allowance {
     return Math.max(1, this.deniedUntil - now);
   }
 
+  used(): undefined {
+    return undefined;
+  }
+
   good(): number {
     return 0;
   }

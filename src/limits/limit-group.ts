@@ -33,8 +33,10 @@ export class LimitGroup {
     for (const limit of this.local) {
       const allowance = limit.of(call, now);
       if (allowance === undefined) continue;
-      if (allowance.ready(now)) charged.push(allowance);
-      else {
+      if (allowance.ready(now)) {
+        limit.notePassed(call, allowance, now);
+        charged.push(allowance);
+      } else {
         const refusal = limit.refuse(call, allowance, now);
         if (refusal !== undefined) return refusal;
       }

@@ -73,6 +73,8 @@ export class RateLimit implements Paced {
   private current: LocalOptions;
   /** What the limit is called in a store, and how it counts. */
   terms: LeaseTerms;
+  /** The limit's name where a store counts, in the records of calls that passed. */
+  private readonly leased: string;
   private matches: (call: Call) => boolean;
   private readonly keyOf: (call: Call) => string;
 
@@ -80,6 +82,7 @@ export class RateLimit implements Paced {
     this.current = options;
     this.store = store;
     this.terms = termsOf(options);
+    this.leased = `${options.name}, counted by a store: calls in hand`;
     this.matches = compileMatch(options.match);
     this.keyOf = compileKey(options.key);
     const make = algorithms[options.counted.algorithm];
@@ -138,6 +141,14 @@ export class RateLimit implements Paced {
     let granted = 0;
     for (; granted < calls && allowance.ready(now); granted++) allowance.take(now);
     done({ granted, wait: granted < calls ? allowance.wait(now) : allowance.good(now) });
+  }
+
+  /** A call passes: recorded with what it leaves. */
+  notePassed(call: Call, allowance: Allowance, now: number): void {
+    const used = allowance.used(now);
+    const { name, counted } = this.current;
+    if (used === undefined) call.note("limit", this.leased, allowance instanceof Lease ? allowance.held : 0);
+    else call.note("limit", name, used + 1, capacityOf(counted));
   }
 
   /** What is said to a call for which `allowance` has no room; undefined where it passes all the same. */

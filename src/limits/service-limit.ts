@@ -54,8 +54,11 @@ export class ServiceLimit {
       const answer = await this.client.ask({ domain: service.domain, entries: this.entries(call) }, service.timeout);
       if (!this.up) this.log.info({ limit: this.options.name }, "the rate limit service answers again");
       this.up = true;
+      const { limit = 0, remaining } = answer;
+      call.note("limit", this.options.name, answer.overLimit ? limit + 1 : limit - remaining, limit);
       return answer.overLimit ? this.over(call, answer) : undefined;
     } catch (error) {
+      call.note("limit", `${this.options.name}, whose service does not answer`);
       return this.failed(error);
     }
   }

@@ -9,7 +9,7 @@ import type { Paced } from "./pace.ts";
 export class SlidingWindow implements Allowance {
   private readonly of: Paced;
   private stretch = Number.NEGATIVE_INFINITY;
-  private used = 0;
+  private count = 0;
   private before = 0;
 
   constructor(of: Paced) {
@@ -22,16 +22,22 @@ export class SlidingWindow implements Allowance {
 
   take(now: number): void {
     this.turn(now);
-    this.used++;
+    this.count++;
   }
 
   wait(now: number): number {
     this.turn(now);
     const { amount, per } = this.of.pace;
     const start = this.stretch * per;
-    if (this.used + 1 <= amount) return Math.max(0, start + fadeTo(amount - this.used - 1, this.before) * per - now);
+    if (this.count + 1 <= amount) return Math.max(0, start + fadeTo(amount - this.count - 1, this.before) * per - now);
     // Not in this stretch any more; in the next one its own counts fade.
-    return start + per + fadeTo(amount - 1, this.used) * per - now;
+    return start + per + fadeTo(amount - 1, this.count) * per - now;
+  }
+
+  used(now: number): number {
+    this.turn(now);
+    const left = 1 - (now / this.of.pace.per - this.stretch);
+    return this.count + this.before * left;
   }
 
   good(now: number): number {
@@ -41,14 +47,14 @@ export class SlidingWindow implements Allowance {
 
   fresh(now: number): boolean {
     this.turn(now);
-    return this.used === 0 && this.before === 0;
+    return this.count === 0 && this.before === 0;
   }
 
   private turn(now: number): void {
     const stretch = Math.floor(now / this.of.pace.per);
     if (stretch === this.stretch) return;
-    this.before = stretch === this.stretch + 1 ? this.used : 0;
-    this.used = 0;
+    this.before = stretch === this.stretch + 1 ? this.count : 0;
+    this.count = 0;
     this.stretch = stretch;
   }
 }

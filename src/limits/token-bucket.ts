@@ -31,6 +31,11 @@ export class TokenBucket implements Allowance {
     return Math.max(0, Math.max(this.fullAt, now) + interval - burst * interval - now - ROUNDING);
   }
 
+  used(now: number): number {
+    const { amount, per } = this.of.pace;
+    return (Math.max(0, this.fullAt - now) * amount) / per;
+  }
+
   good(): number {
     return 0;
   }

@@ -9,7 +9,7 @@ const OWN: ReadonlySet<Reason> = new Set(["HEADERS_TOO_LARGE", "QUEUE_FULL"]);
 /** An attempt's leave to pass a circuit breaker. Given back once: with what became of the attempt, or as cancelled. */
 export class AttemptPermit {
   private readonly breakers: Breakers;
-  private readonly breaker: CircuitBreaker;
+  readonly breaker: CircuitBreaker;
   private readonly startedAt: number;
   private permit: Permit | undefined;
   private answeredAt = 0;

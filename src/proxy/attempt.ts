@@ -87,9 +87,10 @@ export class Attempt implements Sending, SearchOwner {
     if (breakers !== undefined) {
       const { call, services } = this.host;
       this.permit = new AttemptPermit(breakers, call.path, services.loop.now());
+      const { breaker } = this.permit;
+      call.note("breaker", breaker.word, breaker.share, breaker.threshold);
       const refusal = this.permit.refusal(name);
       if (refusal !== undefined) {
-        call.note("breaker", `${name} open`);
         this.host.failed(refusal, this);
         return;
       }

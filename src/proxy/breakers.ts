@@ -18,13 +18,15 @@ export class Breakers {
   readonly options: BreakersOptions;
   private readonly clock: Clock;
   private readonly listener: (method: string) => BreakerListener;
+  private readonly upstream: string;
   private readonly byMethod = new Map<string, CircuitBreaker>();
 
-  /** `listener`: hears of the breaker of a method, or of that of all, which is called "". */
-  constructor(options: BreakersOptions, clock: Clock, listener: (method: string) => BreakerListener) {
+  /** `listener`: hears of the breaker of a method, or of that of all, which is called "". `upstream`: its name, for people. */
+  constructor(options: BreakersOptions, clock: Clock, listener: (method: string) => BreakerListener, upstream = "") {
     this.options = options;
     this.clock = clock;
     this.listener = listener;
+    this.upstream = upstream;
     if (options.scope === "upstream") this.make("");
   }
 
@@ -46,7 +48,12 @@ export class Breakers {
   private make(name: string): CircuitBreaker {
     const known = this.byMethod.get(name);
     if (known !== undefined) return known;
-    const breaker = new CircuitBreaker(this.options, this.clock, this.listener(name));
+    const breaker = new CircuitBreaker(
+      this.options,
+      this.clock,
+      this.listener(name),
+      name === "" ? this.upstream : `${this.upstream} ${name}`,
+    );
     this.byMethod.set(name, breaker);
     return breaker;
   }

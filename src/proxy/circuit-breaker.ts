@@ -59,12 +59,17 @@ export class CircuitBreaker {
   private openedAt = 0;
   private why = "";
   state: BreakerState = "closed";
+  /** Share of the calls in its window that failed, as opossum was told last. */
+  share = 0;
+  private readonly words: Readonly<Record<BreakerState, string>>;
   /** How often it has opened, and calls that it has refused. */
   opened = 0;
   refused = 0;
 
-  constructor(options: BreakerOptions, clock: Clock, listener: BreakerListener) {
+  /** `name`: for people. */
+  constructor(options: BreakerOptions, clock: Clock, listener: BreakerListener, name = "") {
     this.options = options;
+    this.words = { closed: `${name} closed`, open: `${name} open`, halfOpen: `${name} halfOpen` };
     this.clock = clock;
     this.listener = listener;
     this.turnedAt = clock.now();
@@ -83,6 +88,16 @@ export class CircuitBreaker {
     this.opossum.on("open", () => this.changed("open"));
     this.opossum.on("halfOpen", () => this.changed("halfOpen"));
     this.opossum.on("close", () => this.changed("closed"));
+  }
+
+  /** Name and state, as they are recorded with every call. */
+  get word(): string {
+    return this.words[this.state];
+  }
+
+  /** The share of failures at which it opens. */
+  get threshold(): number {
+    return this.options.failureRate;
   }
 
   /** Lets a call through, or not. */
@@ -165,6 +180,8 @@ export class CircuitBreaker {
     current.successes += good;
     current.failures += bad - fired;
     this.slow[0] = (this.slow[0] ?? 0) + tardy;
+    const { fires, failures } = this.opossum.stats;
+    this.share = (failures + fired) / (fires + fired);
     if (fired > 0) {
       this.why = this.failureWords();
       void this.opossum.fire(FAILED).catch(nothing);
@@ -214,6 +231,7 @@ export class CircuitBreaker {
   private forget(): void {
     this.good = this.bad = this.tardy = 0;
     this.slow.fill(0);
+    this.share = 0;
     for (const bucket of this.opossum.status.window) bucket.fires = bucket.successes = bucket.failures = 0;
   }
 }

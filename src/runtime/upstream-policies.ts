@@ -138,7 +138,8 @@ export class UpstreamPolicies {
       slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
       status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
     };
-    return new Breakers(options, this.services.clock, (method) => this.listener(upstream, method, config.openFor));
+    const listener = (method: string) => this.listener(upstream, method, config.openFor);
+    return new Breakers(options, this.services.clock, listener, upstream);
   }
 
   private listener(upstream: string, method: string, openFor: number): BreakerListener {

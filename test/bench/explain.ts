@@ -2,7 +2,9 @@
  * What recording the decisions about every call costs while nobody asks for them: the engine's bench with and without, round
  * about, so that what else the machine does falls on both.
  *
- *   node test/bench/explain.ts
+ *   node test/bench/explain.ts [--limits]
+ *
+ * With `--limits` the call passes two limits of calls under way, a rate limit and a circuit breaker, each of which is recorded.
  */
 import { Decisions } from "../../src/observability/explain/decisions.ts";
 import { repeated, varying } from "./engine/metadata.ts";
@@ -15,7 +17,11 @@ const ROUNDS = 60;
 const { prototype } = Decisions;
 const recording = Object.getOwnPropertyDescriptor(prototype, "begin") ?? {};
 const silence = { ...recording, value: () => {} };
-const world = proxied();
+const LIMITS = [
+  { rateLimits: [{ name: "rate", direction: "outbound", key: ["upstream"], limit: "10000000/s" }] },
+  { limits: { maxConcurrent: 1000 }, adaptiveConcurrency: { initial: 900 }, circuitBreaker: {} },
+] as const;
+const world = process.argv.includes("--limits") ? proxied(...LIMITS) : proxied();
 
 async function round(record: boolean, lists: readonly ReturnType<typeof repeated>[]): Promise<number> {
   Object.defineProperty(prototype, "begin", record ? recording : silence);

@@ -97,6 +97,41 @@ test("an endpoint that was tried, one that cannot be reached and a retry are eac
   });
 });
 
+test("every limit and breaker that a call passed stands with its value and its threshold", async () => {
+  await inScope(async (scope) => {
+    const pace = { match: { method: "*" }, key: ["upstream"] };
+    const { caller, server, sidecar } = await outboundHop(scope, {
+      more: {
+        rateLimits: [
+          { name: "bucket", direction: "outbound", limit: "100/h", burst: 20, algorithm: "tokenBucket", ...pace },
+          { name: "window", direction: "outbound", limit: "30/h", algorithm: "slidingWindow", ...pace },
+          { name: "quota", direction: "outbound", limit: "40/d", algorithm: "fixedWindow", ...pace },
+        ],
+      },
+      settings: {
+        limits: { maxConcurrent: 10 },
+        adaptiveConcurrency: { initial: 7, min: 2, max: 20 },
+        circuitBreaker: { failureRate: "50%", window: "10s", minimumRequests: 20, openFor: "5s" },
+      },
+    });
+    await answered(caller, server);
+    await answered(caller, server);
+    const limits = lastCall(sidecar).steps.filter(({ decision }) => decision === "limit" || decision === "breaker");
+    assert.deepEqual(limits.map(({ text }) => text).toSorted(), [
+      "circuit breaker up closed: 0 % failed, it opens at 50 %",
+      "limit adaptiveConcurrency: 1 of 7",
+      "limit bucket: 2 of 20",
+      "limit maxConcurrent: 1 of 10",
+      "limit quota: 2 of 40",
+      "limit window: 2 of 30",
+    ]);
+    assert.deepEqual(
+      limits.map(({ threshold }) => threshold).toSorted((a = 0, b = 0) => a - b),
+      [0.5, 7, 10, 20, 30, 40],
+    );
+  });
+});
+
 test("a refused call says which filter or limit it was, and that there was no route", async () => {
   await inScope(async (scope) => {
     const { caller, sidecar } = await outboundHop(scope);

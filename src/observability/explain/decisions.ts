@@ -1,8 +1,8 @@
 import type { Call } from "../../http/call.ts";
 import type { Decision, Explainer, Fact, Recorder } from "../../http/decision.ts";
 
-/** Facts of a usual call: routes, routed, candidates, picked, attempt, answered, attemptEnded, ended. */
-const FACTS_A_CALL = 8;
+/** Facts of a usual call: routes, routed, candidates, picked, attempt, answered, attemptEnded, ended; and four limits. */
+const FACTS_A_CALL = 12;
 /** Numbers of a fact: its call, when, value, bound. */
 const STRIDE = 4;
 

@@ -84,7 +84,7 @@ function steps(call: Call, facts: readonly Fact[]): Step[] {
     if (typeof subject === "string") {
       if (decision === "picked") tried.add(subject);
       const measured = (decision === "limit" || decision === "breaker") && bound > 0;
-      return measured ? { ...base, value, threshold: bound } : base;
+      return measured ? { ...base, value: Math.round(value * 1e4) / 1e4, threshold: bound } : base;
     }
     const all = subject.explain(call);
     const picked = facts[index + 1]?.decision === "picked" ? facts[index + 1]?.subject : undefined;
@@ -120,7 +120,9 @@ function textOf({ decision, subject, value, bound }: Fact): string {
     case "external":
       return `${value === 1 ? "let in" : "not let in"} by the authorization service${bound === 2 ? ", which gave no answer" : ""}${name === "" ? "" : `: ${name}`}`;
     case "limit":
-      return `limit ${name}: ${value} of ${bound}`;
+      return bound === 0 && value === 0
+        ? `limit ${name}`
+        : `limit ${name}: ${tenths(value)}${bound === 0 ? "" : ` of ${bound}`}`;
     case "breaker":
       return `circuit breaker ${name}${bound === 0 ? "" : `: ${percent(value)} failed, it opens at ${percent(bound)}`}`;
     case "waits":
@@ -150,6 +152,10 @@ function textOf({ decision, subject, value, bound }: Fact): string {
 function ruler(name: string): string {
   if (name === "default") return "authorization.default";
   return name.includes(" ") ? `the ${name}` : `the rule ${name}`;
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10;
 }
 
 function percent(share: number): string {

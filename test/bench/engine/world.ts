@@ -126,11 +126,14 @@ export function direct(): World {
 }
 
 /** The outbound half of a sidecar between them, as `outrigger run` composes it, with sockets in memory. */
-export function proxied(more: Readonly<Record<string, unknown>> = {}): World {
+export function proxied(
+  more: Readonly<Record<string, unknown>> = {},
+  upstream: Readonly<Record<string, unknown>> = {},
+): World {
   const text = JSON.stringify({
     identity: { name: "bench" },
     ...more,
-    upstreams: { echo: { discovery: "static", endpoints: ["127.0.0.1:1"] } },
+    upstreams: { echo: { discovery: "static", endpoints: ["127.0.0.1:1"], ...upstream } },
   });
   const loaded = loadConfig(text, { file: "engine", env: {} });
   if (!loaded.ok) throw new Error(`the configuration is broken: ${JSON.stringify(loaded)}`);

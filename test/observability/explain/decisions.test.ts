@@ -41,10 +41,10 @@ test("a call whose first decisions have been written over says so", () => {
   const call = makeCall();
   decisions.begin(call);
   call.note("routes", "a listener");
-  for (let attempt = 1; attempt <= 16; attempt++) call.note("attempt", "10.0.0.1:1", attempt);
+  for (let attempt = 1; attempt <= 24; attempt++) call.note("attempt", "10.0.0.1:1", attempt);
   const found = decisions.find(call.id);
   assert.equal(found?.forgotten, true);
-  assert.equal(found.facts.length, 16);
+  assert.equal(found.facts.length, 24);
   assert.equal(found.facts[0]?.value, 1);
 });
 
