@@ -44,7 +44,7 @@ export interface PoolOptions {
 
 export const defaultPoolOptions: PoolOptions = {
   firstStream: "afterSettings",
-  maxWaiting: 1000,
+  maxWaiting: 2000,
   maxConnections: 1024,
   surplusIdle: 30_000,
 };

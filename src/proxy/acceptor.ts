@@ -21,6 +21,7 @@ import type { Forwarded } from "./forwarded.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
+import type { Waiters } from "./waiting-room.ts";
 
 export interface AcceptorOptions {
   readonly direction: Direction;
@@ -45,7 +46,7 @@ export interface Caller {
 }
 
 /** A caller's connection as people see it. */
-export interface AcceptedConnection extends Placed, Watched {
+export interface AcceptedConnection extends Placed, Watched, Waiters {
   readonly peer: string;
   /** Undefined in plaintext. */
   readonly caller: Caller | undefined;
@@ -128,6 +129,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       since: http2.clock.wall(),
       place: -1,
       askedAt: undefined,
+      waiting: 0,
     };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
@@ -232,6 +234,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     services.explanations.decisions.begin(call);
     if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
     const exchange = this.makeExchange(call, stream, end);
+    exchange.caller = entry;
     if (entry.connection.peer.sidecar) {
       exchange.fromSidecar = true;
       exchange.hops = hopsOf(head, clean);

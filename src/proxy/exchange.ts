@@ -15,6 +15,7 @@ import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
 import type { ExchangeServices } from "./services.ts";
 import { type Resolution, type Router, resolved, type Target, type Unrouted } from "./target.ts";
+import type { Waiters } from "./waiting-room.ts";
 
 /**
  * One call, from its head to its end: the caller's stream on one side, attempts at an upstream on the other.
@@ -34,6 +35,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   readonly services: ExchangeServices;
   /** The caller is one of us, and knows others whom it can ask. */
   fromSidecar = false;
+  /** Whose connection it came on, where several callers share the room to wait in. */
+  caller: Waiters | undefined = undefined;
   /** Sidecars that the call has come through, one after the other; see `hops.ts`. */
   hops = 0;
   protected readonly down: Stream;
@@ -194,9 +197,9 @@ export class Exchange implements StreamHandler, AttemptHost {
   onWait(): boolean {
     if (this.waiting) return true;
     const { room } = this.services;
-    if (!room.enter()) {
+    if (!room.enter(this.caller)) {
       this.refuse(
-        failure("QUEUE_FULL", `${room.calls} calls are waiting already, the limit is ${room.limits.calls}`, {
+        failure("QUEUE_FULL", `${room.calls} calls are waiting already, ${this.caller?.waiting ?? 0} of this caller`, {
           unprocessed: true,
         }),
       );
@@ -414,6 +417,6 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (!this.waiting) return;
     this.waiting = false;
     if (this.patience !== undefined) this.services.deadlines.disarm(this.patience);
-    this.services.room.leave();
+    this.services.room.leave(this.caller);
   }
 }

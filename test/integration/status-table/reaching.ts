@@ -132,19 +132,19 @@ export const reaching: readonly StatusCase[] = [
   },
   {
     title: "more calls than may wait",
-    expected: { ...out, reason: "QUEUE_FULL", message: "1000 calls are waiting already, the limit is 1000" },
+    expected: { ...out, reason: "QUEUE_FULL", message: "1334 calls are waiting already, 667 of this caller" },
     provoke: async (scope) => {
       const { address } = await blackhole(scope);
       const sidecar = await scope.sidecar({ ...declared(address), log: { access: "errors" } });
       const callers = [await connectPeer(scope, sidecar.outbound), await connectPeer(scope, sidecar.outbound)];
       const streams: [RawPeer, number][] = [];
-      for (let call = 0; call < 1000; call++) {
+      for (let call = 0; call < 1334; call++) {
         const caller = callers[call % 2];
         if (caller !== undefined) streams.push([caller, caller.request(callHead("up"), true)]);
       }
       await eventually(
-        () => sidecar.shared.room.calls === 1000,
-        () => `1000 waiting calls, not ${sidecar.shared.room.calls}`,
+        () => sidecar.shared.room.calls === 1334,
+        () => `1334 waiting calls, not ${sidecar.shared.room.calls}`,
       );
       const [caller] = callers;
       if (caller === undefined) throw new Error("no caller");
