@@ -1,0 +1,204 @@
+// Attacks on the inbound listener, alone and all together, beside honest callers: 800 calls a second on standing connections and
+// 20 new connections a second, each with a deadline of 1 s. The attackers are raw clients in a process of their own, on another
+// processor than the sidecar. No honest call on a standing connection may fail, 99 % of the new connections have to be served,
+// memory stays bounded, and what is to be stopped is. An attack whose limit is lifted has to do harm, or it was too weak.
+// With --short each attack is a burst, timeouts are shorter, and no call fails for being slow: machines of CI are busy.
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Figures } from "../attacks/front.ts";
+import type { Honest, HonestRates } from "../attacks/honest.ts";
+import { type Control, type Damage, type Row, rows } from "../attacks/rows.ts";
+import { type Scene, startAttack, startScene } from "../attacks/scene.ts";
+import { cpuSeconds } from "../bench/process-figures.ts";
+import { withDescriptors } from "../support/descriptors.ts";
+import { type LongRun, runLong } from "../support/results.ts";
+import { MemoryWatch, mebibytes, residentMemory } from "../support/sidecar-process.ts";
+
+/** How one form of the test is run. Milliseconds. */
+interface Form {
+  readonly rates: HonestRates;
+  readonly deadline: number;
+  /** Without an attack, before and after it. */
+  readonly calm: number;
+  readonly after: number;
+  readonly attack: number;
+  /** Until the sidecar has ended a connection in each place. */
+  readonly patience: number;
+  /** What a place is multiplied by. */
+  readonly size: number;
+  /** In place of the defaults. */
+  readonly limits: Control["lift"];
+  readonly handshakes: NonNullable<Control["handshakes"]>;
+}
+
+const full: Form = {
+  rates: { calls: 800, connections: 20 },
+  deadline: 1000,
+  calm: 3000,
+  after: 3000,
+  attack: 15_000,
+  patience: 5000,
+  size: 1,
+  limits: {},
+  handshakes: {},
+};
+
+const short: Form = {
+  rates: { calls: 200, connections: 10 },
+  deadline: 30_000,
+  calm: 300,
+  after: 0,
+  attack: 1000,
+  patience: 20_000,
+  size: 0.2,
+  limits: { handshakeTimeout: 600, frameTimeout: 600 },
+  handshakes: { timeout: "600ms" },
+};
+
+/** Share of new connections that have to be served. */
+const SERVED = 0.99;
+
+/** What became of one attack. */
+interface Outcome {
+  readonly name: string;
+  readonly undisturbed: Honest;
+  readonly honest: Honest;
+  readonly attack: Readonly<Record<string, Figures>>;
+  /** MiB of resident memory. */
+  readonly memory: { readonly before: number; readonly peak: number; readonly after: number };
+  /** Share of a processor that the sidecar used. */
+  readonly cpu: number;
+  readonly harm: readonly Damage[];
+}
+
+async function attackOne(
+  scene: Scene,
+  row: Row,
+  form: Form,
+  patience = form.patience,
+  places?: number,
+): Promise<Outcome> {
+  const { sidecar, callers } = scene;
+  const undisturbed = await callers.call(form.rates, form.calm);
+  const memory = async (): Promise<number> => mebibytes(await residentMemory(sidecar.pid));
+  const before = await memory();
+  const watch = new MemoryWatch([sidecar.pid]);
+  await watch.begin();
+  const cpu = cpuSeconds([sidecar.pid]);
+  const begun = performance.now();
+  const attacks = Object.fromEntries(
+    Object.entries(row.attacks).map(([name, count]) => [name, Math.max(2, Math.round((places ?? count) * form.size))]),
+  );
+  const attackers = await startAttack({
+    address: sidecar.address("inbound"),
+    attacks,
+    milliseconds: form.attack,
+    patience: row.stopped ? patience : 0,
+  });
+  const honest = await callers.call(form.rates, form.attack);
+  const spent = cpuSeconds([sidecar.pid]) - cpu;
+  const elapsed = (performance.now() - begun) / 1000;
+  const attack = await attackers.figures();
+  const [grown = Number.NaN] = await watch.end();
+  await sleep(form.after);
+  const peak = Math.round((before + mebibytes(grown)) * 10) / 10;
+  const harm: Damage[] = [];
+  if (honest.standing.failed > 0) harm.push("standing");
+  if (honest.fresh.failed > honest.fresh.offered * (1 - SERVED)) harm.push("fresh");
+  if (peak - before > row.memory) harm.push("memory");
+  if (row.stopped && Object.values(attack).some(({ untouched }) => untouched > 0)) harm.push("neverStopped");
+  if (row.most !== undefined) {
+    const { burst, rate } = row.most;
+    if (Object.values(attack).some(({ units, elapsed: ms }) => units > burst + (ms / 1000) * rate))
+      harm.push("tooMuch");
+  }
+  return {
+    name: row.name,
+    undisturbed,
+    honest,
+    attack,
+    memory: { before, peak, after: await memory() },
+    cpu: spent / elapsed,
+    harm,
+  };
+}
+
+/** An outcome as people read it. Milliseconds and MiB. */
+function shown({ name, undisturbed, honest, attack, memory, cpu, harm }: Outcome): object {
+  const all = Object.values(attack);
+  const sum = (of: (figures: Figures) => number): number =>
+    Math.round(all.reduce((total, each) => total + of(each), 0));
+  return {
+    attack: name,
+    "units/s": sum(({ units, elapsed }) => (units * 1000) / elapsed),
+    "connections/s": sum(({ made, elapsed }) => (made * 1000) / elapsed),
+    ended: sum(({ ended }) => ended),
+    failed: `${honest.standing.failed}/${honest.standing.offered}`,
+    p99: `${undisturbed.standing.p99} -> ${honest.standing.p99}`,
+    "new failed": `${honest.fresh.failed}/${honest.fresh.offered}`,
+    "new p99": `${undisturbed.fresh.p99} -> ${honest.fresh.p99}`,
+    MiB: `${memory.before}, ${memory.peak}, ${memory.after}`,
+    cpu: `${Math.round(cpu * 100)}%`,
+    reasons: JSON.stringify({ ...honest.standing.reasons, ...honest.fresh.reasons }),
+    harm: harm.join(" ") || "none",
+  };
+}
+
+/** The attack on a sidecar without the limit. */
+async function control(
+  row: Row,
+  { lift, handshakes, places }: Control,
+  form: Form,
+  say: LongRun["say"],
+): Promise<Outcome> {
+  const limits = { ...form.limits, ...lift };
+  const scene = await startScene(
+    row.mode,
+    { lift: limits, handshakes: { ...form.handshakes, ...handshakes } },
+    form.deadline,
+  );
+  try {
+    const outcome = await attackOne(scene, row, form, 0, places);
+    say(`without ${JSON.stringify({ ...lift, ...handshakes })}: ${JSON.stringify(shown(outcome))}`);
+    return outcome;
+  } finally {
+    await scene.end();
+  }
+}
+
+/** For people: `ONLY=PING node test/long/attacks.ts` runs the rows with that in their name. */
+const only = process.env.ONLY ?? "";
+
+withDescriptors(20_000);
+await runLong("attacks", async (run) => {
+  const { say } = run;
+  const form = run.short ? short : full;
+  const chosen = rows.filter(({ name }) => name.includes(only));
+  const { calls, connections } = form.rates;
+  say(`honest: ${calls} calls a second, ${connections} new connections a second, ${form.deadline} ms for each`);
+  const outcomes: Outcome[] = [];
+  for (const mode of ["disabled", "strict"] as const) {
+    const ofMode = chosen.filter((row) => row.mode === mode);
+    if (ofMode.length === 0) continue;
+    const scene = await startScene(mode, { lift: form.limits, handshakes: form.handshakes }, form.deadline);
+    try {
+      for (const row of ofMode) {
+        const outcome = await attackOne(scene, row, form);
+        say(JSON.stringify(shown(outcome)));
+        outcomes.push(outcome);
+      }
+    } finally {
+      assert.equal(await scene.end(), 0, "requests have reached the application that nobody may see");
+    }
+  }
+  const controls: (Outcome & { readonly due: Damage })[] = [];
+  for (const row of chosen)
+    if (row.control !== undefined && (!run.short || row.control.short === true))
+      controls.push({ ...(await control(row, row.control, form, say)), due: row.control.damage });
+  console.table(outcomes.map(shown));
+  console.table(controls.map((one) => ({ ...shown(one), due: one.due })));
+  for (const { name, harm } of outcomes) assert.deepEqual(harm, [], `${name} does harm`);
+  for (const { name, harm, due } of controls)
+    assert.ok(harm.includes(due), `${name} without the limit does no harm: it was too weak`);
+  return { form, outcomes: outcomes.map(shown), controls: controls.map((one) => ({ ...shown(one), due: one.due })) };
+});
