@@ -54,8 +54,8 @@ export const annotations = {
   "consul-token-secret": { value: "SECRET/KEY", doc: "where the Consul token of the sidecar stands" },
   "cpu-request": { value: "a quantity of CPU", doc: "default: 50m" },
   "cpu-limit": { value: "a quantity of CPU", doc: "default: none" },
-  "memory-request": { value: "a quantity of memory", doc: "default: 128Mi" },
-  "memory-limit": { value: "a quantity of memory", doc: "default: 256Mi" },
+  "memory-request": { value: "a quantity of memory", doc: "default: 192Mi" },
+  "memory-limit": { value: "a quantity of memory", doc: "default: 384Mi" },
 } as const satisfies Readonly<Record<string, AnnotationFacts>>;
 
 export type Annotation = keyof typeof annotations;
