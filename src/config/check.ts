@@ -6,6 +6,7 @@ import { checkCapture } from "./checks/capture.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkExternalAuthorization } from "./checks/external-authorization.ts";
 import { checkFaults } from "./checks/faults.ts";
+import { checkJwt } from "./checks/jwt.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
@@ -36,6 +37,7 @@ export function check(
   checkWorkers(draft, reading);
   checkMtls(draft, reading);
   checkAuthorization(draft, reading);
+  checkJwt(draft, reading);
   checkExternalAuthorization(draft, reading);
   checkBalancing(draft, reading);
 }

@@ -14,7 +14,6 @@ export const notYet: readonly NotYet[] = [
   { key: "service.protocol", words: ["http1", "tcp"] },
   { key: "health" },
   { key: "tap" },
-  { key: "jwt" },
   { key: "errors" },
 ];
 

@@ -34,6 +34,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     rateLimits: file.rateLimits.map((limit) => rateLimitOf(limit, identity.name ?? service?.name ?? "unnamed")),
     routes: file.routes,
     authorization: file.authorization && withDefault(file.authorization),
+    jwt: file.jwt,
     faults: file.faults,
     deadlines: file.deadlines,
     capture: file.capture && captureOf(file.capture, file.mtls.mode, reading),

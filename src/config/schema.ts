@@ -12,6 +12,7 @@ import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
 import { explain } from "./sections/explain.ts";
 import { deadlines, fault } from "./sections/faults.ts";
+import { jwt } from "./sections/jwt.ts";
 import { listeners } from "./sections/listeners.ts";
 import { log } from "./sections/log.ts";
 import { metrics } from "./sections/metrics.ts";
@@ -60,6 +61,11 @@ export const schema = object({
     authorization,
     "Who may call the application: see [authorization.md](authorization.md).",
     "everybody whom mtls lets in",
+  ),
+  jwt: optional(
+    jwt,
+    "Tokens of callers (JWT): see [authorization.md](authorization.md#tokens).",
+    "tokens are the application's business",
   ),
   faults: preset(list(fault), none, "Faults on purpose, for game days. The first one that befalls a call is injected."),
   deadlines: section(deadlines, "What is made of deadlines, beside honouring them."),

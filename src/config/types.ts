@@ -7,12 +7,15 @@ import type { Address } from "../core/address.ts";
 import type { DnsFamily } from "../discovery/dns-options.ts";
 import type { AuthorizationOptions } from "../filters/authorization-policy.ts";
 import type { ExternalOptions } from "../filters/external/external-authorization.ts";
+import type { TokenOptions, TokenUse } from "../filters/jwt/tokens.ts";
 import type { CallMatch } from "../http/call-match.ts";
 import type { FieldEditOptions } from "../http/field-edits.ts";
 import type { Direction } from "../http/reason.ts";
 import type { StatusWord } from "../http/status-words.ts";
 import type { MtlsMode } from "../identity/door.ts";
 import type { HandshakeLimits } from "../identity/handshake-limits.ts";
+import type { KeyPlace } from "../identity/jwt/key-source.ts";
+import type { TokenRules } from "../identity/jwt/verifier.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
 import type { KeyPart } from "../limits/call-key.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
@@ -40,6 +43,8 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
   /** undefined: everybody may call. */
   readonly authorization: (AuthorizationOptions & { readonly external: ExternalConfig | undefined }) | undefined;
+  /** undefined: tokens are nobody's business. */
+  readonly jwt: JwtConfig | undefined;
   readonly faults: readonly FaultConfig[];
   readonly deadlines: { readonly refuseHopeless: "never" | "onRequest" };
   /** undefined: nothing is redirected. */
@@ -73,6 +78,11 @@ export type ExternalConfig = Omit<ExternalOptions, "service" | "failureStatus"> 
   /** Fields of each question. */
   readonly metadata: ReadonlyMap<string, string>;
 };
+
+/** Tokens of callers. */
+export interface JwtConfig extends TokenOptions {
+  readonly providers: ReadonlyMap<string, TokenUse & TokenRules & { readonly keys: KeyPlace }>;
+}
 
 export interface LogConfig {
   readonly level: LogLevel;

@@ -1,6 +1,6 @@
 import type { Call } from "../http/call.ts";
 import type { Reason } from "../http/reason.ts";
-import { claimValues } from "../http/token.ts";
+import { valuesAt } from "../http/token.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import { type Effect, Rule, type RuleOptions } from "./authorization-rule.ts";
 import type { TokenRequirement } from "./intentions/intention.ts";
@@ -33,7 +33,7 @@ export interface Ruling {
   /** The rule's name, the intention, or `default`. */
   readonly by: string;
   /** Why the call is refused; undefined: it is not. */
-  readonly reason: Extract<Reason, "AUTHZ_DENIED" | "NO_IDENTITY" | "AUTHZ_UNKNOWN"> | undefined;
+  readonly reason: Extract<Reason, "AUTHZ_DENIED" | "NO_IDENTITY" | "JWT_MISSING" | "AUTHZ_UNKNOWN"> | undefined;
   /** For the log. */
   readonly why: string;
   readonly counts: DecisionCounts;
@@ -56,8 +56,9 @@ interface Spoken {
   readonly ruling: Ruling;
   /** Where the caller has no identity. */
   readonly anonymous: Ruling;
-  /** Where it lacks a token that the intention wants beside. */
+  /** Where the call lacks a token that the intention wants beside, or has another one. */
   readonly withoutToken: Ruling;
+  readonly wrongToken: Ruling;
 }
 
 /** Rules and intentions, compiled for who this sidecar is. */
@@ -74,6 +75,7 @@ export interface Policy {
   readonly unknown: Ruling;
   readonly byDefault: Ruling;
   readonly anonymous: Ruling;
+  readonly withoutToken: Ruling;
 }
 
 /** The word for the default where rules have names. */
@@ -126,6 +128,7 @@ export function compilePolicy(
     ),
     byDefault: ruling(DEFAULT, byDefault === "deny" ? "AUTHZ_DENIED" : undefined, nothing),
     anonymous: ruling(DEFAULT, "NO_IDENTITY", nothing),
+    withoutToken: ruling(DEFAULT, "JWT_MISSING", nothing),
   };
 }
 
@@ -141,15 +144,12 @@ function wordRulings(
     const counts = countsOf(`intention:${sources.has(word.source) ? word.source : "other"}`);
     const isDeny = word.action === "deny";
     const why = `the ${word.by} ${isDeny ? "denies" : "allows"} it`;
+    const wants = `the ${word.by} allows it only with a token of ${providersOf(word.tokens)}`;
     rulings.set(word, {
       ruling: ruling(word.by, isDeny ? "AUTHZ_DENIED" : undefined, why, counts),
       anonymous: ruling(word.by, isDeny ? "NO_IDENTITY" : undefined, why, counts),
-      withoutToken: ruling(
-        word.by,
-        "AUTHZ_DENIED",
-        `the ${word.by} allows it only with a token of ${providersOf(word.tokens)}`,
-        counts,
-      ),
+      withoutToken: ruling(word.by, "JWT_MISSING", wants, counts),
+      wrongToken: ruling(word.by, "AUTHZ_DENIED", wants, counts),
     });
   }
   return rulings;
@@ -165,7 +165,7 @@ function providersOf(tokens: readonly TokenRequirement[]): string {
  */
 export function decide(policy: Policy, call: Call): Ruling {
   for (const { rule, ruling } of policy.deny)
-    if (rule.meansCall(call) && rule.meansCaller(call.identity)) return ruling;
+    if (rule.meansCall(call) && rule.meansCaller(call.identity) && rule.meansToken(call.token)) return ruling;
   const { intentions } = policy;
   if (intentions === "unknown") return policy.unknown;
   const spoken = intentions === undefined ? undefined : byIntention(intentions, call);
@@ -175,8 +175,11 @@ export function decide(policy: Policy, call: Call): Ruling {
   let otherwise = anonymous && intentions !== undefined ? policy.anonymous : policy.byDefault;
   for (const { rule, ruling } of policy.allow) {
     if (!rule.meansCall(call)) continue;
-    if (rule.meansCaller(call.identity)) return ruling;
-    if (anonymous) otherwise = policy.anonymous;
+    if (!rule.meansCaller(call.identity)) {
+      if (anonymous) otherwise = policy.anonymous;
+    } else if (rule.meansToken(call.token)) return ruling;
+    else if (call.token === undefined && otherwise === policy.byDefault && otherwise.reason !== undefined)
+      otherwise = policy.withoutToken;
   }
   return spoken ?? otherwise;
 }
@@ -188,7 +191,8 @@ function byIntention(
   const word = said.wordOn(call);
   const spoken = word && words.get(word);
   if (word === undefined || spoken === undefined) return undefined;
-  if (word.action === "allow" && word.tokens.length > 0 && !meetsAll(word.tokens, call)) return spoken.withoutToken;
+  if (word.action === "allow" && word.tokens.length > 0 && !meetsAll(word.tokens, call))
+    return call.token === undefined ? spoken.withoutToken : spoken.wrongToken;
   return call.identity === undefined ? spoken.anonymous : spoken.ruling;
 }
 
@@ -197,7 +201,7 @@ function meetsAll(tokens: readonly TokenRequirement[], { token }: Call): boolean
   return tokens.every(({ providers }) =>
     providers.some(
       ({ name, claims }) =>
-        name === token.provider && claims.every(({ path, value }) => claimValues(token.claims, path).includes(value)),
+        name === token.provider && claims.every(({ path, value }) => valuesAt(token.claims, path).includes(value)),
     ),
   );
 }

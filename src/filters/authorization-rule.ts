@@ -2,6 +2,7 @@ import { BlockList, isIP } from "node:net";
 import { remembered } from "../core/remembered.ts";
 import type { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
+import { type CallToken, claimValues } from "../http/token.ts";
 import { consulPattern, IdPattern, parseSpiffeId, placeOf, type SpiffeId } from "../identity/spiffe.ts";
 
 /** What a rule is for. A condition that is absent holds for every call; of a list any has to hold, of the conditions all. */
@@ -15,6 +16,8 @@ export interface RuleOptions {
   /** `*`, `package.Service/*` or `package.Service/Method`. */
   readonly methods: readonly string[] | undefined;
   readonly metadata: ReadonlyMap<string, string>;
+  /** What the verified token of the call has to say, by claim; `*` for anything. */
+  readonly claims: ReadonlyMap<string, string>;
   /** Networks. */
   readonly addresses: readonly string[] | undefined;
 }
@@ -29,17 +32,19 @@ export class Rule {
   readonly asksCaller: boolean;
   private readonly methods: readonly ((path: string) => boolean)[] | undefined;
   private readonly metadata: readonly (readonly [name: string, value: string])[];
+  private readonly claims: readonly (readonly [claim: string, value: string])[];
   private readonly isNear: ((peer: string) => boolean) | undefined;
   private readonly isMeant: ((identity: string) => boolean) | undefined;
 
   /** `own`: who this sidecar is; services are those beside it. */
   constructor(effect: Effect, options: RuleOptions, own: SpiffeId | undefined) {
-    const { identities, services, methods, addresses } = options;
+    const { identities, services, methods, addresses, claims } = options;
     this.name = options.name;
     this.effect = effect;
     this.asksCaller = identities !== undefined || services !== undefined;
     this.methods = methods?.map(methodMatcher);
     this.metadata = [...options.metadata];
+    this.claims = [...claims];
     this.isNear = addresses && remembered(addressMatcher(addresses));
     this.isMeant = this.asksCaller ? remembered(callerMatcher(identities ?? [], services ?? [], own)) : undefined;
   }
@@ -52,6 +57,17 @@ export class Rule {
   /** Whether it is for this caller. One without an identity is never meant where the rule asks for one. */
   meansCaller(identity: string | undefined): boolean {
     return this.isMeant === undefined || (identity !== undefined && this.isMeant(identity));
+  }
+
+  /** Whether it is for calls with this token. One without a token is never meant where the rule asks for claims. */
+  meansToken(token: CallToken | undefined): boolean {
+    if (this.claims.length === 0) return true;
+    if (token === undefined) return false;
+    for (const [claim, wanted] of this.claims) {
+      const values = claimValues(token.claims, claim);
+      if (wanted === "*" ? values.length === 0 : !values.includes(wanted)) return false;
+    }
+    return true;
   }
 
   private meansPath(path: string): boolean {
@@ -88,7 +104,7 @@ function hasField(head: Head, name: string, value: string, effect: Effect): bool
 }
 
 /** As patterns of methods are elsewhere, but that `*` are all: a rule must not leave out health checks silently. */
-function methodMatcher(pattern: string): (path: string) => boolean {
+export function methodMatcher(pattern: string): (path: string) => boolean {
   if (pattern === "*") return () => true;
   const whole = `/${pattern}`;
   if (pattern.endsWith("/*")) {

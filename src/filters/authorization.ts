@@ -106,10 +106,11 @@ export class Authorization {
 
   /** Counts what rules that are not in force would have changed. */
   private tryOut(policy: Policy, call: Call, ruling: Ruling): void {
-    const isDefault = ruling === policy.byDefault || ruling === policy.anonymous;
+    const isDefault = ruling === policy.byDefault || ruling === policy.anonymous || ruling === policy.withoutToken;
     for (const { rule, ruling: its } of policy.tried) {
       const changes = rule.effect === "deny" ? ruling.reason === undefined : isDefault && ruling.reason !== undefined;
-      if (!changes || !rule.meansCall(call) || !rule.meansCaller(call.identity)) continue;
+      if (!changes || !rule.meansCall(call) || !rule.meansCaller(call.identity) || !rule.meansToken(call.token))
+        continue;
       if (rule.effect === "deny") its.counts.shadowDenied++;
       else its.counts.shadowAllowed++;
       this.tell(its, call, rule.effect === "deny" ? "would be denied" : "would be allowed");

@@ -13,6 +13,7 @@ import { callerDeadline, policyDeadline } from "./deadline.ts";
 import { askExternally, type ExternalAuthorization } from "./external/external-authorization.ts";
 import { type Faults, faultInjection } from "./faults.ts";
 import { type HopelessCalls, refuseHopeless } from "./hopeless.ts";
+import { type Tokens, verifyTokens } from "./jwt/tokens.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { tracing } from "./tracing.ts";
 
@@ -28,6 +29,8 @@ export interface RouteFilterOptions {
   readonly calls?: CallLimit | undefined;
   /** The rate limits of the direction. */
   readonly rates: LimitGroup | undefined;
+  /** Who calls by tokens; inbound only. */
+  readonly tokens?: Tokens | undefined;
   /** Who may call; inbound only. */
   readonly authorization?: Authorization | undefined;
   readonly external?: ExternalAuthorization | undefined;
@@ -44,6 +47,7 @@ export function routeFilters({
   timeout,
   concurrency,
   rates,
+  tokens,
   authorization,
   external,
   faults,
@@ -58,6 +62,8 @@ export function routeFilters({
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),
+    // Before the rules, which may ask what a token says; what only this sidecar says of one is taken away from every call.
+    ...(tokens === undefined ? [] : [verifyTokens(tokens)]),
     // Before all that holds a call, charges it, or answers it: who may not call learns nothing and costs nothing.
     ...(authorization === undefined ? [] : [authorize(authorization)]),
     // After the rules: about a call that they refuse nobody has to be asked.

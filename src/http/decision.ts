@@ -8,6 +8,7 @@ import type { Call } from "./call.ts";
  * | routes       | what chose the route, as an `Explainer`   |                           |                                |
  * | routed       | the route or upstream                     |                           |                                |
  * | refused      | the filter that refused                   |                           |                                |
+ * | token        | the provider, or what is wrong with it    | 1: verified, 0: not taken |                                |
  * | authorization | the rule, or `default`                   | 1: allowed, 0: denied     | 1: in shadow                   |
  * | external     | what the authorization service said, or why it did not answer | 1: let in, 0: not | 2: no answer |
  * | limit        | the limit's name                          | value with this call; above the threshold: refused | threshold; 0: not known here |
@@ -27,6 +28,7 @@ export type Decision =
   | "routes"
   | "routed"
   | "refused"
+  | "token"
   | "authorization"
   | "external"
   | "limit"

@@ -38,6 +38,7 @@ export class Application {
         timeout: undefined,
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,
+        tokens: services.tokens,
         authorization: services.authorization,
         external: services.external,
         faults: services.faults,

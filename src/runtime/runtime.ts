@@ -35,6 +35,8 @@ import { registerRoutingMetrics } from "./routing-metrics.ts";
 import { sameApplication } from "./service-change.ts";
 import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
+import { TokenKeys } from "./token-keys.ts";
+import { registerTokenMetrics } from "./token-metrics.ts";
 import { type MakeCluster, Upstreams } from "./upstreams.ts";
 
 export interface RuntimeOptions {
@@ -90,6 +92,7 @@ export class Runtime {
   readonly upstreams: Upstreams;
   readonly mtls: Mtls;
   readonly intentions: IntentionWatch;
+  readonly tokenKeys: TokenKeys;
   readonly capture: Capture;
   /** Becomes true when the drain begins. */
   readonly drainBegan = new Watch(false);
@@ -122,6 +125,8 @@ export class Runtime {
     this.mtls = new Mtls(config, services);
     services.authorization.own = () => this.mtls.credentials?.own.id;
     services.external.own = () => this.mtls.credentials?.own.id;
+    this.tokenKeys = new TokenKeys(services);
+    this.tokenKeys.apply(config.jwt);
     this.intentions = new IntentionWatch(services);
     this.intentions.current.onChange((intentions) => {
       services.authorization.setIntentions(intentions);
@@ -198,6 +203,7 @@ export class Runtime {
     registerRoutingMetrics(metrics.registry, () => this.upstreams.consulChains(), clock);
     registerAuthorizationMetrics(metrics.registry, services.authorization);
     registerExternalMetrics(metrics.registry, services.external);
+    registerTokenMetrics(metrics.registry, services.tokens, this.tokenKeys, clock);
     registerIntentionMetrics(metrics.registry, this.intentions, clock);
     registerFaultMetrics(metrics.registry, services);
     registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
@@ -255,8 +261,9 @@ export class Runtime {
   ready(): ReadyState {
     const refused = this.lastRefusal;
     const detail = refused === undefined ? undefined : `the last configuration was refused: ${refused}`;
-    const details = [detail, this.mtls.warning, this.intentions.warning].filter((text) => text !== undefined);
-    const missing = [this.mtls.waiting, this.intentions.waiting].filter((waiting) => waiting !== undefined);
+    const parts = [this.mtls, this.intentions, this.tokenKeys];
+    const details = [detail, ...parts.map(({ warning }) => warning)].filter((text) => text !== undefined);
+    const missing = parts.map(({ waiting }) => waiting).filter((waiting) => waiting !== undefined);
     return this.readiness.state(this.upstreams.required(), details, missing);
   }
 
@@ -298,6 +305,7 @@ export class Runtime {
       this.services.rateLimits.close(),
       this.mtls.close(),
       this.intentions.close(),
+      this.tokenKeys.close(),
       this.services.tracer.close(),
     ]);
   }
@@ -334,6 +342,7 @@ export class Runtime {
     applyToServices(this.services, before, config);
     this.authorizationService.apply(config.authorization?.external);
     this.intentions.apply(config);
+    this.tokenKeys.apply(config.jwt);
     if (!isDeepStrictEqual(before.authorization, config.authorization)) this.reconsiderCalls();
     this.version++;
     this.lastRefusal = undefined;

@@ -6,6 +6,7 @@ import { Authorization } from "../filters/authorization.ts";
 import { ExternalAuthorization } from "../filters/external/external-authorization.ts";
 import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
+import { Tokens } from "../filters/jwt/tokens.ts";
 import { HeadFilter } from "../http/head-edit.ts";
 import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
@@ -46,6 +47,7 @@ export interface ProcessServices {
   readonly keepalive: { -readonly [key in keyof KeepaliveSettings]: KeepaliveSettings[key] };
   readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
+  readonly tokens: Tokens;
   readonly authorization: Authorization;
   readonly external: ExternalAuthorization;
   readonly faults: Faults;
@@ -104,6 +106,7 @@ export function makeServices(
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
+    tokens: new Tokens({ clock, headers }),
     authorization: new Authorization(loop, log.logger),
     external: new ExternalAuthorization({
       time: loop,
@@ -153,9 +156,10 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
 
 /** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { authorization, external, rateLimits, concurrency, faults, hopeless }: ProcessServices,
-  { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules }: Config,
+  { tokens, authorization, external, rateLimits, concurrency, faults, hopeless }: ProcessServices,
+  { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules, jwt }: Config,
 ): void {
+  tokens.apply(jwt);
   authorization.apply(rules);
   external.apply(rules?.external && externalOptions(rules.external));
   faults.apply(injected.map((fault) => ({ ...fault, abort: fault.abort && statusOf(fault.abort) })));

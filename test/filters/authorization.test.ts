@@ -21,7 +21,7 @@ function parsed(text: string): SpiffeId {
 
 function rule(name: string, more: Partial<RuleOptions> = {}): RuleOptions {
   const any = { identities: undefined, services: undefined, methods: undefined, addresses: undefined };
-  return { name, mode: "enforce", metadata: new Map(), ...any, ...more };
+  return { name, mode: "enforce", metadata: new Map(), claims: new Map(), ...any, ...more };
 }
 
 function setup(options: Partial<AuthorizationOptions>) {

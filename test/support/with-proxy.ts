@@ -23,6 +23,7 @@ export interface SidecarConfig {
   readonly upstreams?: Readonly<Record<string, unknown>>;
   readonly rateLimits?: readonly Readonly<Record<string, unknown>>[];
   readonly authorization?: Readonly<Record<string, unknown>>;
+  readonly jwt?: Readonly<Record<string, unknown>>;
   readonly faults?: readonly object[];
   readonly routes?: readonly object[];
   readonly deadlines?: Readonly<Record<string, unknown>>;

@@ -75,6 +75,8 @@ function checkConditions(rule: Rule, path: Path, draft: Draft<FileConfig>, readi
     for (const key of ["identities", "services"] as const)
       if (reading.has([...path, key]))
         never(key, "mtls.mode is disabled, and no caller has an identity", "mtls.mode: permissive or strict");
+  if (!reading.has(["jwt"]) && (rule.claims?.size ?? 0) > 0)
+    never("claims", "without jwt no call has a token that was verified", "jwt with a provider, or no such key");
   if (rule.services?.includes("unauthenticated"))
     never("services", "a caller without a certificate is no service", "a rule without identities and services");
   if (draft.listeners?.inbound?.kind === "unix" && reading.has([...path, "addresses"]))

@@ -8,6 +8,7 @@ import { optional, preset, required, type Type } from "../schema/type.ts";
 import { words } from "../schema/words.ts";
 import { none } from "./defaults.ts";
 import { externalAuthorization } from "./external-authorization.ts";
+import { claimName } from "./jwt.ts";
 import { idPattern } from "./mtls.ts";
 
 const form = /^[a-z0-9_.*-]{1,128}$/;
@@ -48,6 +49,11 @@ const rule = object({
     record(metadataName, string("a value", ', or "*" for any')),
     new Map<string, string>(),
     "Fields that the call has to have, each with its value. Of a field that comes twice, allow wants all values right and deny any.",
+  ),
+  claims: preset(
+    record(claimName, string("a value", ', or "*" for any')),
+    new Map<string, string>(),
+    "What the call's verified token has to say, each claim with its value, or a list with it among others; see jwt.",
   ),
   addresses: optional(
     list(network()),

@@ -115,6 +115,8 @@ function textOf({ decision, subject, value, bound }: Fact): string {
       return `the call is for ${name}`;
     case "refused":
       return `refused by ${name}`;
+    case "token":
+      return value === 1 ? `the token of ${name} is good` : `the token is not taken: ${name}`;
     case "authorization":
       return `${value === 1 ? "allowed" : bound === 1 ? "would be denied" : "denied"} by ${ruler(name)}`;
     case "external":

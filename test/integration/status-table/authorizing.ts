@@ -1,6 +1,7 @@
 import { AuthorizationServer } from "../../support/authorization-server.ts";
 import { callHead, connectPeer, inboundConfig } from "../../support/raw-call.ts";
 import { RawServer } from "../../support/raw-peer.ts";
+import { ISSUER, Issuer, KeyServer, keySet } from "../../support/tokens.ts";
 import type { Scope } from "../../support/with-proxy.ts";
 import { folder, mesh } from "../mtls/mesh.ts";
 import type { StatusCase } from "./case.ts";
@@ -12,6 +13,25 @@ async function stranger(scope: Scope, authorization: object) {
   const sidecar = await scope.sidecar(inboundConfig(server.address, { authorization: { ...authorization } }));
   const caller = await connectPeer(scope, sidecar.inbound);
   return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+}
+
+/** A call with a token, or without, to a sidecar that wants one of an issuer. */
+async function withToken(
+  scope: Scope,
+  token: string | undefined,
+  issuer?: Issuer,
+  mode: KeyServer["mode"] = "answer",
+): ReturnType<StatusCase["provoke"]> {
+  const keys = await KeyServer.start(keySet(issuer ?? (await Issuer.make("one"))));
+  scope.onEnd(() => keys.stop());
+  keys.mode = mode;
+  const server = await RawServer.listen();
+  scope.onEnd(() => server.close());
+  const accounts = { issuer: ISSUER, audiences: ["up"], keys: { url: keys.url } };
+  const sidecar = await scope.sidecar(inboundConfig(server.address, { jwt: { providers: { accounts } } }));
+  const caller = await connectPeer(scope, sidecar.inbound);
+  const fields: [string, string][] = token === undefined ? [] : [["authorization", `Bearer ${token}`]];
+  return { sidecar, answer: await caller.answer(caller.request([...callHead("up"), ...fields], true)) };
 }
 
 const inbound = { direction: "inbound", upstream: "up" } as const;
@@ -122,6 +142,60 @@ export const authorizing: readonly StatusCase[] = [
       );
       const caller = await connectPeer(scope, sidecar.inbound);
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
+    title: "a call without the token that it needs",
+    expected: {
+      ...inbound,
+      status: 16,
+      reason: "JWT_MISSING",
+      fields: ["www-authenticate"],
+      message: "the call needs a token",
+      detail: /^the call's token is not taken: there is none$/,
+    },
+    provoke: async (scope) => await withToken(scope, undefined),
+  },
+  {
+    title: "a call with a token that somebody else has signed",
+    expected: {
+      ...inbound,
+      status: 16,
+      reason: "JWT_INVALID",
+      fields: ["www-authenticate"],
+      message: "the call's token is not taken",
+      detail: /^the call's token is not taken: its signature is wrong$/,
+    },
+    provoke: async (scope) => await withToken(scope, await (await Issuer.make("one")).sign()),
+  },
+  {
+    title: "a call with a token of yesterday",
+    expected: {
+      ...inbound,
+      status: 16,
+      reason: "JWT_EXPIRED",
+      fields: ["www-authenticate"],
+      message: "the call's token has expired",
+      detail: /^the call's token is not taken: it has expired$/,
+    },
+    provoke: async (scope) => {
+      const issuer = await Issuer.make("one");
+      return await withToken(scope, await issuer.sign({ exp: Math.floor(Date.now() / 1000) - 86_400 }), issuer);
+    },
+  },
+  {
+    title: "a call with a token where the keys cannot be had",
+    expected: {
+      ...inbound,
+      status: 14,
+      reason: "JWT_KEYS_UNAVAILABLE",
+      message: "tokens cannot be verified now",
+      detail: /^the call's token is not taken: the keys for it cannot be had$/,
+      unprocessed: true,
+    },
+    provoke: async (scope) => {
+      const issuer = await Issuer.make("one");
+      return await withToken(scope, await issuer.sign(), issuer, "fail");
     },
   },
 ];
