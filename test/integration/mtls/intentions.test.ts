@@ -247,8 +247,12 @@ test(
       await known(inbound, 1);
       const port = await freePort();
       await consulProxy(scope, consul, port, "-service=shop", `-upstream=up:127.0.0.1:${port}`);
-      const refused = await call(`127.0.0.1:${port}`);
-      assert.deepEqual([refused.error?.code, refused.reason], [7, "AUTHZ_DENIED"]);
+      // It listens before it knows where to go.
+      await eventually(
+        async () => (await call(`127.0.0.1:${port}`)).reason === "AUTHZ_DENIED",
+        () => "Consul's proxy to reach the sidecar, and be refused",
+        20_000,
+      );
       assert.equal(await reasonOf(web), "");
       await intend(consul, [
         { Name: "shop", Permissions: [{ Action: "allow", HTTP: { PathExact: "/test.v1.Test/Unary" } }] },
