@@ -18,6 +18,8 @@ import type { Target } from "./target.ts";
  * with the message alone, and an answer of which the caller has nothing can still be had from elsewhere.
  */
 const HOLD = 10;
+/** Milliseconds by which the end of a try's time is noticed too late where this process, or its machine, stood still. */
+const STANDSTILL = 50;
 /** Octets of an answer that are kept for that. */
 const HELD = 16_384;
 
@@ -65,7 +67,8 @@ export class RetryRun implements Sending, AttemptHost {
   private readonly single: boolean;
   private live: Try[] = [];
   private made = 0;
-  private readonly used: Endpoint[] = [];
+  /** Endpoints of attempts that have ended, each once; the last one last. */
+  private used: Endpoint[] = [];
   private chosen: Try | undefined = undefined;
   /** The last attempt that ended with a status to be retried; what the caller gets if nothing better comes. */
   private fallen: Try | undefined = undefined;
@@ -117,10 +120,8 @@ export class RetryRun implements Sending, AttemptHost {
 
   private send(): void {
     this.pause = undefined;
-    const { target, policy, used } = this;
-    const last = used.at(-1);
-    const others = last !== undefined && target.cluster.hasOther(used, last);
-    const attempt = new Attempt(target, this, this.made++, others ? [...used] : undefined);
+    const { target, policy } = this;
+    const attempt = new Attempt(target, this, this.made++, this.avoided());
     const one: Try = {
       attempt,
       timer: undefined,
@@ -134,11 +135,22 @@ export class RetryRun implements Sending, AttemptHost {
     this.live.push(one);
     const { perTryTimeout, hedgeAfter } = policy.options;
     const { deadlines, loop } = this.services;
-    if (perTryTimeout !== undefined)
-      one.timer = deadlines.arm(loop.now() + perTryTimeout, () => this.late(one, perTryTimeout));
+    if (perTryTimeout !== undefined) {
+      const due = loop.now() + perTryTimeout;
+      one.timer = deadlines.arm(due, () => this.due(one, perTryTimeout, due));
+    }
     if (hedgeAfter !== undefined && this.made < policy.options.attempts && !this.closed)
       this.pause = deadlines.arm(loop.now() + hedgeAfter, () => this.hedge(hedgeAfter));
     attempt.start();
+  }
+
+  /** Endpoints that the next attempt does not go to: those that were used, or the last one where all were. */
+  private avoided(): Endpoint[] | undefined {
+    const { used, target } = this;
+    const last = used.at(-1);
+    if (last === undefined) return undefined;
+    if (target.cluster.hasOther(used, last)) return [...used];
+    return target.cluster.hasOther(undefined, last) ? [last] : undefined;
   }
 
   /** There is no answer yet: another attempt is made beside those under way. */
@@ -155,6 +167,16 @@ export class RetryRun implements Sending, AttemptHost {
     this.send();
   }
 
+  /**
+   * After a standstill timers run before what has come meanwhile is read. It is waited for, lest every call be made again whose
+   * answer is there.
+   */
+  private due(one: Try, timeout: number, due: number): void {
+    const now = this.services.loop.now();
+    if (now - due > STANDSTILL) one.timer = this.services.deadlines.arm(now, () => this.late(one, timeout));
+    else this.late(one, timeout);
+  }
+
   private late(one: Try, timeout: number): void {
     const where = one.attempt.endpoint?.label ?? "any instance";
     const what = failure("TRY_TIMEOUT", `${where} did not answer within the ${timeout}ms that an attempt may take`);
@@ -167,7 +189,7 @@ export class RetryRun implements Sending, AttemptHost {
     this.disarm(one);
     this.live = this.live.filter((other) => other !== one);
     const { endpoint } = one.attempt;
-    if (endpoint !== undefined && !this.used.includes(endpoint)) this.used.push(endpoint);
+    if (endpoint !== undefined) this.used = [...this.used.filter((other) => other !== endpoint), endpoint];
     const { status, reason } = end.kind === "answer" ? end.outcome : end.what;
     // Where the breaker has opened meanwhile, what the attempt before ended with says more.
     if (reason === "CIRCUIT_OPEN" && this.fallen !== undefined) {

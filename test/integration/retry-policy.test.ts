@@ -235,6 +235,40 @@ test("another instance is asked first, and the same one where there is no other"
   });
 });
 
+test("an answer that came while this process stood still is in time, and silence is none", async () => {
+  await inScope(async (scope) => {
+    const asked: (() => void)[] = [];
+    const hold: Act = (peer, stream) => void asked.push(() => ok(peer, stream));
+    const { servers, sidecar, caller } = await world(scope, { perTryTimeout: "60s", attempts: 2 }, [hold]);
+    const attempts = (count: number): Promise<void> =>
+      eventually(
+        () => asked.length === count,
+        () => `${asked.length} attempts`,
+      );
+    const answer = call(caller);
+    await attempts(1);
+    sidecar.clock.jump(61_000);
+    asked[0]?.();
+    assert.equal(statusOf(await answer), "0");
+    assert.equal(servers[0]?.requests.length, 1);
+    const silent = call(caller);
+    await attempts(2);
+    sidecar.clock.jump(61_000);
+    await attempts(3);
+    asked[2]?.();
+    assert.equal(statusOf(await silent), "0");
+  });
+});
+
+test("where every instance was asked, the next attempt goes to another than the last", async () => {
+  await inScope(async (scope) => {
+    const { servers, caller } = await world(scope, { attempts: 6 }, [trailersOnly(14)], [trailersOnly(14)]);
+    assert.equal(statusOf(await call(caller)), "14");
+    const previous = servers.map((server) => server.previous);
+    assert.deepEqual(new Set(previous.map((each) => each.join())), new Set([",2,4", "1,3,5"]));
+  });
+});
+
 test("between attempts the clock goes on by no more than the bound, which doubles", async () => {
   await inScope(async (scope) => {
     const backoff = { base: "1h", max: "3h" };
