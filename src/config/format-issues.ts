@@ -1,7 +1,6 @@
+import { hideSecrets } from "./hide-secrets.ts";
 import type { Issue } from "./issue.ts";
-import { schema } from "./schema.ts";
 import { SourceText } from "./source-text.ts";
-import { walkSchema } from "./walk.ts";
 
 /** How much of a long line is shown around the mistake. */
 const shownBefore = 60;
@@ -18,7 +17,7 @@ export function formatIssues(
   text: string,
   kind: "" | "warning: " = "",
 ): string {
-  const source = new SourceText(file, text);
+  const source = new SourceText(file, hideSecrets(text));
   return issues.map((issue) => formatIssue(issue, source, kind)).join("\n");
 }
 
@@ -32,9 +31,7 @@ function formatIssue(issue: Issue, source: SourceText, kind: string): string {
 }
 
 function excerpt(line: string, column: number): readonly string[] {
-  const characters = Array.from(maskSecrets(line), (character) =>
-    /[^\P{Cc}\t]/u.test(character) ? "\u{FFFD}" : character,
-  );
+  const characters = Array.from(line, (character) => (/[^\P{Cc}\t]/u.test(character) ? "\u{FFFD}" : character));
   const from = characters.length > shownInAll ? Math.max(0, column - 1 - shownBefore) : 0;
   const shown = characters.slice(from, from + shownInAll);
   const before = from > 0 ? "…" : "";
@@ -51,28 +48,4 @@ function blank(character: string): string {
   )
     ? "  "
     : " ";
-}
-
-const secretKeys = walkSchema(schema)
-  .filter(({ field: { type } }) => type.shape.kind === "scalar" && type.shape.secret)
-  .map(({ key }) => key);
-
-/** A secret under a misspelt key is one still. */
-const anySecretKey = `${secretKeys.join("|")}|[\\w-]*(?:tok|secret|passw|credential)[\\w-]*(?<!File)`;
-
-const secretValue = new RegExp(
-  `((?:^|[\\s{,"'])(?:${anySecretKey})["']?\\s*:\\s+)("(?:[^"\\\\]|\\\\.)*"?|'[^']*'?|[^\\s,}]+)`,
-  "gi",
-);
-
-/** By its letters, since a line with a mistake may have no structure: each character of a secret becomes a star. */
-function maskSecrets(line: string): string {
-  return line
-    .replaceAll(secretValue, (whole, key: string, value: string) =>
-      /^["']?\$\{\w+(:-)?\}["']?$/.test(value) ? whole : key + value.replaceAll(/[^"']/gu, "*"),
-    )
-    .replaceAll(
-      /(:\/\/)([^/@\s]+)(?=@)/g,
-      (_, start: string, user: string) => start + "*".repeat(Array.from(user).length),
-    );
 }

@@ -1,6 +1,7 @@
 import { formatAddress } from "../core/address.ts";
 import { isLoopback } from "../discovery/bad-endpoint.ts";
 import { check } from "./check.ts";
+import { hideInWords } from "./hide-secrets.ts";
 import type { Issue } from "./issue.ts";
 import { parseYaml } from "./parse-yaml.ts";
 import { Reading } from "./reading.ts";
@@ -34,7 +35,7 @@ export function loadConfig(text: string, { file, env }: LoadOptions): LoadResult
   const tree = parseYaml(reading.source, env, (start, path, problem) => reading.report(start, path, problem));
   const read = tree && schema.read(tree, { path: [], pattern: "" }, reading);
   if (read !== undefined) check(read, env, reading);
-  if (read === undefined || reading.issues.length > 0) return { ok: false, issues: reading.issues };
+  if (read === undefined || reading.issues.length > 0) return { ok: false, issues: hideInWords(reading.issues, text) };
   const config = resolve(read, env, reading);
   return { ok: true, config, warnings: warningsOf(config, reading), reading };
 }

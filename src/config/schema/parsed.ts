@@ -12,7 +12,8 @@ export function refused(message: string, suggestion?: string): Parsed<never> {
   return { kind: "problem", message, suggestion };
 }
 
-/** A text in quotes for a message, at most 80 characters of it. */
+/** A text in quotes for a message, at most 80 characters of it; of a URL without the password, or what stands for both. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
+  const shown = value.replace(/(:\/\/)([^:@/]*:)?.*@/s, "$1$2***@");
+  return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 77)}...` : shown);
 }

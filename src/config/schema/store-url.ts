@@ -14,11 +14,11 @@ export function storeUrl(): Type<string> {
       if (url === undefined || (url.protocol !== "redis:" && url.protocol !== "rediss:")) {
         const likely = `redis://${written}`;
         const isAddress = !written.includes("://") && /:[0-9]+$/.test(written) && URL.canParse(likely);
-        return refused(`${shown(written)} is no store`, isAddress ? likely : undefined);
+        return refused(`${quote(written)} is no store`, isAddress ? likely : undefined);
       }
-      if (url.hostname === "") return refused(`${shown(written)} names no host`);
+      if (url.hostname === "") return refused(`${quote(written)} names no host`);
       if (!/^\/?[0-9]*$/.test(url.pathname))
-        return refused(`${shown(written)} has a path that is no number of a database`);
+        return refused(`${quote(written)} has a path that is no number of a database`);
       return parsed(written);
     },
     write: withoutPassword,
@@ -27,9 +27,6 @@ export function storeUrl(): Type<string> {
 
 /** The URL with `***` where it has a password. */
 export function withoutPassword(url: string): string {
-  return url.replace(/^(\w+:\/\/[^:@/]*:)[^@/]*@/, "$1***@");
-}
-
-function shown(written: string): string {
-  return quote(withoutPassword(written));
+  // A password may have any character in it, rightly or not: it ends at the last @.
+  return url.replace(/^(\w+:\/\/[^:@/]*:).*@/, "$1***@");
 }
