@@ -155,8 +155,11 @@ export const dashboards: Readonly<Record<string, Dashboard>> = {
       },
       {
         question: "Does anything block them?",
-        about: "How late a timer was, measured once a scrape: what calls wait for their turn.",
-        queries: { "{{instance}}": `outrigger_event_loop_delay_seconds{${where}}` },
+        about: "How long turns of the event loop were at work: what calls wait for their turn.",
+        queries: {
+          "{{instance}}, one of a hundred": `outrigger_event_loop_delay_seconds{${where},percentile="99"}`,
+          "{{instance}}, the longest": `outrigger_event_loop_delay_seconds{${where},percentile="100"}`,
+        },
         unit: "s",
       },
       {

@@ -5,7 +5,6 @@ import type { Clock } from "../core/clock.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
 import { beginsHttp2 } from "../net/detect.ts";
 import { Listener } from "../net/listener.ts";
-import type { ScrapeFormat } from "../observability/metrics.ts";
 import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
 import type { ControlListener } from "./control-listener.ts";
 import { HealthService } from "./health-service.ts";
@@ -86,7 +85,7 @@ export function protocolOf(octets: Buffer): "http2" | "http1" | "unknown yet" {
   return isHttp2 ? "http2" : "http1";
 }
 
-type Scrapes = Readonly<Record<ScrapeFormat, ScrapeShare>>;
+type Scrapes = Readonly<Record<"prometheus" | "openmetrics", ScrapeShare>>;
 
 async function answerTo(request: HttpRequest, view: ControlView, scrapes: Scrapes): Promise<HttpAnswer> {
   const { method, path } = request;

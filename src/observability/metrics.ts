@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { mergeMetrics, scrapeApplication } from "./application-metrics.ts";
 import { CallMetrics, type MetricNames } from "./call-metrics.ts";
 import { CaptureMetrics } from "./capture-metrics.ts";
+import { registerLoopDelay } from "./loop-delay.ts";
 import { type MetricsView, registerMeshGauges } from "./mesh-gauges.ts";
 import { OPEN_METRICS, toOpenMetrics } from "./open-metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
@@ -14,7 +15,8 @@ export interface Scrape {
   readonly text: string;
 }
 
-export type ScrapeFormat = "prometheus" | "openmetrics";
+/** `shared`: Prometheus' text with exemplars, to be added up with that of other threads. */
+export type ScrapeFormat = "prometheus" | "openmetrics" | "shared";
 
 /** `metrics`, as the configuration has it. */
 export interface MetricsOptions {
@@ -22,9 +24,6 @@ export interface MetricsOptions {
   /** The URL of the application's own. */
   readonly application: string | undefined;
 }
-
-/** Milliseconds of the timer by which the event loop's delay is measured. */
-const LOOK = 10;
 
 /** All metrics of a process. Nothing is computed before somebody asks. */
 export class Metrics {
@@ -36,7 +35,6 @@ export class Metrics {
   /** In force from the next scrape on. */
   options: MetricsOptions = { names: "outrigger", application: undefined };
   private readonly clock: Clock;
-  private readonly loopDelay: Gauge;
   private readonly merged: Gauge;
 
   constructor(version: string, clock: Clock) {
@@ -46,11 +44,6 @@ export class Metrics {
     this.captured = new CaptureMetrics(this.registry);
     registerProcessMetrics(this.registry, version, clock);
     const registers = [this.registry];
-    this.loopDelay = new Gauge({
-      name: "outrigger_event_loop_delay_seconds",
-      help: "How late a timer was that was set at the last scrape: what a call waits for its turn in the event loop.",
-      registers,
-    });
     this.merged = new Gauge({
       name: "outrigger_application_scrape_success",
       help: "Whether the application's own metrics are in this scrape: 1 or 0; nothing where metrics.application is not set.",
@@ -63,14 +56,14 @@ export class Metrics {
   /** Adds what the runtime knows; called once, when there is one. */
   watch(view: MetricsView): void {
     registerMeshGauges(this.registry, view);
+    registerLoopDelay(this.registry, this.clock);
   }
 
   async scrape(format: ScrapeFormat = "prometheus"): Promise<Scrape> {
     const { clock, options } = this;
     const theirs = await this.application(options.application);
-    this.measureLoop();
     const offset = clock.wall() - clock.now();
-    const wall = format === "openmetrics" ? (at: number) => at + offset : undefined;
+    const wall = format !== "prometheus" ? (at: number) => at + offset : undefined;
     const own = `${await this.registry.metrics()}\n${this.calls.render(options.names, wall)}`;
     const text = theirs === undefined ? own : mergeMetrics(own, theirs);
     if (format === "openmetrics") return { contentType: OPEN_METRICS, text: toOpenMetrics(text) };
@@ -90,11 +83,5 @@ export class Metrics {
       this.merged.set(0);
       return undefined;
     }
-  }
-
-  /** A timer that measures all the time would wake an idle process a hundred times a second, so this is one a scrape. */
-  private measureLoop(): void {
-    const due = this.clock.now() + LOOK;
-    this.clock.setTimer(LOOK, () => this.loopDelay.set(Math.max(0, this.clock.now() - due) / 1000));
   }
 }

@@ -14,7 +14,7 @@ export class TlsMetrics {
       registers: [registry],
     });
     this.accepted = new Counter({
-      name: "outrigger_inbound_connections_total",
+      name: "outrigger_inbound_connections_opened_total",
       help: "Connections that came in where mtls.mode is permissive or strict: strict is safe once plaintext stands still.",
       labelNames: ["transport"],
       registers: [registry],

@@ -34,10 +34,10 @@ export class CrewView implements ControlView {
     return { connections: [this.own.connections(), ...answers].flatMap(({ connections }) => connections) };
   }
 
-  /** Examples of calls, which OpenMetrics allows, are those of one thread and left out. */
   async metrics(format: ScrapeFormat): Promise<Scrape> {
-    const { contentType, text } = await this.own.metrics("prometheus");
-    const sum = sumMetrics([text, ...((await this.crew.ask({ kind: "metrics" })) as string[])]);
+    const { contentType, text } = await this.own.metrics("shared");
+    const examples = format === "openmetrics";
+    const sum = sumMetrics([text, ...((await this.crew.ask({ kind: "metrics" })) as string[])], examples);
     return format === "prometheus"
       ? { contentType, text: sum }
       : { contentType: OPEN_METRICS, text: toOpenMetrics(sum) };

@@ -15,19 +15,25 @@ interface Family {
   readonly head: string[];
   readonly type: string;
   readonly samples: Map<string, number>;
+  /** By series: a call of a bucket, as OpenMetrics writes it. The latest of all threads. */
+  readonly exemplars: Map<string, string>;
 }
+
+/** What follows the value of a sample in OpenMetrics. */
+const EXEMPLAR = / # \{[^}]*\} \S+ (\S+)$/;
 
 /**
  * Metrics of several threads as those of one process, in Prometheus' text format. The first text is the control thread's:
- * what is of the process comes from there.
+ * what is of the process comes from there. `examples`: with exemplars, which only OpenMetrics has.
  */
-export function sumMetrics(texts: readonly string[]): string {
+export function sumMetrics(texts: readonly string[], examples = false): string {
   const families = new Map<string, Family>();
   for (const [thread, text] of texts.entries()) add(families, text, thread === 0);
   let all = "";
-  for (const { head, samples } of families.values()) {
+  for (const { head, samples, exemplars } of families.values()) {
     all += `${head.join("\n")}\n`;
-    for (const [series, value] of samples) all += `${series} ${value}\n`;
+    for (const [series, value] of samples)
+      all += `${series} ${value}${examples ? (exemplars.get(series) ?? "") : ""}\n`;
     all += "\n";
   }
   return all;
@@ -43,12 +49,16 @@ function add(families: Map<string, Family>, text: string, first: boolean): void 
       family = families.get(name);
     } else if (keyword === "TYPE") {
       name = subject;
-      family = families.get(name) ?? { head: [], type: rest, samples: new Map() };
+      family = families.get(name) ?? { head: [], type: rest, samples: new Map(), exemplars: new Map() };
       if (!families.has(name)) family.head.push(`# HELP ${name} ${help(text, name)}`, line);
       families.set(name, family);
     } else if (line !== "" && family !== undefined && (first || !OF_THE_PROCESS.test(name))) {
-      const space = line.lastIndexOf(" ");
-      put(family, name, line.slice(0, space), Number(line.slice(space + 1)));
+      const exemplar = family.type === "histogram" ? EXEMPLAR.exec(line)?.[0] : undefined;
+      const sample = exemplar === undefined ? line : line.slice(0, -exemplar.length);
+      const space = sample.lastIndexOf(" ");
+      const series = sample.slice(0, space);
+      put(family, name, series, Number(sample.slice(space + 1)));
+      if (exemplar !== undefined) keepLatest(family, series, exemplar);
     }
   }
 }
@@ -57,6 +67,11 @@ function put({ type, samples }: Family, name: string, series: string, value: num
   const known = samples.get(series);
   if (known === undefined) samples.set(series, value);
   else samples.set(series, type !== "gauge" || SUMMED.has(name) ? known + value : Math.max(known, value));
+}
+
+function keepLatest({ exemplars }: Family, series: string, exemplar: string): void {
+  const at = (text: string | undefined): number => Number(EXEMPLAR.exec(text ?? "")?.[1] ?? 0);
+  if (at(exemplar) >= at(exemplars.get(series))) exemplars.set(series, exemplar);
 }
 
 function help(text: string, name: string): string {

@@ -88,7 +88,7 @@ async function answerOf(view: RuntimeView, question: Question): Promise<unknown>
     case "connections":
       return view.connections();
     case "metrics":
-      return (await view.metrics("prometheus")).text;
+      return (await view.metrics("shared")).text;
     case "explain":
       return view.explain(question.id);
     case "latestCalls":

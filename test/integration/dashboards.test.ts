@@ -28,6 +28,12 @@ test("the dashboards are those that deploy/dashboards.ts writes, and every panel
   }
 });
 
+test("no family has the name that another, a counter, has in OpenMetrics", async () => {
+  const names = new Set([...(await metricsReference()).matchAll(/^\| `(\w+)` \|/gm)].map(([, name = ""]) => name));
+  assert.ok(names.size > 50);
+  for (const name of names) if (name.endsWith("_total")) assert.ok(!names.has(name.slice(0, -"_total".length)), name);
+});
+
 test("docs/metrics.md is what a sidecar offers; node deploy/metrics-reference.ts writes it", async () => {
   assert.equal(readFileSync(join(root, "docs", "metrics.md"), "utf8"), await metricsReference());
 });

@@ -124,6 +124,20 @@ test("what is said of the process is true of it", async () => {
   assert.ok(started > 0 && started < 600, `started ${started} s ago`);
 });
 
+test("what blocks the event loop is seen in the longest of its turns", async () => {
+  const { all } = metrics();
+  const end = performance.now() + 60;
+  setImmediate(() => {
+    while (performance.now() < end);
+  });
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  const families = parseMetrics((await all.scrape()).text);
+  const delay = (percentile: string) =>
+    sampleValue(families, "outrigger_event_loop_delay_seconds", { percentile }) ?? Number.NaN;
+  assert.ok(delay("100") >= 0.03, `${delay("100")} s`);
+  assert.ok(delay("50") <= delay("99") && delay("99") <= delay("100"));
+});
+
 test("metrics wake nobody: a process that has them ends by itself, and an idle one sleeps", async () => {
   const code = `
     import { Metrics } from "./src/observability/metrics.ts";

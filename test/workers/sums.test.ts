@@ -55,6 +55,21 @@ test("counters, histograms and what is under way are summed; of other gauges the
   assert.equal(text.match(/^# TYPE d histogram$/gm)?.length, 1);
 });
 
+test("of the calls by which a bucket is explained the latest of all threads is kept, where they are asked for", () => {
+  const bucket = (calls: number, exemplar: string) =>
+    `# HELP d Durations.\n# TYPE d histogram\nd_bucket{path="# {x} 1",le="1"} ${calls}${exemplar}\n`;
+  const texts = [
+    bucket(1, ' # {trace_id="aa"} 0.5 100.001'),
+    bucket(2, ' # {trace_id="bb"} 0.25 200.001'),
+    bucket(3, ' # {trace_id="cc"} 0.75 150.001'),
+    bucket(4, ""),
+  ];
+  const head = "# HELP d Durations.\n# TYPE d histogram\n";
+  const sum = 'd_bucket{path="# {x} 1",le="1"} 10';
+  assert.equal(sumMetrics(texts, true), `${head}${sum} # {trace_id="bb"} 0.25 200.001\n\n`);
+  assert.equal(sumMetrics(texts), `${head}${sum}\n\n`);
+});
+
 test("answers are merged by what their items are called", () => {
   const answer = (state: string, inFlight: number, up: boolean) => ({
     clusters: [

@@ -48,7 +48,7 @@ test("a permissive sidecar takes both on one port, counts them, and gives no ide
     assert.equal((await call(inbound.inbound)).error, undefined);
     assert.equal((await inbound.call(0)).peer_service, "caller");
     assert.equal((await inbound.call(1)).peer_service, "unauthenticated");
-    const total = "outrigger_inbound_connections_total";
+    const total = "outrigger_inbound_connections_opened_total";
     assert.equal(await counted(inbound, total, { transport: "tls" }), 1);
     assert.equal(await counted(inbound, total, { transport: "plaintext" }), 1);
   });
