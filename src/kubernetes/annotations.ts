@@ -52,6 +52,10 @@ export const annotations = {
     doc: "what the sidecar logs; default: info",
   },
   "consul-token-secret": { value: "SECRET/KEY", doc: "where the Consul token of the sidecar stands" },
+  "volume-mounts": {
+    value: "VOLUME:/PATH, ...",
+    doc: "volumes of the pod that the sidecar sees as well, to read: certificates, or the socket of a SPIFFE agent",
+  },
   "cpu-request": { value: "a quantity of CPU", doc: "default: 50m" },
   "cpu-limit": { value: "a quantity of CPU", doc: "default: none" },
   "memory-request": { value: "a quantity of memory", doc: "default: 192Mi" },

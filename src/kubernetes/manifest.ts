@@ -69,7 +69,7 @@ function injectInto(document: Document, object: JsonObject, path: readonly (stri
   switch (result.kind) {
     case "injected":
       for (const operation of difference(pod, result.pod)) apply(document, [...path, ...place], operation);
-      work.notes.push(`${nameOf(object)}: has the sidecar`);
+      work.notes.push([`${nameOf(object)}: has the sidecar`, ...result.warnings].join("; "));
       return;
     case "skipped":
       work.notes.push(`${nameOf(object)}: left alone: ${result.why}`);

@@ -7,7 +7,7 @@ import { CAPTURE, captureContainer, configVolume, SIDECAR, sidecarContainer, VOL
 
 /** What becomes of a pod. */
 export type Injection =
-  | { readonly kind: "injected"; readonly pod: JsonObject }
+  | { readonly kind: "injected"; readonly pod: JsonObject; readonly warnings: readonly string[] }
   /** It stays as it is, for this reason. */
   | { readonly kind: "skipped"; readonly why: string }
   /** What its annotations say cannot be. */
@@ -47,6 +47,7 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   const given = at(spec, "terminationGracePeriodSeconds");
   return {
     kind: "injected",
+    warnings: native ? [] : warningsOf(spec),
     pod: {
       ...bare,
       metadata: {
@@ -67,6 +68,15 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
       },
     },
   };
+}
+
+/** A pod that is to end does not while a container of it runs. */
+function warningsOf(spec: JsonObject): string[] {
+  const policy = textAt(spec, "restartPolicy") ?? "Always";
+  if (policy === "Always") return [];
+  return [
+    `its restartPolicy is ${policy}, so it is to end, but a sidecar beside the application has to be told: by outrigger wait --drain, or POST /drain (docs/kubernetes.md, Jobs)`,
+  ];
 }
 
 /** Whether a pod, or the template of one, has a sidecar of ours. */

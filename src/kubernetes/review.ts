@@ -38,6 +38,7 @@ export function review(body: string, defaults: MeshDefaults): Reviewed | undefin
         allowed: true,
         patchType: "JSONPatch",
         patch: Buffer.from(patch, "utf8").toString("base64"),
+        ...(result.warnings.length === 0 ? {} : { warnings: result.warnings.map((why) => `${name}: ${why}`) }),
       });
     }
     case "skipped": {

@@ -30,8 +30,15 @@ export interface SidecarSettings {
   /** What redirects the pod's traffic; undefined: nothing does. */
   readonly captureImage: string | undefined;
   readonly tokenSecret: { readonly name: string; readonly key: string } | undefined;
+  readonly mounts: readonly Mount[];
   readonly requests: Quantities;
   readonly limits: Quantities;
+}
+
+/** A volume of the pod, and where the sidecar sees it. */
+export interface Mount {
+  readonly volume: string;
+  readonly path: string;
 }
 
 interface Quantities {
@@ -53,6 +60,7 @@ const SERVICE = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
 const IMAGE = /^[^\s]+$/;
 /** An image by tag, or without one; one by digest has an `@`. */
 const BY_TAG = /^([^@]+?)(:[^/:@]+)?$/;
+const MOUNT = /^([a-z0-9-]+):(\/[^\s:,]*)$/;
 const SECRET = /^([a-z0-9][a-z0-9.-]*)\/([A-Za-z0-9._-]+)$/;
 
 /** Reads what a pod's labels and annotations say. Each problem is a sentence that names the annotation. */
@@ -74,6 +82,7 @@ export function readSettings(
     mode: reader.word("mode", ["native", "container"]) ?? defaults.mode,
     captureImage: readCaptureImage(reader, image, defaults),
     tokenSecret: readSecret(reader.matching("consul-token-secret", SECRET)),
+    mounts: readMounts(pod, reader),
     requests: {
       cpu: reader.matching("cpu-request", QUANTITY) ?? DEFAULT_REQUESTS.cpu,
       memory: reader.matching("memory-request", QUANTITY) ?? DEFAULT_REQUESTS.memory,
@@ -157,6 +166,19 @@ function listed(ports: ReadonlyMap<string, number>): string {
 function readSecret(text: string | undefined): SidecarSettings["tokenSecret"] {
   const match = SECRET.exec(text ?? "");
   return match?.[1] === undefined || match[2] === undefined ? undefined : { name: match[1], key: match[2] };
+}
+
+function readMounts(pod: JsonObject, reader: AnnotationReader): Mount[] {
+  const volumes = listAt(pod, "spec", "volumes").flatMap((volume) => textAt(volume, "name") ?? []);
+  const written = (reader.text("volume-mounts") ?? "").split(",").map((entry) => entry.trim());
+  return written.flatMap((entry) => {
+    if (entry === "") return [];
+    const [, volume = "", path = ""] = MOUNT.exec(entry) ?? [];
+    if (volume === "") reader.report("volume-mounts", `has "${entry}", expected ${annotations["volume-mounts"].value}`);
+    else if (!volumes.includes(volume))
+      reader.report("volume-mounts", `names the volume "${volume}"; the pod has ${volumes.join(", ") || "none"}`);
+    return [{ volume, path }];
+  });
 }
 
 /** Reads annotations one by one and gathers what is wrong with them. */

@@ -27,7 +27,7 @@ export function configVolume(): JsonObject {
 
 /** The sidecar's container; native: as an init container that keeps running. */
 export function sidecarContainer(settings: SidecarSettings, config: Config): JsonObject {
-  const { mode, requests, limits } = settings;
+  const { mode, mounts, requests, limits } = settings;
   return {
     name: SIDECAR,
     image: settings.image,
@@ -35,7 +35,10 @@ export function sidecarContainer(settings: SidecarSettings, config: Config): Jso
     args: ["run", "-c", `${FOLDER}/${FILE}`],
     env: environment(settings),
     ports: ports(config),
-    volumeMounts: [{ name: VOLUME, mountPath: FOLDER, readOnly: true }],
+    volumeMounts: [
+      { name: VOLUME, mountPath: FOLDER, readOnly: true },
+      ...mounts.map(({ volume, path }) => ({ name: volume, mountPath: path, readOnly: true })),
+    ],
     resources: {
       requests: quantities(requests),
       ...(limits.cpu === undefined && limits.memory === undefined ? {} : { limits: quantities(limits) }),

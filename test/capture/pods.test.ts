@@ -325,9 +325,9 @@ for (const rules of ["nftables", "iptables"] as const) {
     guard,
     async () => {
       const pod = stranger;
-      const capture = (args: string[], more: object = {}) =>
+      const capture = (args: string[], exclude: object = { outboundPorts: [7000], users: [4242] }) =>
         pod.run([node, main, "capture", "-c", "-", ...args], {
-          input: JSON.stringify({ capture: { rules, exclude: { outboundPorts: [7000], users: [4242] }, ...more } }),
+          input: JSON.stringify({ capture: { rules, exclude } }),
         });
       const list = rules === "nftables" ? ["nft", "list", "ruleset"] : ["iptables-save", "-t", "nat"];
       const ours = async (): Promise<string> => {
@@ -348,6 +348,14 @@ for (const rules of ["nftables", "iptables"] as const) {
       assert.equal((await fetchIn(pod, `http://${address}:15021/live`)).stdout.startsWith("error ECONNREFUSED"), true);
       const script = `require("net").connect(15021, "${address}").on("connect", () => { console.log("connected"); process.exit() }).on("error", (e) => console.log(e.code))`;
       assert.equal((await pod.run([node, "-e", script], {}, 4242)).stdout, "connected\n", "an excluded user");
+      const fromOutside = `http://${pod.address}:8080/`;
+      assert.match((await fetchIn(network.hub, fromOutside)).stdout, /^error ECONNREFUSED/);
+      const networks = { inboundPorts: [8080], cidrs: [`${address}/32`, "fd77::/64"] };
+      assert.equal((await capture([], networks)).code, 0);
+      assert.match((await fetchIn(network.hub, fromOutside)).stdout, /^page for /, "an excluded port of the pod");
+      for (const host of [address, `[${caller.address6}]`])
+        assert.match((await fetchIn(pod, `http://${host}:15021/live`)).stdout, /true/, "an excluded network");
+      assert.match((await fetchIn(pod, `http://${service.address}:15021/live`)).stdout, /^error ECONNREFUSED/);
       assert.equal((await capture(["--remove"])).code, 0);
       assert.equal((await capture(["--remove"])).code, 0, "twice, too");
       const after = await ours();

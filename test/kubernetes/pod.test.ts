@@ -99,6 +99,23 @@ test("resources, image and token come from the annotations", () => {
   assert.ok(JSON.stringify(sidecar.env).includes('{"secretKeyRef":{"name":"consul","key":"token"}}'));
 });
 
+test("volumes of the pod that the sidecar is to see are there, to read", () => {
+  const volumes = [
+    { name: "spiffe", csi: { driver: "csi.spiffe.io", readOnly: true } },
+    { name: "tls", secret: {} },
+  ];
+  const made = injected(pod({ "volume-mounts": "spiffe:/run/spiffe, tls:/etc/tls" }, { volumes }));
+  assert.deepEqual(at(named("initContainers", "outrigger", made), "volumeMounts"), [
+    { name: "outrigger-config", mountPath: "/etc/outrigger", readOnly: true },
+    { name: "spiffe", mountPath: "/run/spiffe", readOnly: true },
+    { name: "tls", mountPath: "/etc/tls", readOnly: true },
+  ]);
+  assert.deepEqual(injected(made), made);
+  const other = pod({ "volume-mounts": "spire:/run/spire" }, { volumes });
+  assert.match(problemsOf(other), /volume-mounts names the volume "spire"; the pod has spiffe, tls/);
+  assert.match(problemsOf(pod({ "volume-mounts": "spire" })), /volume-mounts has "spire", expected VOLUME:\/PATH/);
+});
+
 test("captured traffic is redirected before anything else runs, by a container that may change the pod's network", () => {
   const made = injected(pod({ capture: "enabled" }));
   assert.deepEqual(names("initContainers", made), ["outrigger-capture", "outrigger"]);

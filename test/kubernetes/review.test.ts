@@ -53,6 +53,12 @@ test("a pod that gets none although it asked for one is allowed with a warning",
   assert.equal(at(answer(ask(given)).response, "warnings"), undefined);
 });
 
+test("whose pod is to end, beside a sidecar that does not by itself, is told so", () => {
+  const job = (mode: string) => answer(ask(pod({ mode }, { restartPolicy: "Never" }))).response;
+  assert.match(JSON.stringify(at(job("container"), "warnings")), /pod shop\/user-1: its restartPolicy is Never/);
+  assert.equal(at(job("native"), "warnings"), undefined);
+});
+
 test("what is no review of a pod is not answered as one", () => {
   for (const body of ["", "{", "[]", "{}", ask(null), JSON.stringify({ apiVersion: "admission.k8s.io/v1beta1" })])
     assert.equal(review(body, defaults), undefined, body);
