@@ -27,6 +27,8 @@ export interface PickerTools {
   readonly hash: (call: Call) => number | undefined;
   /** Of how many endpoints drawn at random the best one is taken. */
   readonly choices: number;
+  /** How many times its share of the calls under way an endpoint may have, where calls are kept together; undefined: any number. */
+  readonly maxLoad: number | undefined;
 }
 
 /** A balancing algorithm: one file, one line in the table of balancers. */

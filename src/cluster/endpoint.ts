@@ -5,7 +5,7 @@ import type { EndpointSpec } from "../discovery/source.ts";
 import type { Call } from "../http/call.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { AttemptReport } from "./attempt-report.ts";
-import { type AffinitySettings, type SessionField, tokenOf } from "./choice/affinity.ts";
+import { type AffinitySettings, type SessionField, sessionField, tokenIn, tokenOf } from "./choice/affinity.ts";
 import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
 import { ActiveCheck, type Checked, type CheckState } from "./health/active-check.ts";
 import type { CheckSettings } from "./health/check.ts";
@@ -153,8 +153,8 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   /** The field that brings a caller back to this endpoint; undefined where it has it, or its upstream wants none. */
   sessionField(call: Call): SessionField | undefined {
     const { affinity } = this;
-    if (affinity === undefined || call.head.get(affinity.metadata) === this.token) return undefined;
-    return [affinity.metadata, this.token];
+    if (affinity === undefined || tokenIn(call.head, affinity) === this.token) return undefined;
+    return sessionField(affinity, this.token);
   }
 
   /** Takes a new spec of the same instance: weight, zone and meta may differ, the address may not. */

@@ -16,6 +16,10 @@ export interface ClusterPolicy {
   readonly choices: number;
   /** For balancers that keep calls together. */
   readonly hash: HashSettings;
+  /** For those: how many times its share of the calls under way an endpoint may have; undefined: any number. */
+  readonly maxLoad: number | undefined;
+  /** How many endpoints this sidecar calls, of each level; undefined: all. */
+  readonly aperture: number | undefined;
   /** For balancers that go by what the application says of its load. */
   readonly load: LoadSettings;
   readonly slowStart: SlowStartSettings | undefined;
@@ -34,6 +38,8 @@ export const defaultPolicy: ClusterPolicy = {
   balancer: leastRequest,
   choices: 2,
   hash: { by: "path" },
+  maxLoad: undefined,
+  aperture: undefined,
   load: defaultLoadSettings,
   slowStart: undefined,
   levels: { zone: undefined, priorities: [], spillBelow: 0.7 },

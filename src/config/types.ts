@@ -1,5 +1,4 @@
 import type { balancers } from "../cluster/balancers/index.ts";
-import type { AffinitySettings } from "../cluster/choice/affinity.ts";
 import type { CheckSettings } from "../cluster/health/check.ts";
 import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
@@ -227,7 +226,16 @@ export interface UpstreamConfig {
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;
-  readonly hash: { readonly by: "metadata" | "identity" | "path"; readonly name: string | undefined } | undefined;
+  /** Of how many endpoints drawn at random leastRequest takes the best one. */
+  readonly choices: number;
+  readonly hash:
+    | {
+        readonly by: "metadata" | "identity" | "path";
+        readonly name: string | undefined;
+        readonly maxLoad: number | undefined;
+      }
+    | undefined;
+  readonly aperture: number | undefined;
   readonly loadReports: LoadSettings | undefined;
   readonly slowStart:
     | { readonly window: number; readonly from: number; readonly curve: "linear" | "early" | "late" }
@@ -242,7 +250,13 @@ export interface UpstreamConfig {
         readonly otherwise: "refuse" | "any";
       }
     | undefined;
-  readonly affinity: AffinitySettings | undefined;
+  readonly affinity:
+    | {
+        readonly metadata: string | undefined;
+        readonly cookie: string | undefined;
+        readonly maxAge: number | undefined;
+      }
+    | undefined;
   readonly panicThreshold: number;
   readonly outlierDetection: OutlierSettings;
   readonly healthCheck: (Omit<CheckSettings, "service" | "path"> & HealthQuestion) | undefined;
@@ -250,6 +264,7 @@ export interface UpstreamConfig {
   readonly failover: readonly string[];
   readonly timeout: number | undefined;
   readonly idleTimeout: number | undefined;
+  readonly connectTimeout: number | undefined;
   /** undefined: as `mtls.mode`. */
   readonly mtls: MtlsMode | undefined;
   /** A pattern. */

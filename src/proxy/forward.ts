@@ -1,7 +1,7 @@
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { type Failure, failure } from "../http/call.ts";
 import { isGrpc, parseStatus, statusOfHttp, statusOfReset } from "../http/grpc.ts";
-import { withField } from "../http/head-edit.ts";
+import { withAppended, withField } from "../http/head-edit.ts";
 import type { Head } from "../http/headers.ts";
 import { type Reason, reasons, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
@@ -141,7 +141,11 @@ export class Forward implements StreamHandler {
   private marked(head: Head): Head {
     const { call, services } = this.attempt.host;
     const field = this.endpoint.sessionField(call);
-    return field === undefined ? head : withField(services.headers, head, field[0], field[1]);
+    if (field === undefined) return head;
+    const [name, value] = field;
+    // The application may set cookies of its own.
+    if (name === "set-cookie") return withAppended(services.headers, head, name, value);
+    return withField(services.headers, head, name, value);
   }
 
   private failureOf(abort: StreamAbort): Failure {

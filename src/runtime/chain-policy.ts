@@ -1,4 +1,4 @@
-import { balancers } from "../cluster/balancers/index.ts";
+import { balancers, hashing } from "../cluster/balancers/index.ts";
 import type { ClusterPolicy } from "../cluster/policy.ts";
 import type { ChainTarget } from "../discovery/chain.ts";
 
@@ -11,6 +11,8 @@ export function chainPolicy(own: ClusterPolicy, { balancing, connectTimeout }: C
     connectTimeout,
     balancer: balancers[policy],
     choices,
+    // Every sidecar has to know the same endpoints.
+    aperture: hashing.has(policy) ? undefined : own.aperture,
     hash: hash.length === 0 ? own.hash : { by: "parts", parts: hash },
   };
 }

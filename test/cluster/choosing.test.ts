@@ -153,7 +153,7 @@ test("values that callers make up are not remembered", () => {
 // --- session affinity ---
 
 test("a caller that sends the field back stays at its endpoint, over changes of the set, until that is gone", async () => {
-  const on = harness({ affinity: { metadata: "x-session" } }, spec(1), spec(2), spec(3));
+  const on = harness({ affinity: { by: "metadata", name: "x-session" } }, spec(1), spec(2), spec(3));
   const first = on.pick() ?? assert.fail();
   const field = first.sessionField(makeCall()) ?? assert.fail();
   assert.equal(field[0], "x-session");
@@ -167,6 +167,38 @@ test("a caller that sends the field back stays at its endpoint, over changes of 
   fail(first, on.clock.now());
   assert.equal(shares(on, again)[first.id], undefined, "ejected");
   assert.ok(on.cluster.pick(calling(["x-session", "forged"])) !== undefined);
+  assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
+});
+
+test("a cookie keeps a caller at its endpoint as metadata does, beside cookies of others", async () => {
+  const on = harness({ affinity: { by: "cookie", name: "session", maxAge: 90_500 } }, spec(1), spec(2), spec(3));
+  const first = on.pick() ?? assert.fail();
+  const [name, value] = first.sessionField(makeCall()) ?? assert.fail();
+  assert.equal(name, "set-cookie");
+  assert.equal(value, `session=${first.token}; Path=/; Max-Age=91; HttpOnly; SameSite=Lax`);
+  const again = calling(["cookie", `theme=dark; session=${first.token}`]);
+  assert.equal(first.sessionField(again.call), undefined, "the caller has it already");
+  assert.deepEqual(shares(on, again), { [first.id]: 1000 });
+  assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
+});
+
+// --- an aperture ---
+
+test("a sidecar with an aperture calls so many endpoints of a level, and others once those are out", async () => {
+  const on = harness({ aperture: 2 }, spec(1), spec(2), spec(3), spec(4));
+  const called = Object.keys(shares(on));
+  assert.equal(called.length, 2);
+  const [first = ""] = called;
+  await refuse(on, Number(first));
+  const then = Object.keys(shares(on));
+  assert.equal(then.length, 2);
+  assert.ok(!then.includes(first));
+  assert.ok(
+    then.some((id) => called.includes(id)),
+    "what works stays",
+  );
+  on.cluster.usePolicy(inTurn);
+  assert.equal(Object.keys(shares(on)).length, 3);
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
 });
 

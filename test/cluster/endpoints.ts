@@ -60,5 +60,5 @@ export function report(outcome: AttemptReport["outcome"], more: Partial<AttemptR
 
 /** What a picker takes from its surroundings: this chance, a time that stands, and calls that have nothing in common. */
 export function tools(random: () => number, more: Partial<PickerTools> = {}): PickerTools {
-  return { random, now: () => 0, hash: () => undefined, choices: 2, ...more };
+  return { random, now: () => 0, hash: () => undefined, choices: 2, maxLoad: undefined, ...more };
 }

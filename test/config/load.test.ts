@@ -61,6 +61,9 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 const off = {
   routing: "declared",
   idleTimeout: undefined,
+  connectTimeout: undefined,
+  choices: 2,
+  aperture: undefined,
   consul: undefined,
   retry: undefined,
   adaptiveConcurrency: undefined,

@@ -120,3 +120,27 @@ export function consistentHashing(balancer: BalancerDefinition, bounds: { spread
     assert.equal(seen.size, 3);
   });
 }
+
+/** What those do where an endpoint may only have so much of the calls under way. */
+export function boundedLoads(balancer: BalancerDefinition): void {
+  const { name } = balancer;
+
+  test(`${name} gives the calls of a key that everybody asks for to others, too, once its endpoint has its share`, () => {
+    const endpoints = idleEndpoints(1, 1, 1, 2);
+    let key = 77;
+    const picker = balancer.picker(endpoints, tools(seededRandom(1), { hash: () => key, maxLoad: 1.25 }), undefined);
+    const pick = (): Endpoint => picker.pick(ANY) ?? assert.fail();
+    const home = pick();
+    for (let n = 0; n < 100; n++) pick().started();
+    const counts = endpoints.map(({ inFlight }) => inFlight);
+    for (const [at, { weight }] of endpoints.entries())
+      assert.ok((counts[at] ?? 0) <= Math.ceil((1.25 * 100 * weight) / 5), `${counts.join()} at the end`);
+    assert.ok(home.inFlight >= 25, "its own one has as much as it may");
+    for (const endpoint of endpoints) endpoint.inFlight = 0;
+    assert.equal(pick(), home, "and all of them when there is room again");
+    for (key = 0; key < 50; key++) {
+      const one = pick();
+      assert.equal(pick(), one, "a quiet service keeps keys where they are");
+    }
+  });
+}

@@ -199,6 +199,20 @@ test("a session comes back to its endpoint by the field that it was given", asyn
   });
 });
 
+test("a session comes back by a cookie, and the application's own cookies stay", async () => {
+  await inScope(async (scope) => {
+    const { replicas, caller } = await world(scope, 3, { affinity: { cookie: "session", maxAge: "1h" } });
+    const first = await call(caller);
+    const session = /^(session=[^;]+); Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/.exec(
+      fieldOf(first.head, "set-cookie") ?? "",
+    );
+    assert.ok(session !== null);
+    const at = replicas.findIndex(({ server }) => server.requests.length === 1);
+    for (let n = 0; n < 10; n++) await call(caller, ["cookie", "theme=dark"], ["cookie", session[1] ?? ""]);
+    assert.equal(replicas[at]?.server.requests.length, 11);
+  });
+});
+
 test("an application that reports a third of the load of the other gets three times as many calls", async () => {
   await inScope(async (scope) => {
     const settings = { balancer: "weightedRoundRobin", loadReports: { blackout: "0s", update: "50ms" } };

@@ -1,12 +1,13 @@
 import type { BalancerDefinition, PickContext, Picker, PickerTools } from "../balancer.ts";
 import { hashText, mix } from "../choice/hash-key.ts";
 import type { Endpoint } from "../endpoint.ts";
+import { LoadBound } from "./load-bound.ts";
 import { RandomPicker } from "./random.ts";
 import { isSame } from "./weight-table.ts";
 
 /** Places in the table: a prime, as the paper asks for, and some hundred for each of several hundred endpoints. */
 const SIZE = 65_537;
-/** Further places that a call that is made again is given before it goes anywhere. */
+/** Further places that a call is given that is made again, or whose endpoint is full, before it goes anywhere. */
 const MAX_STEPS = 16;
 
 /**
@@ -17,6 +18,7 @@ class Table implements Picker {
   private readonly endpoints: readonly Endpoint[];
   private readonly hash: PickerTools["hash"];
   private readonly keyless: RandomPicker;
+  private readonly bound: LoadBound | undefined;
   private readonly places: Uint16Array;
   private readonly weights: readonly number[];
 
@@ -24,6 +26,7 @@ class Table implements Picker {
     this.endpoints = endpoints;
     this.hash = tools.hash;
     this.keyless = new RandomPicker(endpoints, tools.random);
+    this.bound = tools.maxLoad === undefined ? undefined : new LoadBound(endpoints, tools.maxLoad);
     this.weights = endpoints.map(({ weight }) => weight);
     const same = previous instanceof Table && isSame(previous.endpoints, previous.weights, endpoints);
     this.places = same ? previous.places : fill(endpoints);
@@ -32,14 +35,21 @@ class Table implements Picker {
   pick(context: PickContext): Endpoint | undefined {
     const key = this.hash(context.call);
     if (key === undefined) return this.keyless.pick(context);
+    const { bound } = this;
     const { tried } = context;
+    let full: Endpoint | undefined;
+    bound?.begin();
     let place = key;
     for (let step = 0; step < MAX_STEPS; step++) {
       const endpoint = this.endpoints[this.places[place % SIZE] ?? 0];
-      if (endpoint === undefined || tried?.includes(endpoint) !== true) return endpoint;
+      if (endpoint === undefined) return undefined;
+      if (tried?.includes(endpoint) !== true) {
+        if (bound?.isFull(endpoint) !== true) return endpoint;
+        full ??= endpoint;
+      }
       place = mix(place + step + 1);
     }
-    return this.keyless.pick(context);
+    return full ?? this.keyless.pick(context);
   }
 }
 

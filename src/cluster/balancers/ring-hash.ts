@@ -1,6 +1,7 @@
 import type { BalancerDefinition, PickContext, Picker, PickerTools } from "../balancer.ts";
 import { hashText, mix } from "../choice/hash-key.ts";
 import type { Endpoint } from "../endpoint.ts";
+import { LoadBound } from "./load-bound.ts";
 import { RandomPicker } from "./random.ts";
 import { isSame } from "./weight-table.ts";
 
@@ -19,6 +20,7 @@ class Ring implements Picker {
   private readonly endpoints: readonly Endpoint[];
   private readonly hash: PickerTools["hash"];
   private readonly keyless: RandomPicker;
+  private readonly bound: LoadBound | undefined;
   /** In order: the point times INDEX, plus whose it is. */
   private readonly points: Float64Array;
   private readonly weights: readonly number[];
@@ -27,6 +29,7 @@ class Ring implements Picker {
     this.endpoints = endpoints;
     this.hash = tools.hash;
     this.keyless = new RandomPicker(endpoints, tools.random);
+    this.bound = tools.maxLoad === undefined ? undefined : new LoadBound(endpoints, tools.maxLoad);
     this.weights = endpoints.map(({ weight }) => weight);
     const same = previous instanceof Ring && isSame(previous.endpoints, previous.weights, endpoints);
     this.points = same ? previous.points : pointsOf(endpoints);
@@ -35,14 +38,18 @@ class Ring implements Picker {
   pick(context: PickContext): Endpoint | undefined {
     const key = this.hash(context.call);
     if (key === undefined) return this.keyless.pick(context);
-    const { points } = this;
+    const { points, bound } = this;
     const { tried } = context;
+    let full: Endpoint | undefined;
+    bound?.begin();
     const first = this.after(key * INDEX);
     for (let step = 0; step < points.length; step++) {
       const endpoint = this.endpoints[(points[(first + step) % points.length] ?? 0) % INDEX];
-      if (endpoint !== undefined && tried?.includes(endpoint) !== true) return endpoint;
+      if (endpoint === undefined || tried?.includes(endpoint) === true) continue;
+      if (bound?.isFull(endpoint) !== true) return endpoint;
+      full ??= endpoint;
     }
-    return this.keyless.pick(context);
+    return full ?? this.keyless.pick(context);
   }
 
   /** The first point that is not before a place on the ring. */

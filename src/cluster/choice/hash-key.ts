@@ -1,5 +1,6 @@
 import type { HashPolicy } from "../../discovery/chain.ts";
 import type { Call } from "../../http/call.ts";
+import { cookie } from "../../http/cookie.ts";
 import { parameter } from "../../http/path-query.ts";
 
 /** What calls are kept together by. */
@@ -51,22 +52,13 @@ function textOf({ from, name }: HashPolicy, { head, path, peer }: Call): string 
     case "header":
       return head.get(name);
     case "cookie":
-      return cookie(head.get("cookie"), name);
+      return cookie(head, name);
     case "query":
       return parameter(path, name);
     case "source":
       // Each connection of a caller has another port.
       return peer.replace(/:\d+$/, "");
   }
-}
-
-/** RFC 6265 §4.2.1. */
-function cookie(field: string | undefined, name: string): string | undefined {
-  for (const pair of field?.split(";") ?? []) {
-    const at = pair.indexOf("=");
-    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
-  }
-  return undefined;
 }
 
 function hashOf(text: string | undefined): number | undefined {

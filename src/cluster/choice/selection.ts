@@ -2,6 +2,8 @@ import type { Call } from "../../http/call.ts";
 import type { PickContext, Picker, PickerTools } from "../balancer.ts";
 import type { Endpoint } from "../endpoint.ts";
 import type { ClusterPolicy } from "../policy.ts";
+import { tokenIn } from "./affinity.ts";
+import { AperturePicker, within } from "./aperture.ts";
 import { hashKey } from "./hash-key.ts";
 import { LevelPicker, levelsOf, sharesOf } from "./levels.ts";
 import { fits, isInService, MAX_SUBSETS, wantedBy } from "./subsets.ts";
@@ -31,6 +33,8 @@ export class Selection {
   private byToken = new Map<string, Endpoint>();
   private readonly random: () => number;
   private readonly own: (() => string | undefined) | undefined;
+  /** What makes this sidecar's choice of endpoints another one than others'. */
+  private seed: number | undefined = undefined;
 
   /** `own`: the identity that callers have who come without one. */
   constructor(policy: ClusterPolicy, random: () => number, time: () => number, own?: () => string | undefined) {
@@ -38,14 +42,14 @@ export class Selection {
     this.random = random;
     this.time = time;
     this.own = own;
-    this.tools = { random, now: time, hash: hashKey(policy.hash, own), choices: policy.choices };
+    this.tools = this.toolsOf(policy);
   }
 
   /** Chooses by another policy from the next `update` on. */
   use(policy: ClusterPolicy): void {
     if (policy.balancer !== this.policy.balancer) this.pickers.clear();
     this.policy = policy;
-    this.tools = { random: this.random, now: this.time, hash: hashKey(policy.hash, this.own), choices: policy.choices };
+    this.tools = this.toolsOf(policy);
   }
 
   /** The endpoints, or what is true of one, have changed. */
@@ -70,7 +74,7 @@ export class Selection {
     if (affinity === undefined && subsets === undefined) return this.whole?.pick(context);
     const wanted = this.wanted(context.call);
     if (affinity !== undefined) {
-      const token = context.call.head.get(affinity.metadata);
+      const token = tokenIn(context.call.head, affinity);
       const kept = token === undefined ? undefined : this.byToken.get(token);
       if (kept !== undefined && context.tried?.includes(kept) !== true && fits(kept, wanted)) return kept;
     }
@@ -93,6 +97,15 @@ export class Selection {
     );
   }
 
+  private toolsOf({ hash, choices, maxLoad }: ClusterPolicy): PickerTools {
+    return { random: this.random, now: this.time, hash: hashKey(hash, this.own), choices, maxLoad };
+  }
+
+  private ownSeed(): number {
+    this.seed ??= Math.floor(this.random() * 2 ** 32);
+    return this.seed;
+  }
+
   private wanted(call: Call): string {
     const { subsets } = this.policy;
     return subsets === undefined ? WHOLE : wantedBy(call, subsets);
@@ -109,13 +122,14 @@ export class Selection {
   }
 
   private picker(subset: string, endpoints: readonly Endpoint[]): Picker {
-    const { balancer, levels: settings } = this.policy;
+    const { balancer, levels: settings, aperture } = this.policy;
     const levels = levelsOf(endpoints, this.isUsable, settings);
     const pickers = levels.map(({ usable }, at) => {
       const key = `${subset}/${at}`;
-      const picker = balancer.picker(usable, this.tools, this.before.get(key));
+      const called = aperture === undefined ? usable : within(usable, aperture, this.ownSeed());
+      const picker = balancer.picker(called, this.tools, this.before.get(key));
       this.pickers.set(key, picker);
-      return picker;
+      return called === usable ? picker : new AperturePicker(picker, usable, this.random);
     });
     const [only] = pickers;
     if (only === undefined) return balancer.picker([], this.tools, this.before.get(`${subset}/0`));

@@ -45,6 +45,21 @@ function checkBalancer(path: Path, upstream: Upstream, reading: Reading): void {
       `calls are kept together by ${hash.by}`,
       "by: metadata beside it",
     );
+  if (balancer !== "leastRequest")
+    noEffect(
+      reading,
+      upstream,
+      [...path, "choices"],
+      `${balancer} compares no calls under way`,
+      "balancer: leastRequest beside it",
+    );
+  if (hashes && upstream.aperture !== undefined && reading.has([...path, "aperture"]))
+    reading.reportKey([...path, "aperture"], {
+      code: "conflict",
+      message: `with ${balancer} every sidecar has to know the same endpoints, and with an aperture each knows others`,
+      expected: `another balancer than ${words()}, or no aperture`,
+    });
+  checkAffinity(path, upstream, reading);
   if (balancer !== "weightedRoundRobin")
     noEffect(
       reading,
@@ -61,6 +76,35 @@ function checkBalancer(path: Path, upstream: Upstream, reading: Reading): void {
       `${balancer} would move calls with every step`,
       `another balancer than ${words()}`,
     );
+}
+
+function checkAffinity(path: Path, { affinity }: Upstream, reading: Reading): void {
+  if (affinity === undefined) return;
+  const own = [...path, "affinity"];
+  const { metadata, cookie, maxAge } = affinity;
+  if (metadata !== undefined && cookie !== undefined)
+    reading.reportKey([...own, "cookie"], {
+      code: "conflict",
+      message: `${formatPath(own)} goes by metadata or by a cookie, not by both`,
+      expected: "metadata or cookie",
+    });
+  if (
+    metadata === undefined &&
+    cookie === undefined &&
+    !reading.has([...own, "metadata"]) &&
+    !reading.has([...own, "cookie"])
+  )
+    reading.reportKey(own, {
+      code: "missing-key",
+      message: `${formatPath(own)} does not say by which field`,
+      expected: "metadata: NAME, or cookie: NAME",
+    });
+  if (maxAge !== undefined && cookie === undefined && !reading.has([...own, "cookie"]))
+    reading.reportKey([...own, "maxAge"], {
+      code: "no-effect",
+      message: `${formatPath([...own, "maxAge"])} has no effect: metadata is kept by callers as they like`,
+      expected: "cookie beside it",
+    });
 }
 
 function words(): string {

@@ -142,23 +142,26 @@ export function parseQuota(written: string): Parsed<Quota> {
 }
 
 /** A share from 0 to 1, written `50%`. */
-export function percent(): Type<number> {
+/** `min`, `max`: as shares, 1 being 100%. */
+export function percent({ min = 0, max = 1 }: { readonly min?: number; readonly max?: number } = {}): Type<number> {
   return text({
     noun: "a percentage",
     label: "a percentage such as 50% or 0.1%",
     pattern: "^[0-9]+(\\.[0-9]+)?%$",
-    parse: parsePercent,
+    parse: (written) => parsePercent(written, { min, max }),
     write: formatPercent,
     fromNumber: (written) => (Number(written) <= 1 ? formatPercent(Number(written)) : `${written}%`),
   });
 }
 
-export function parsePercent(written: string): Parsed<number> {
+export function parsePercent(written: string, { min, max } = { min: 0, max: 1 }): Parsed<number> {
   const match = /^([0-9]+(?:\.[0-9]+)?)(%?)$/.exec(written);
   if (match === null) return refused(`${quote(written)} is not a percentage`);
   const [, amount = "", sign] = match;
   if (sign === "") return refused(`${quote(written)} has no unit`, `${amount}%`);
-  return Number(amount) <= 100 ? parsed(Number(amount) / 100) : refused(`${written} is above 100%`);
+  const share = Number(amount) / 100;
+  if (share < min) return refused(`${written} is below ${formatPercent(min)}`);
+  return share <= max ? parsed(share) : refused(`${written} is above ${formatPercent(max)}`);
 }
 
 export function formatPercent(share: number): string {

@@ -2,6 +2,7 @@ import { defaultLoadSettings } from "../../cluster/load-weight.ts";
 import { defaultPolicy } from "../../cluster/policy.ts";
 import { metadataName } from "../schema/calls.ts";
 import { type KeyRule, list, record } from "../schema/collections.ts";
+import { integer } from "../schema/integer.ts";
 import { object } from "../schema/object.ts";
 import { parsed, quote, refused } from "../schema/parsed.ts";
 import { string, text } from "../schema/text.ts";
@@ -19,6 +20,16 @@ const metadata = text({
   write: (value) => value,
 });
 
+/** RFC 6265 §4.1.1. */
+const cookieName = text({
+  noun: "the name of a cookie",
+  label: "the name of a cookie",
+  pattern: "^[A-Za-z0-9_.-]{1,128}$",
+  parse: (written) =>
+    /^[A-Za-z0-9_.-]{1,128}$/.test(written) ? parsed(written) : refused(`${quote(written)} cannot be a cookie's name`),
+  write: (value) => value,
+});
+
 const metaKey: KeyRule = {
   placeholder: "KEY",
   label: "a key of the endpoints' meta",
@@ -32,6 +43,16 @@ const { levels, panicThreshold } = defaultPolicy;
 
 /** Keys of an upstream: which of its endpoints a call goes to. */
 export const balancing = {
+  choices: preset(
+    integer({ min: 2, max: 16 }),
+    defaultPolicy.choices,
+    "Of how many endpoints drawn at random leastRequest takes the one with the fewest calls under way.",
+  ),
+  aperture: optional(
+    integer({ min: 1, max: 10_000 }),
+    "How many of the endpoints this sidecar calls, of each zone and priority; each sidecar others. Where one goes out another takes its place.",
+    "all",
+  ),
   hash: optional(
     object({
       by: required(
@@ -39,6 +60,11 @@ export const balancing = {
         "What calls have in common that go to the same endpoint: a metadata's value, who calls (the verified identity of this service, which mtls gives it), or the method. Calls without it go to any.",
       ),
       name: optional(metadata, "Which metadata."),
+      maxLoad: optional(
+        percent({ min: 1, max: 100 }),
+        "How much of its share of the calls under way an endpoint may have before others get what would come to it, such as 125%.",
+        "any number",
+      ),
     }),
     "What ringHash and maglev keep calls together by.",
     "by: path, with ringHash and maglev",
@@ -117,10 +143,12 @@ export const balancing = {
   ),
   affinity: optional(
     object({
-      metadata: required(
+      metadata: optional(
         metadata,
         "A field that the sidecar adds to the head of an answer, and that keeps a caller who sends it back at the same endpoint for as long as that gets calls.",
       ),
+      cookie: optional(cookieName, "A cookie instead, for callers who keep cookies."),
+      maxAge: optional(duration(), "How long callers keep the cookie.", "until they end"),
     }),
     "Session affinity.",
   ),

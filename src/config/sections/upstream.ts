@@ -82,6 +82,7 @@ const upstream = object({
     "Consul's form with the name of its service, in the own trust domain and namespace; under a redirect or a failover of Consul's that of the service called",
   ),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
+  connectTimeout: optional(duration(), "Within this much a connection to an endpoint has to be made.", "5s"),
   idleTimeout: optional(
     duration(),
     "The longest that nothing of a call may move, either way: then it is ended with IDLE_TIMEOUT.",
