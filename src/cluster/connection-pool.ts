@@ -198,6 +198,24 @@ export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember>
     this.settleDrain();
   }
 
+  /**
+   * Has connections by TLS make room for others, one after the other over `spread` milliseconds and without losing a stream: who is
+   * at the other end is found out anew.
+   */
+  renew(reason: string, spread: number): void {
+    const { clock, random } = this.services;
+    for (const member of this.members)
+      if (member.identity !== undefined) clock.setTimer(random() * spread, () => this.renewMember(member, reason));
+  }
+
+  private renewMember(member: PoolMember, reason: string): void {
+    const { connection, state } = member;
+    if (connection === undefined || state.kind === "draining") return;
+    this.withdraw(connection);
+    member.retire(reason);
+    this.replace(member);
+  }
+
   /** Drains, and ends every connection now: streams are told that they are lost. */
   close(reason: string): void {
     this.drain(reason);

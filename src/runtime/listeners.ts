@@ -12,7 +12,7 @@ import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
 import { Inbound } from "../proxy/inbound.ts";
 import { Outbound, type OutboundRules } from "../proxy/outbound.ts";
 import type { Target } from "../proxy/target.ts";
-import type { Mtls } from "./mtls.ts";
+import { type Mtls, RENEWAL } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";
 
 /** A bound address and what happens to its connections. */
@@ -69,8 +69,7 @@ export class Listeners {
               serverName: typeof socket.servername === "string" ? socket.servername : undefined,
             }),
         });
-        this.mtls.onNarrowed = () =>
-          inbound.readmit("whom this sidecar trusts has changed", READMIT_SPREAD, this.services.random);
+        this.mtls.narrowed.onChange(() => inbound.readmit(RENEWAL.reason, RENEWAL.spread, this.services.random));
         const enter = (socket: Socket, peer: string): void => this.door?.take(socket, peer);
         this.enter = enter;
         this.inbound = await this.open("inbound", listeners.inbound, inbound, enter);
@@ -213,9 +212,6 @@ export class Listeners {
     };
   }
 }
-
-/** Milliseconds over which callers are asked to come again when somebody is no longer trusted. */
-const READMIT_SPREAD = 4000;
 
 /** What the names of listeners that upstreams have of their own begin with. */
 const UPSTREAM = "upstreams.";

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Connect, ConnectOptions } from "../cluster/connect.ts";
 import { type UpstreamMode, UpstreamTls } from "../cluster/upstream-tls.ts";
 import type { Config } from "../config/types.ts";
+import { Watch } from "../core/watch.ts";
 import type { EndpointSpec } from "../discovery/source.ts";
 import type { WorkloadCertificate } from "../identity/certificate.ts";
 import type { Credentials } from "../identity/credentials.ts";
@@ -11,6 +12,9 @@ import { consulPattern, IdPattern, placeOf } from "../identity/spiffe.ts";
 import { identitySettings, makeIdentitySource, needsIdentity, ownPatterns } from "./identity-source.ts";
 import type { Waiting } from "./readiness.ts";
 import type { ProcessServices } from "./services.ts";
+
+/** Why connections make room for others when somebody is no longer trusted, and milliseconds over which they do. */
+export const RENEWAL = { reason: "whom this sidecar trusts has changed", spread: 4000 } as const;
 
 /** A configuration that can be put in force; one of the two is called. */
 export interface PreparedMtls {
@@ -38,8 +42,8 @@ export class Mtls {
   /** The one before, while its successor has no certificate yet. */
   private former: Identity | undefined = undefined;
   private readonly patterns = new Map<string, IdPattern>();
-  /** Called when somebody who was let in would perhaps be no more. */
-  onNarrowed: () => void = () => {};
+  /** Changes when somebody who was let in, or dialled, would perhaps be no more. */
+  readonly narrowed = new Watch(0);
 
   constructor(config: Config, services: ProcessServices) {
     this.config = config;
@@ -195,7 +199,7 @@ export class Mtls {
       log: log.logger,
       random,
     });
-    identity.narrowed.onChange(() => this.onNarrowed());
+    identity.narrowed.onChange(() => this.narrowed.set(this.narrowed.current + 1));
     return identity;
   }
 

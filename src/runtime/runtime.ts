@@ -22,7 +22,7 @@ import { registerIntentionMetrics } from "./intention-metrics.ts";
 import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
-import { type Dialled, Mtls, type PreparedMtls } from "./mtls.ts";
+import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
 import {
   registerAuthorizationMetrics,
   registerFaultMetrics,
@@ -187,6 +187,10 @@ export class Runtime {
       upstream: (name) => this.upstreams.target(name),
     });
     this.authorizationService.apply(config.authorization?.external);
+    this.mtls.narrowed.onChange(() => {
+      for (const cluster of this.upstreams.clusters())
+        for (const { pool } of cluster.endpoints) pool.renew(RENEWAL.reason, RENEWAL.spread);
+    });
     this.app = this.makeApplication(config);
     this.publisher = new Publisher({
       inForce: () => ({ config: this.inForce, app: this.app, inbound: this.listeners.addressOf("inbound") }),

@@ -96,6 +96,8 @@ export interface MeshOptions {
   readonly outbound?: "disabled" | "permissive" | "strict";
   /** A list of revoked certificates, for both. */
   readonly crl?: string;
+  /** Another one for the caller's sidecar. */
+  readonly callerCrl?: string;
   /** Files of other trust domains' authorities, for both. */
   readonly federated?: Readonly<Record<string, string>>;
   /** More of `mtls` of the application's sidecar. */
@@ -118,9 +120,9 @@ export async function mesh(scope: Scope, options: MeshOptions = {}): Promise<Mes
   const up = await filesOf(scope, ca, "up", options.certificates?.up);
   const caller = await filesOf(scope, ca, "caller", options.certificates?.caller);
   const { crl, federated = {} } = options;
-  const lists = { ...(crl === undefined ? {} : { crl }), federated };
-  const mtls = (mode: string | undefined, { files }: CertificateFiles, more = {}) => {
+  const mtls = (mode: string | undefined, { files }: CertificateFiles, more = {}, revoked = crl) => {
     const said = mode ?? "strict";
+    const lists = { ...(revoked === undefined ? {} : { crl: revoked }), federated };
     return said === "disabled"
       ? {}
       : {
@@ -143,7 +145,7 @@ export async function mesh(scope: Scope, options: MeshOptions = {}): Promise<Mes
     ...common,
     identity: { name: "caller" },
     upstreams: { up: options.upstream ?? {} },
-    ...mtls(options.outbound, caller),
+    ...mtls(options.outbound, caller, {}, options.callerCrl ?? crl),
   });
   await found(outbound);
   return {

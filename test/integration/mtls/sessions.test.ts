@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { createServer } from "node:tls";
+import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { KeyPair } from "../../../src/identity/make-certificate.ts";
 import { offered } from "../../runtime/offered.ts";
 import { certificateFiles, TestCa } from "../../support/certificates.ts";
+import { GrpcServer, grpcClient, testService } from "../../support/grpc-service.ts";
 import { sampleValue } from "../../support/prometheus.ts";
 import { tryTls } from "../../support/tls-client.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
@@ -103,6 +106,55 @@ test("a caller whose certificate is revoked while it is connected is asked to co
       10_000,
     );
     assert.match((await made.call()).reason, /^TLS_/);
+  });
+});
+
+test("a server whose certificate is revoked while it is connected is dialled again, and gets no more calls", async () => {
+  await inScope(async (scope) => {
+    const ca = await TestCa.make();
+    const [callers, servers] = [await certificateFiles(ca, "lists"), await certificateFiles(ca, "lists")];
+    for (const lists of [callers, servers]) {
+      scope.onEnd(() => lists.remove());
+      await lists.write({ ca: await ca.revoke() });
+    }
+    // The caller alone learns of it: the server goes on believing in itself.
+    const server = await GrpcServer.start({
+      bidi: (stream: ServerDuplexStream<Buffer, Buffer>) => {
+        stream.on("data", (message: Buffer) => void stream.write(message));
+        stream.on("end", () => stream.end());
+      },
+    });
+    scope.onEnd(() => server.stop());
+    const crls = { crl: servers.files.ca, callerCrl: callers.files.ca };
+    const made = await mesh(scope, { ca, ...crls, application: server.address });
+    const { outbound, certificates } = made;
+    const client = grpcClient(outbound.outbound, "up");
+    scope.onEnd(() => client.close());
+    const { path, requestSerialize, responseDeserialize } = testService.bidi;
+    const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());
+    stream.on("error", () => undefined);
+    const echoed = async (text: string): Promise<string> => {
+      const answer = once(stream, "data");
+      stream.write(Buffer.from(text));
+      return String((await answer)[0]);
+    };
+    assert.equal(await echoed("hello"), "hello");
+    const [cluster] = outbound.runtime.upstreams.clusters();
+    const connections = () => [...(cluster?.endpoints ?? [])].flatMap(({ pool }) => pool.connections());
+    await callers.write({ ca: await ca.revoke(await readFile(certificates.up.files.cert, "utf8")) });
+    await eventually(
+      () => connections().every(({ state }) => state === "draining"),
+      () => JSON.stringify(connections()),
+      10_000,
+    );
+    assert.match((await made.call()).reason, /^TLS_/);
+    // What was under way goes on to its end.
+    assert.equal(await echoed("still here"), "still here");
+    stream.end();
+    await eventually(
+      () => connections().length === 0,
+      () => JSON.stringify(connections()),
+    );
   });
 });
 
