@@ -6,7 +6,7 @@
 //
 // No call of CreateUser is executed twice, whatever happens. Of the calls of GetUser at least 99.99 % are answered in time, over all
 // rows, and every one in the rolling deploy and in the GOAWAY storm. Each row makes 20,000 of them. With --short it is some hundred,
-// of which one in a thousand may fail, and rows in which the machine was busy with something else are not judged so.
+// of which one in a hundred may fail, and rows in which the machine was busy with something else are not judged so.
 import assert from "node:assert/strict";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -38,7 +38,7 @@ const rateLimits = (store: string) => [
   { name: "callers", limit: "1000/s", key: ["remote.address"], store, lease: 200, localShare: "50%" },
 ];
 /** Milliseconds for which this process may stand still in a row, until nothing is to be learnt of a short one: a try has 500. */
-const BUSY = 250;
+const BUSY = 150;
 
 /** Milliseconds. */
 interface Lengths {
@@ -214,7 +214,7 @@ function judge(rows: readonly Row[], short: boolean): void {
     assert.ok(short || idempotent.calls >= CALLS, `${fault}: ${idempotent.calls} calls are too few`);
   }
   const answered = share(judged);
-  // Of some thousand calls a single one would be too many.
-  const bar = short ? 0.999 : ANSWERED;
+  // Of some thousand calls a single one would be too many; what does not work costs many.
+  const bar = short ? 0.99 : ANSWERED;
   assert.ok(judged.length === 0 || answered >= bar, `${answered * 100} % of the idempotent calls were answered`);
 }

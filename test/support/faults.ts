@@ -63,7 +63,7 @@ export const deploy: Fault = {
       await world.mesh.replace(old, first);
       world.giveBack(old);
     }
-    return async () => {};
+    return () => world.mesh.gone();
   },
 };
 
@@ -72,7 +72,10 @@ export const goaways = ofReplica(
   "the replica's application ends its connections by GOAWAY when they are 200 ms old",
   async (replica, { mesh }) => {
     const stormy = await mesh.replace(replica, "both", { maxConnectionAgeMs: AGE });
-    return async () => void (await mesh.replace(stormy, "both"));
+    return async () => {
+      await mesh.replace(stormy, "both");
+      await mesh.gone();
+    };
   },
 );
 

@@ -99,6 +99,7 @@ export class UserMesh {
   private readonly folder: string;
   private readonly options: UserMeshOptions;
   private readonly everybody: UserReplica[] = [];
+  private readonly leaving: Promise<void>[] = [];
   private named = 0;
 
   private constructor(folder: string, caller: SidecarProcess, options: UserMeshOptions) {
@@ -128,7 +129,7 @@ export class UserMesh {
     return replica;
   }
 
-  /** Puts another one in the place of a replica: the new one is there before the old one is told to go. */
+  /** Puts another one in the place of a replica: the new one is there before the old one is told to go. `gone` waits for that. */
   async replace(
     old: UserReplica,
     first: "application" | "sidecar" | "both",
@@ -136,9 +137,16 @@ export class UserMesh {
   ): Promise<UserReplica> {
     const next = await this.add(options);
     this.replicas = this.replicas.filter((replica) => replica !== old);
-    await old.leave(first);
-    await old.relay.stop();
+    const left = old.leave(first).then(() => old.relay.stop());
+    // It is `gone` that fails, whenever it is asked.
+    left.catch(() => {});
+    this.leaving.push(left);
     return next;
+  }
+
+  /** Resolves when those that were replaced have ended, in good order. */
+  async gone(): Promise<void> {
+    await Promise.all(this.leaving.splice(0));
   }
 
   /** Waits until the caller's sidecar knows a replica and has nothing against it but what calls to it have come to before. */
