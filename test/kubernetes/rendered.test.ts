@@ -203,6 +203,31 @@ for (const { name, zones, monitored: isMonitored } of renderings) {
     });
 }
 
+test(
+  "chart outrigger: what becomes of pods while the injector is away, and what redirects traffic, are settings",
+  guard,
+  async () => {
+    const render = async (...more: string[]): Promise<readonly Json[]> => {
+      const args = ["template", "mesh", join(deploy, "helm", "outrigger"), "--kube-version", "1.34.1", ...more];
+      const rendered = await runProcess(requirePart("helm"), args, { timeout: 60_000 });
+      assert.equal(rendered.code, 0, rendered.stderr);
+      return [...parseAllDocuments(rendered.stdout)].map((document) => document.toJS() as Json);
+    };
+    const find = (all: readonly Json[], kind: string): Json =>
+      all.find((object) => textAt(object, "kind") === kind) ?? null;
+    const args = (all: readonly Json[]): readonly Json[] =>
+      listAt(listAt(find(all, "Deployment"), "spec", "template", "spec", "containers")[0], "args");
+    const policies = (all: readonly Json[]): (string | undefined)[] =>
+      listAt(find(all, "MutatingWebhookConfiguration"), "webhooks").map((hook) => textAt(hook, "failurePolicy"));
+    const usual = await render();
+    assert.deepEqual(policies(usual), ["Fail", "Fail"]);
+    assert.ok(!args(usual).some((arg) => String(JSON.stringify(arg)).includes("capture-image")));
+    const changed = await render("--set", "webhook.failurePolicy=Ignore,sidecar.captureImage=rules:2");
+    assert.deepEqual(policies(changed), ["Ignore", "Ignore"]);
+    assert.ok(args(changed).includes("--capture-image=rules:2"));
+  },
+);
+
 function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
 }
