@@ -120,6 +120,76 @@ test("a resolver's failover has calls as long as a subset has nobody, and Consul
   }),
 );
 
+test("instances with a warning get calls of a subset that does not ask for passing ones only", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    await world.instance("web.v1");
+    const warning = { Name: "disk", ID: "disk", ServiceID: "web.v1", TTL: "1h", Status: "warning" };
+    assert.equal((await world.consul.request("PUT", "/v1/agent/check/register", warning)).status, 200);
+    const subset = (more: object) => ({
+      DefaultSubset: "v1",
+      Subsets: { v1: { Filter: "Service.Meta.version == v1", ...more } },
+    });
+    await world.entries(...grpcDefaults("web"), resolver("web", subset({})));
+    const caller = await world.caller({ web: { routing: "consul" } });
+    await caller.lands("web.v1");
+    await world.entries(resolver("web", subset({ OnlyPassing: true })));
+    await caller.lands("NO_ENDPOINTS");
+    const fail = await world.consul.request("PUT", "/v1/agent/check/fail/disk");
+    assert.equal(fail.status, 200);
+    await world.entries(resolver("web", subset({})));
+    await eventually(
+      () => [...caller.sidecar.runtime.upstreams.consulChains()][0]?.changes === 3,
+      () => "the third chain",
+    );
+    assert.equal(await caller.land(), "NO_ENDPOINTS", "a critical one never gets any");
+  }),
+);
+
+test("no call waits for a new chain: it is in force once its targets are known, or have been waited for", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    await world.instance("web.v1");
+    await world.entries(...grpcDefaults("web"));
+    const caller = await world.caller({ web: { routing: "consul" } });
+    const [chain] = caller.sidecar.runtime.upstreams.consulChains();
+    assert.equal(await caller.land(), "web.v1");
+    await world.entries(resolver("web", { Redirect: { Service: "web", Datacenter: "nowhere" } }));
+    await eventually(
+      () => chain?.changes === 2,
+      () => "the chain to change",
+    );
+    assert.equal(await caller.land(), "web.v1", "nobody knows anything of the new target");
+    caller.sidecar.clock.jump(5000);
+    assert.ok(caller.sidecar.lines.some(({ msg }) => /targets of which nothing is known yet/.test(String(msg))));
+    await world.remove("service-resolver", "web");
+    await caller.lands("web.v1");
+  }),
+);
+
+test("a mirror and a fallback lead to where Consul routes their upstream", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    await world.instance("web.v1", [14]);
+    for (const name of ["copy.v1", "moved.v1"]) await world.instance(name);
+    await world.entries(...grpcDefaults("copy", "moved"), resolver("copy", { Redirect: { Service: "moved" } }));
+    const circuitBreaker = { minimumRequests: 1, openFor: "60s", fallback: { upstream: "copy" } };
+    const caller = await world.caller(
+      { web: { circuitBreaker }, copy: { routing: "consul" } },
+      {
+        routes: [{ name: "copied", upstream: "web", match: { method: "test.v1.Test/Copied" }, mirror: { to: "copy" } }],
+      },
+    );
+    await caller.answer("/test.v1.Test/Copied");
+    await eventually(
+      () => world.servers.get("moved.v1")?.requests.length === 1,
+      () => "the copy",
+    );
+    await caller.lands("moved.v1");
+    assert.equal(world.servers.get("copy.v1")?.requests.length, 0);
+  }),
+);
+
 test("a chain is kept while the agent restarts without its memory", real, () =>
   inScope(async (scope) => {
     const world = await ConsulWorld.start(scope);

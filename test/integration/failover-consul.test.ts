@@ -27,8 +27,8 @@ async function dataCentres(scope: Scope): Promise<{ readonly near: Consul; reado
   return { near, far };
 }
 
-async function register(consul: Consul, name: string, port: number): Promise<void> {
-  const body = { ID: `${name}-${port}`, Name: name, Address: "127.0.0.1", Port: port };
+async function register(consul: Consul, name: string, port: number, Meta: object = {}): Promise<void> {
+  const body = { ID: `${name}-${port}`, Name: name, Address: "127.0.0.1", Port: port, Meta };
   assert.equal((await consul.request("PUT", "/v1/agent/service/register", body)).status, 200);
 }
 
@@ -74,6 +74,40 @@ test("calls go to another data centre while this one has no instance, by failove
     await eventually(
       async () => [...(await queried.outcomes(10))].join() === "near",
       () => "the query finds the near one",
+      15_000,
+    );
+  }),
+);
+
+test("a service-resolver's failover has calls go to another data centre, and to its subset there", real, () =>
+  inScope(async (scope) => {
+    const { near, far } = await dataCentres(scope);
+    const there = await NamedServer.start(scope, "far");
+    const otherVersion = await NamedServer.start(scope, "far-old");
+    await register(far, "orders", there.port, { version: "v2" });
+    await register(far, "orders", otherVersion.port, { version: "v1" });
+    const entry = {
+      ...{ Kind: "service-resolver", Name: "orders", DefaultSubset: "v2" },
+      Subsets: { v2: { Filter: "Service.Meta.version == v2" } },
+      Failover: { "*": { Datacenters: ["nowhere", "dc2"] } },
+    };
+    assert.equal((await near.request("PUT", "/v1/config", entry)).status, 200);
+    const sidecar = await scope.sidecar({
+      discovery: { consul: { address: near.address } },
+      upstreams: { orders: { routing: "consul" } },
+    });
+    await sidecar.runtime.whenReady();
+    const orders = new Caller(scope, sidecar.outbound, "orders");
+    await eventually(
+      async () => [...(await orders.outcomes(10))].join() === "far",
+      () => "calls go to the other data centre",
+      15_000,
+    );
+    const here = await NamedServer.start(scope, "near");
+    await register(near, "orders", here.port, { version: "v2" });
+    await eventually(
+      async () => [...(await orders.outcomes(10))].join() === "near",
+      () => "calls come back",
       15_000,
     );
   }),
