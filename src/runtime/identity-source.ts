@@ -42,7 +42,10 @@ export function identitySettings(config: Config): unknown {
 }
 
 /** The source of a configuration that needs an identity. */
-export function makeIdentitySource(config: Config, { clock, random }: ProcessServices): IdentitySource {
+export function makeIdentitySource(
+  config: Config,
+  { clock, random }: Pick<ProcessServices, "clock" | "random">,
+): IdentitySource {
   const { files, spiffe, development } = config.mtls.source ?? {};
   const { name } = config.identity;
   const { consul } = config.discovery;

@@ -6,6 +6,7 @@ import { checkCertificates } from "./certificates.ts";
 import { checkConsul } from "./consul.ts";
 import { checkDestinations } from "./destinations.ts";
 import { type Check, error, type Finding, messageOf, type Surroundings } from "./finding.ts";
+import { checkIdentity } from "./identity.ts";
 import { checkNames } from "./names.ts";
 import { checkPorts } from "./ports.ts";
 import { checkMachine, checkSidecar } from "./sidecar.ts";
@@ -17,6 +18,7 @@ const checks: Readonly<Record<string, Check>> = {
   name: checkNames,
   certificate: checkCertificates,
   consul: checkConsul,
+  identity: checkIdentity,
   destinations: checkDestinations,
   application: checkApplication,
   sidecar: checkSidecar,
