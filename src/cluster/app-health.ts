@@ -4,15 +4,18 @@ import type { Timer } from "../core/clock.ts";
 import { Watch } from "../core/watch.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { dial } from "../net/connector.ts";
-import type { ConnectionPool } from "./connection-pool.ts";
 import { checkHealth, type HealthAnswer } from "./grpc-health.ts";
+import { fetchHttp1 } from "./health/check.ts";
+import type { Pool } from "./pool.ts";
 
 /** How the application is asked. */
 export type HealthCheck =
   /** By grpc.health.v1, over the connections that calls use. */
-  | { readonly kind: "grpc"; readonly pool: ConnectionPool }
+  | { readonly kind: "grpc"; readonly pool: Pool }
   /** Whether its port takes connections. */
   | { readonly kind: "tcp"; readonly address: Address }
+  /** By GET in HTTP/1.1: 2xx is serving. */
+  | { readonly kind: "http"; readonly address: Address; readonly path: string }
   /** Not at all: it counts as serving. */
   | { readonly kind: "none" };
 
@@ -63,7 +66,10 @@ export class AppHealth {
     if (check.kind === "grpc") return await checkHealth(check.pool, service, TIMEOUT, this.services);
     // Only the application knows its services by name.
     if (service !== "") return "SERVICE_UNKNOWN";
-    return check.kind === "none" ? "SERVING" : await this.knock(check.address);
+    if (check.kind === "none") return "SERVING";
+    if (check.kind === "tcp") return await this.knock(check.address);
+    const fault = await fetchHttp1(check.address, check.path, TIMEOUT, this.services);
+    return fault === undefined ? "SERVING" : { error: fault };
   }
 
   /** Stops asking. Idempotent. */

@@ -3,7 +3,7 @@ import type { Reason } from "../http/reason.ts";
 import type { Connection, Http2Services } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
-import type { ConnectionPool } from "./connection-pool.ts";
+import type { Pool } from "./pool.ts";
 import type { Waiter } from "./waiting-line.ts";
 
 /** One request of our own, and what its answer comes to. */
@@ -23,12 +23,7 @@ export interface Question<A> {
 const MAX_ANSWER = 1024;
 
 /** Asks over one of the pool's connections, within `timeout` milliseconds, connecting included. Never rejects. */
-export function askPool<A>(
-  pool: ConnectionPool,
-  question: Question<A>,
-  timeout: number,
-  services: Http2Services,
-): Promise<A> {
+export function askPool<A>(pool: Pool, question: Question<A>, timeout: number, services: Http2Services): Promise<A> {
   return new Promise((resolve) => new Asking(question, timeout, services, resolve).start(pool));
 }
 
@@ -50,7 +45,7 @@ class Asking<A> implements StreamHandler, Waiter {
     this.resolve = resolve;
   }
 
-  start(pool: ConnectionPool): void {
+  start(pool: Pool): void {
     const { timeout } = this;
     const late = (): void => this.fail(`no answer to a health check within ${timeout} ms`);
     const timer = this.services.clock.setTimer(timeout, late);

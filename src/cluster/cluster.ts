@@ -14,6 +14,7 @@ import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
 import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
 import { Skew } from "./skew.ts";
+import type { SocketsOptions } from "./socket-pool.ts";
 import { Weights, type WeightsHost } from "./weights.ts";
 
 export interface ClusterOptions {
@@ -97,6 +98,11 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.selection = new Selection(this.policy, random, () => loop.now(), options.identity);
     this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
     this.follow();
+  }
+
+  /** What its endpoints speak, where that is not HTTP/2. */
+  get protocol(): SocketsOptions["protocol"] | undefined {
+    return this.services.sockets?.protocol;
   }
 
   get source(): DiscoverySource["kind"] {

@@ -12,7 +12,9 @@ import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { Connect, Meta } from "./connect.ts";
 import { IdleRule } from "./idle-rule.ts";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
+import type { Pool } from "./pool.ts";
 import { PoolMember, type PoolMemberHost } from "./pool-member.ts";
+import type { SocketsOptions } from "./socket-pool.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
 /** What a pool takes from its surroundings. */
@@ -24,6 +26,8 @@ export interface PoolServices {
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
   readonly connect: Connect;
+  /** Where calls take a whole connection: how it is made. */
+  readonly sockets?: SocketsOptions | undefined;
   readonly keepalive: KeepaliveSettings;
 }
 
@@ -100,7 +104,7 @@ const IDLE_LOOKS = 4;
  * - calls that wait are served in their order and before newer ones;
  * - after `drain` nothing is dialled, and every connection ends with its last stream.
  */
-export class ConnectionPool implements PoolMemberHost, KeepaliveHost<PoolMember> {
+export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolMember> {
   // --- immutable ---
   private readonly address: Address;
   private readonly label: string;

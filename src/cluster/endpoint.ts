@@ -13,6 +13,8 @@ import type { Judged } from "./health/outlier-detection.ts";
 import { OutlierRecord } from "./health/record.ts";
 import { PeakLatency } from "./latency.ts";
 import { type LoadSettings, LoadWeight } from "./load-weight.ts";
+import type { Pool } from "./pool.ts";
+import { SocketPool } from "./socket-pool.ts";
 
 export type EndpointState =
   | { readonly kind: "up" }
@@ -66,7 +68,9 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   readonly address: Address;
   /** The address as people write it. */
   readonly label: string;
-  readonly pool: ConnectionPool;
+  readonly pool: Pool;
+  /** The same, where a call takes a whole connection. */
+  readonly sockets: SocketPool | undefined;
   private readonly services: PoolServices;
   private readonly host: EndpointHost;
   private readonly backoff: Backoff;
@@ -109,7 +113,9 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
     this.weight = spec.weight;
     this.services = services;
     this.host = host;
-    this.pool = new ConnectionPool(spec.address, services, options.pool, this);
+    const { sockets } = services;
+    this.sockets = sockets && new SocketPool(spec.address, services, sockets, options.pool, this);
+    this.pool = this.sockets ?? new ConnectionPool(spec.address, services, options.pool, this);
     this.backoff = new Backoff({ base: PROBE_FLOOR, cap: options.probeCap - PROBE_FLOOR, random: services.random });
   }
 

@@ -3,8 +3,8 @@ import { formatTimeout, isGrpc, parseStatus } from "../http/grpc.ts";
 import { Status, statusName } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { askPool, type Question } from "./ask-pool.ts";
-import type { ConnectionPool } from "./connection-pool.ts";
 import { decodeResponse, encodeRequest, MAX_SERVICE_NAME } from "./health-message.ts";
+import type { Pool } from "./pool.ts";
 
 /** What an application says of its health; `error` where it said nothing that can be understood. */
 export type HealthAnswer = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN" | "UNIMPLEMENTED" | { readonly error: string };
@@ -14,7 +14,7 @@ export type HealthAnswer = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN" | "UNIM
  * whole. `timeout` in milliseconds, connecting included. Never rejects.
  */
 export function checkHealth(
-  pool: ConnectionPool,
+  pool: Pool,
   service: string,
   timeout: number,
   services: Http2Services,

@@ -17,6 +17,7 @@ import {
   type SecureAttempt,
   type SecurePeer,
 } from "./connect.ts";
+import { type OpenSocket, openSocket, type SocketProtocol } from "./open-socket.ts";
 
 /** How an upstream is dialled: in plaintext, by TLS where its endpoints say that they take it, or by TLS only. */
 export type UpstreamMode = "disabled" | "permissive" | "strict";
@@ -62,7 +63,21 @@ export class UpstreamTls {
     return connectOver(this.services, this.how(), secure, address, handler, connecting);
   };
 
-  private decide(address: Address, meta: Meta): "plaintext" | ConnectFailure | { kind: "tls"; attempt: SecureAttempt } {
+  /** Makes connections that something else than HTTP/2 is spoken over, by the same rules. */
+  opener(protocol: SocketProtocol): OpenSocket {
+    return (address, opening, meta) => {
+      const decision = this.decide(address, meta, protocol);
+      if (decision !== "plaintext" && decision.kind === "failed") return later(() => opening.onFailed(decision));
+      const secure = decision === "plaintext" ? undefined : decision.attempt;
+      return openSocket(this.services.clock, secure, address, opening, this.how().timeout);
+    };
+  }
+
+  private decide(
+    address: Address,
+    meta: Meta,
+    protocol?: SocketProtocol,
+  ): "plaintext" | ConnectFailure | { kind: "tls"; attempt: SecureAttempt } {
     const { name, mode, credentials } = this.options;
     const wanted = mode();
     if (wanted === "disabled") return "plaintext";
@@ -80,15 +95,15 @@ export class UpstreamTls {
       const message = `${where} is dialled by TLS only, and this sidecar has no valid certificate`;
       return { kind: "failed", reason: "TLS_NO_IDENTITY", message };
     }
-    return { kind: "tls", attempt: this.attempt(where, current) };
+    return { kind: "tls", attempt: this.attempt(where, current, protocol) };
   }
 
-  private attempt(where: string, credentials: Credentials): SecureAttempt {
-    const attempt = new Attempt(where, credentials, this.options, this.services.clock.wall(), () => {
+  private attempt(where: string, credentials: Credentials, protocol: SocketProtocol | undefined): SecureAttempt {
+    const wall = this.services.clock.wall();
+    return new Attempt(where, credentials, this.options, wall, protocol, () => {
       if (this.reached.size >= MAX_REACHED) this.reached.clear();
       this.reached.add(where);
     });
-    return attempt;
   }
 
   private isMarkedAnywhere(): boolean {
@@ -110,6 +125,8 @@ class Attempt implements SecureAttempt {
   private readonly credentials: Credentials;
   private readonly upstream: UpstreamTlsOptions;
   private readonly wall: number;
+  /** What is spoken over it, where that is not HTTP/2. */
+  private readonly protocol: SocketProtocol | undefined;
   private readonly reached: () => void;
   private readonly resumable: ReturnType<Credentials["sessions"]["get"]>;
   private certificate: WorkloadCertificate | undefined = undefined;
@@ -119,17 +136,20 @@ class Attempt implements SecureAttempt {
     credentials: Credentials,
     upstream: UpstreamTlsOptions,
     wall: number,
+    protocol: SocketProtocol | undefined,
     reached: () => void,
   ) {
     this.where = where;
     this.credentials = credentials;
     this.upstream = upstream;
     this.wall = wall;
+    this.protocol = protocol;
     this.reached = reached;
     this.resumable = credentials.sessions.get(where, wall);
     const { resumable } = this;
     this.options = {
       ...credentials.clientOptions,
+      ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }),
       ...(resumable === undefined ? {} : { session: resumable.session }),
     };
   }
@@ -140,6 +160,9 @@ class Attempt implements SecureAttempt {
     const expected = this.upstream.expected(this.credentials.own);
     if (!expected.matches(who.id))
       return this.fail("wrongIdentity", `it is ${who.id.text}, and ${this.upstream.name} is ${expected.text}`);
+    // Who leaves that open would take it for HTTP/2.
+    if (this.protocol !== undefined && socket.alpnProtocol !== this.protocol)
+      return this.fail("failed", `it does not speak ${this.protocol}`);
     this.certificate = who;
     this.upstream.counted(socket.isSessionReused() ? "resumed" : "ok");
     this.reached();

@@ -9,6 +9,7 @@ import { checkFaults } from "./checks/faults.ts";
 import { checkJwt } from "./checks/jwt.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
+import { checkProtocols } from "./checks/protocol.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
 import { checkRoutes } from "./checks/routes.ts";
 import { checkService } from "./checks/service.ts";
@@ -31,6 +32,7 @@ export function check(
   checkService(draft, reading);
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
   checkUpstreams(draft, env, reading);
+  checkProtocols(draft, reading);
   checkFaults(draft, reading);
   checkRoutes(draft, reading);
   checkRateLimits(draft, reading);

@@ -15,7 +15,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
   if (names.suffixes === undefined && defaultSuffixes(env).length > 1)
     reading.derived(["names", "suffixes"], "POD_NAMESPACE");
   return {
-    service: service === undefined ? undefined : { ...service, meta: Object.fromEntries(service.meta) },
+    service: service && serviceOf(service, reading),
     identity: { name: identity.name ?? service?.name ?? "unnamed" },
     listeners: file.listeners,
     admin: file.admin,
@@ -53,6 +53,13 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
 /** Where intentions count, what Consul says is the default. */
 function withDefault(rules: NonNullable<FileConfig["authorization"]>): NonNullable<Config["authorization"]> {
   return { ...rules, default: rules.default ?? (rules.intentions === undefined ? "deny" : undefined) };
+}
+
+function serviceOf(service: NonNullable<FileConfig["service"]>, reading: Reading): NonNullable<Config["service"]> {
+  const { protocol } = service;
+  if (service.health === undefined) reading.derived(["service", "health"], "service.protocol");
+  const health = service.health ?? (protocol === "http1" || protocol === "tcp" ? "tcp" : "grpc");
+  return { ...service, health, meta: Object.fromEntries(service.meta) };
 }
 
 /** What a collector speaks at a URL, by the ports and paths that OTLP has. */

@@ -50,7 +50,7 @@ export interface Config {
   readonly capture: CaptureConfig | undefined;
   readonly egress: "pass" | "declared";
   /** By port, as a decimal number. */
-  readonly protocols: ReadonlyMap<string, "http2" | "tcp">;
+  readonly protocols: ReadonlyMap<string, "http2" | "http1" | "tls" | "tcp">;
   readonly log: LogConfig;
   readonly metrics: { readonly names: "outrigger" | "otel"; readonly application: string | undefined };
   readonly tracing: TracingOptions | undefined;
@@ -118,6 +118,8 @@ export interface CaptureConfig {
   readonly allow: readonly Address[];
 }
 
+export type Protocol = "grpc" | "http2" | "http1" | "tcp";
+
 export type SourceKind = "consul" | "directory" | "dns" | "static";
 
 export interface ServiceConfig {
@@ -125,8 +127,10 @@ export interface ServiceConfig {
   /** undefined: the default NAME-HOST-PORT of what is advertised. */
   readonly id: string | undefined;
   readonly address: Address;
-  readonly protocol: "grpc" | "http2";
-  readonly health: "grpc" | "tcp" | "none";
+  readonly protocol: Protocol;
+  readonly idleTimeout: number | undefined;
+  readonly health: "grpc" | "http" | "tcp" | "none";
+  readonly healthPath: string | undefined;
   /** An empty host and port 0 are left to be found at start, as all of it is where this is undefined. */
   readonly advertise: { readonly host: string; readonly port: number } | undefined;
   readonly tags: readonly string[];
@@ -207,6 +211,7 @@ interface HealthQuestion {
 }
 
 export interface UpstreamConfig {
+  readonly protocol: Protocol;
   readonly discovery: SourceKind;
   /** For the static source only. */
   readonly endpoints: readonly Address[];

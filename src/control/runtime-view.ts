@@ -87,7 +87,21 @@ export class RuntimeView implements ControlView {
   connections(): ConnectionsAnswer {
     const { listeners, upstreams, application } = this.runtime;
     const connections: ConnectionAnswer[] = [];
-    for (const { acceptor } of listeners.all()) {
+    for (const { acceptor, side } of listeners.all()) {
+      for (const { peer, caller, socket, since, active } of side.connections) {
+        connections.push({
+          direction: acceptor.direction,
+          made: "accepted",
+          upstream: null,
+          peer,
+          identity: caller?.identity ?? null,
+          state: "open",
+          streams: active,
+          since: timestamp(since),
+          bytesReceived: socket.bytesRead,
+          bytesSent: socket.bytesWritten,
+        });
+      }
       for (const { peer, caller, connection, since } of acceptor.connections) {
         connections.push({
           direction: acceptor.direction,

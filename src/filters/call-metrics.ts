@@ -13,7 +13,9 @@ export function callMetrics(series: UpstreamSeries): Filter {
       const { status, reason, origin, detail } = outcome;
       const ms = now - call.startedAt;
       const exemplar = call.trace?.sampled === true ? { traceId: call.trace.traceId, ms, at: now } : undefined;
-      series.finished(call.path, status, reason, origin, ms, call.grpc && detail === undefined, exemplar);
+      const { label, path, grpc } = call;
+      const isAnswered = (grpc || label !== undefined) && detail === undefined;
+      series.finished(label ?? path, status, reason, origin, ms, isAnswered, exemplar);
     },
   };
 }

@@ -78,6 +78,11 @@ export class Call {
   local: Address | undefined = undefined;
   /** The name that its caller's TLS asked for (SNI). */
   serverName: string | undefined = undefined;
+  protocol: "http2" | "http1" | "tcp" = "http2";
+  /** What stands for its method in metrics, where that is not its path: as a path, of a set that strangers cannot extend. */
+  label: string | undefined = undefined;
+  /** The status of an answer in HTTP/1.1; 0 where there is none. */
+  httpStatus = 0;
   /** The name of the upstream, once known; "" until then. */
   upstream = "";
   /** The name of the route that was chosen for it, of those of its upstream; "" where none was. */

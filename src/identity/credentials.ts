@@ -104,11 +104,14 @@ export class Credentials {
     };
   }
 
-  /** A TLS server with a key of its own for tickets. It listens nowhere: connections are handed to it. */
-  server(): Server {
+  /**
+   * A TLS server with a key of its own for tickets. It listens nowhere: connections are handed to it. `spoken`: what may be spoken
+   * over them, as TLS calls it (ALPN), asked for each; a client that names nothing of it is refused.
+   */
+  server(spoken: () => readonly string[]): Server {
     return tls().createServer({
       ...this.options,
-      ALPNProtocols: ["h2"],
+      ALPNCallback: ({ protocols }) => spoken().find((protocol) => protocols.includes(protocol)),
       requestCert: true,
       rejectUnauthorized: true,
       sessionTimeout: SESSION_SECONDS,

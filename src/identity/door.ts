@@ -25,6 +25,10 @@ export interface DoorOptions {
   /** Both in force, asked for each connection. */
   readonly mode: () => MtlsMode;
   readonly limits: () => HandshakeLimits;
+  /** What may be spoken over TLS, as it calls it (ALPN). */
+  readonly spoken: () => readonly string[];
+  /** Milliseconds after which a connection that may be either and says nothing is plaintext; undefined: it has to say something. */
+  readonly silence: () => number | undefined;
   /** Undefined where there is no valid certificate. */
   readonly credentials: () => Credentials | undefined;
   readonly counted: (result: HandshakeResult | "plaintext") => void;
@@ -116,7 +120,15 @@ export class Door {
   }
 
   private detect(socket: Socket, peer: string, leave: Entering["leave"]): void {
-    socket.once("readable", () => {
+    const { clock, silence, counted } = this.options;
+    const plain = (first: Buffer | undefined): void => {
+      leave();
+      socket.off("error", ignore);
+      counted("plaintext");
+      this.handler.plain(socket, peer, first);
+    };
+    const read = (): void => {
+      timer?.cancel();
       const first: unknown = socket.read();
       // Nothing to read: the peer has gone, and "close" follows.
       if (!Buffer.isBuffer(first)) {
@@ -128,11 +140,18 @@ export class Door {
         this.handshake(socket, peer, leave);
         return;
       }
-      leave();
-      socket.off("error", ignore);
-      this.options.counted("plaintext");
-      this.handler.plain(socket, peer, first);
-    });
+      plain(first);
+    };
+    socket.once("readable", read);
+    const after = silence();
+    const timer =
+      after === undefined
+        ? undefined
+        : clock.setTimer(after, () => {
+            socket.off("readable", read);
+            if (!socket.destroyed) plain(undefined);
+          });
+    if (timer !== undefined) socket.once("close", () => timer.cancel());
   }
 
   private handshake(socket: Socket, peer: string, leave: Entering["leave"]): void {
@@ -149,7 +168,7 @@ export class Door {
 
   private serverOf(credentials: Credentials): Server {
     if (this.server?.of === credentials) return this.server.tls;
-    const tls = credentials.server();
+    const tls = credentials.server(this.options.spoken);
     tls.on("secureConnection", (socket) => this.finish(socket));
     tls.on("tlsClientError", (error, socket) => this.failed(error, socket));
     this.server = { of: credentials, tls };

@@ -11,8 +11,11 @@ export type DialResult = { readonly kind: "connected"; readonly socket: Socket }
 /** Who dialled. `done` is called once, never before `dial` has returned, and not after a cancel. */
 export interface DialHandler {
   done(result: DialResult): void;
-  /** Octets that came in, after `done` said connected; valid during the call only. */
-  receive(chunk: Buffer): void;
+  /**
+   * Octets that came in, after `done` said connected; valid during the call only. Where it is left out, the socket is its
+   * new owner's to read, and a half of it may end before the other.
+   */
+  receive?(chunk: Buffer): void;
 }
 
 export interface DialOptions {
@@ -99,7 +102,10 @@ export function dial(address: Address, options: DialOptions, handler: DialHandle
 function open(address: Address, secure: SecureDial, handler: DialHandler): TLSSocket {
   // Loaded when needed: it takes 4 MB, and most sidecars of a laptop do without.
   const tls = process.getBuiltinModule("node:tls");
-  const socket = tls.connect({ ...transport(address, handler), ...secure.options });
+  const lower = transport(address, handler);
+  // Of a transport of its own a TLS socket has its end told apart from a reset: see `reset.ts`.
+  const over = handler.receive === undefined ? { socket: connect(lower) } : lower;
+  const socket = tls.connect({ ...over, ...secure.options });
   socket.on("session", (session) => secure.session(session));
   return socket;
 }
@@ -111,12 +117,16 @@ function transport(address: Address, handler: DialHandler): NetConnectOpts {
     noDelay: true,
     keepAlive: address.kind === "tcp",
     keepAliveInitialDelay: KEEPALIVE_DELAY,
-    onread: {
-      buffer: readBuffer,
-      callback: (length, buffer) => {
-        handler.receive(octetsRead(buffer, length));
-        return true;
-      },
-    },
+    ...(handler.receive === undefined
+      ? { allowHalfOpen: true }
+      : {
+          onread: {
+            buffer: readBuffer,
+            callback: (length, buffer) => {
+              handler.receive?.(octetsRead(buffer, length));
+              return true;
+            },
+          },
+        }),
   };
 }

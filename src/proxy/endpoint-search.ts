@@ -1,6 +1,7 @@
 import type { AttemptReport } from "../cluster/attempt-report.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import type { Waiter } from "../cluster/waiting-line.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { type Reason, statusName } from "../http/reason.ts";
@@ -41,9 +42,9 @@ export class EndpointSearch {
   readonly call: Call;
   private readonly cluster: Cluster;
   private readonly time: { now(): number };
-  private readonly owner: SearchOwner;
+  protected readonly owner: SearchOwner;
   private triedSoFar: Endpoint[] | undefined = undefined;
-  private cancelWait: (() => void) | undefined = undefined;
+  protected cancelWait: (() => void) | undefined = undefined;
   private lastFailure: Failure | undefined = undefined;
   /** The endpoint of the attempt that is under way. */
   private current: Endpoint | undefined = undefined;
@@ -83,6 +84,11 @@ export class EndpointSearch {
     this.answeredAt = undefined;
     this.call.note("picked", endpoint.label, endpoint.inFlight);
     endpoint.started();
+    this.reach(endpoint);
+  }
+
+  /** Gets a connection of the endpoint that was picked. */
+  protected reach(endpoint: Endpoint): void {
     const connection = endpoint.pool.ready();
     if (connection !== undefined) this.owner.onConnection(endpoint, connection);
     else this.wait(endpoint);
@@ -95,7 +101,7 @@ export class EndpointSearch {
    */
   again(proof: Proof, elsewhere = false): boolean {
     if (this.last === undefined) return false;
-    if (proof === "unsent" || proof === "goaway") return this.tooLate++ < MAX_TOO_LATE;
+    if (proof === "unsent" || proof === "goaway" || proof === "kept") return this.tooLate++ < MAX_TOO_LATE;
     if (this.repeats >= MAX_REPEATS) return false;
     this.repeats++;
     if (!this.cluster.hasOther(this.triedSoFar, this.last)) {
@@ -147,12 +153,20 @@ export class EndpointSearch {
 
   private wait(endpoint: Endpoint): void {
     if (!this.owner.onWait()) return;
-    this.cancelWait = endpoint.pool.wait({
+    const { owner } = this;
+    this.cancelWait = endpoint.pool.wait(
+      this.waiterAt(endpoint, (connection) => owner.onConnection(endpoint, connection)),
+    );
+  }
+
+  /** Whoever waits for a connection of an endpoint, and goes on to the next one where there is none to be had. */
+  protected waiterAt<C>(endpoint: Endpoint, connected: (connection: C) => void): Waiter<C> {
+    return {
       onConnection: (connection) => {
         this.cancelWait = undefined;
         // Waiting for a connection is no time of the endpoint's answer.
         this.startedAt = this.time.now();
-        this.owner.onConnection(endpoint, connection);
+        connected(connection);
       },
       onFailed: (reason: Reason, message: string) => {
         this.cancelWait = undefined;
@@ -161,7 +175,7 @@ export class EndpointSearch {
         this.exclude(endpoint);
         this.next();
       },
-    });
+    };
   }
 
   private none(): void {

@@ -3,7 +3,7 @@ import type { Stream } from "../http2/stream.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
 import { HealthExchange, isHealthCall } from "./health-exchange.ts";
-import type { Resolution, Router, Target } from "./target.ts";
+import { mismatch, type Resolution, type Router, type Target } from "./target.ts";
 
 /** Calls of others to the application beside this sidecar. They never go anywhere else, whatever their `:authority` says. */
 export class Inbound extends Acceptor implements Router {
@@ -63,8 +63,11 @@ export class Inbound extends Acceptor implements Router {
     exchange.begin(this);
   }
 
+  readonly isFixed = true;
+
   resolve(call: Call): Resolution {
     call.note("routes", "inbound calls go to the application");
-    return { kind: "target", target: this.application() };
+    const target = this.application();
+    return mismatch(call, target) ?? { kind: "target", target };
   }
 }

@@ -5,6 +5,13 @@ import { type Direction, reasons } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream } from "../http2/stream.ts";
 
+/** An answer of our own in HTTP. */
+export interface HttpReply {
+  readonly status: number;
+  readonly fields: readonly [name: string, value: string][];
+  readonly body: Buffer;
+}
+
 /** How answers that the proxy makes itself are written. */
 export class LocalReply {
   private readonly table: HeaderTable;
@@ -49,15 +56,20 @@ export class LocalReply {
     return pairs;
   }
 
-  private sendHttp(stream: Stream, failure: Failure, known: boolean): void {
+  /** What a caller reads that does not speak gRPC. */
+  http(failure: Failure, known: boolean): HttpReply {
     const body = Buffer.from(failure.said?.text ?? `${failure.reason}: ${this.text(failure, known)}\n`, "utf8");
-    const status = String(failure.said?.http ?? httpOfStatus(failure.status));
-    const head: [string, string][] = [
-      [":status", status],
+    const fields: [string, string][] = [
       ["content-type", "text/plain; charset=utf-8"],
       ["content-length", String(body.length)],
+      ...this.marks(failure),
     ];
-    stream.sendHead(this.table.head([...head, ...this.marks(failure)]), false);
+    return { status: failure.said?.http ?? httpOfStatus(failure.status), fields, body };
+  }
+
+  private sendHttp(stream: Stream, failure: Failure, known: boolean): void {
+    const { status, fields, body } = this.http(failure, known);
+    stream.sendHead(this.table.head([[":status", String(status)], ...fields]), false);
     stream.sendData(body, 0, body.length, true);
   }
 

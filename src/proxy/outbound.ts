@@ -3,11 +3,13 @@ import { type Call, failure } from "../http/call.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Resolution, Router, Target } from "./target.ts";
+import { mismatch, type Resolution, type Router, type Target } from "./target.ts";
 
 /** What of the configuration an outbound call needs; asked for each call, so that a change holds from the next one on. */
 export interface OutboundRules {
   readonly routes: RouteTable;
+  /** Whether any upstream speaks HTTP/1.1. */
+  readonly http1: boolean;
   /** A declared upstream. */
   target(name: string): Target | undefined;
   /** The same, for a call of it: its routes may lead elsewhere. */
@@ -37,6 +39,10 @@ export class Outbound extends Acceptor implements Router {
     exchange.begin(this);
   }
 
+  get isFixed(): boolean {
+    return this.fixed !== undefined;
+  }
+
   resolve(call: Call): Resolution {
     const rules = this.rules();
     if (this.fixed !== undefined) {
@@ -64,7 +70,7 @@ export class Outbound extends Acceptor implements Router {
 function declared(rules: OutboundRules, name: string, call: Call): Resolution {
   const target = rules.targetFor(name, call);
   if (target === undefined) return failed("NO_ROUTE", `the upstream ${name} is no longer configured`);
-  return onward(target, call);
+  return mismatch(call, target) ?? onward(target, call);
 }
 
 function onward(target: Target, call: Call): Resolution {

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { askPool } from "../cluster/ask-pool.ts";
-import type { ConnectionPool } from "../cluster/connection-pool.ts";
+import type { Pool } from "../cluster/pool.ts";
 import { version } from "../core/version.ts";
 import { formatTimeout, parseStatus } from "../http/grpc.ts";
 import { Status, statusName } from "../http/reason.ts";
@@ -26,14 +26,14 @@ export interface ReflectionServices {
  * in the background. Until it has answered no method of it is known to be idempotent.
  */
 export class ReflectedMethods implements MethodKnowledge {
-  private readonly pool: () => ConnectionPool | undefined;
+  private readonly pool: () => Pool | undefined;
   private readonly services: ReflectionServices;
   private readonly methods = new Map<string, Idempotence>();
   /** When a service may be asked about, in milliseconds of the clock: never again where it has answered. */
   private readonly asked = new Map<string, number>();
 
   /** `pool`: of an instance that can be asked now. */
-  constructor(pool: () => ConnectionPool | undefined, services: ReflectionServices) {
+  constructor(pool: () => Pool | undefined, services: ReflectionServices) {
     this.pool = pool;
     this.services = services;
   }
@@ -52,7 +52,7 @@ export class ReflectedMethods implements MethodKnowledge {
     return undefined;
   }
 
-  private async ask(service: string, pool: ConnectionPool): Promise<void> {
+  private async ask(service: string, pool: Pool): Promise<void> {
     const { log } = this.services;
     let why = "";
     for (const protocol of PROTOCOLS) {
@@ -73,7 +73,7 @@ export class ReflectedMethods implements MethodKnowledge {
   }
 
   /** The octets of the answer, or why there are none. */
-  private question(protocol: string, service: string, pool: ConnectionPool): Promise<Buffer | string> {
+  private question(protocol: string, service: string, pool: Pool): Promise<Buffer | string> {
     const fields = [
       [":method", "POST"],
       [":scheme", "http"],

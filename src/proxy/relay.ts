@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Placed, Roster } from "../core/roster.ts";
+import { Join } from "../net/join.ts";
 import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
 
 /** What is counted of relayed connections of a direction. */
@@ -30,12 +31,7 @@ export interface RelaysOptions {
 /** Long enough for a SYN that was lost twice (1 s, 3 s). */
 const CONNECT_TIMEOUT = 5_000;
 
-/**
- * Connections that nothing is known of but where they go: each octet is passed on as it comes, and each end as it was meant.
- *
- * Invariants: a half that has ended is ended on the other side, and the other half goes on (RFC 9293 §3.6); what one side
- * does not take is not read from the other; a reset of one side is a reset of the other.
- */
+/** Connections that nothing is known of but where they go: see `Join`. */
 export class Relays {
   private readonly options: RelaysOptions;
   private readonly relayed = new Roster<Relayed>();
@@ -73,38 +69,21 @@ export class Relays {
   /** Joins two sockets; `arrived` has been read of the first one already. The first allows half-open connections, too. */
   join(from: Socket, upstream: Socket, peer: string, to: Address, arrived: Buffer | undefined): void {
     const { clock, counts } = this.options;
-    const end = (): void => {
-      from.resetAndDestroy();
-      upstream.resetAndDestroy();
-    };
-    const entry: Relayed = { peer, to: formatAddress(to), since: clock.wall(), place: -1, end };
-    this.relayed.add(entry);
     // From here on a failure is no failed dial any more.
     upstream.removeAllListeners("error");
-    let open = 2;
-    for (const [one, other] of [
-      [from, upstream],
-      [upstream, from],
-    ] as const) {
-      one.on("error", () => other.resetAndDestroy());
-      one.once("close", () => {
-        // A side that is gone without having said so takes the other one with it.
-        if (!one.readableEnded) other.destroy();
-        if (--open === 0) this.relayed.delete(entry);
-      });
-    }
-    if (arrived !== undefined) {
-      counts.sent += arrived.length;
-      upstream.write(arrived);
-    }
-    from.on("data", (chunk: Buffer) => {
-      counts.sent += chunk.length;
-    });
-    upstream.on("data", (chunk: Buffer) => {
-      counts.received += chunk.length;
-    });
-    from.pipe(upstream);
-    upstream.pipe(from);
+    const watcher = {
+      sent: (octets: number): void => {
+        counts.sent += octets;
+      },
+      received: (octets: number): void => {
+        counts.received += octets;
+      },
+      over: () => this.relayed.delete(entry),
+    };
+    const joined = new Join(from, upstream, arrived, { clock, idle: undefined }, watcher);
+    const end = (): void => joined.cut();
+    const entry: Relayed = { peer, to: formatAddress(to), since: clock.wall(), place: -1, end };
+    this.relayed.add(entry);
   }
 
   /** Ends what is left; returns how many that were. */

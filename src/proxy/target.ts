@@ -1,11 +1,20 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
-import type { Call, Failure } from "../http/call.ts";
+
+import { type Call, type Failure, failure } from "../http/call.ts";
 import type { HeadEdit } from "../http/field-edits.ts";
+
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+
+/** How an upstream speaks to whose calls take a whole connection. */
+export interface SocketTarget {
+  readonly protocol: "http1" | "tcp";
+  /** Milliseconds in which a connection may carry nothing. */
+  readonly idle: number;
+}
 
 /** Where calls of one upstream go and what happens to them on the way. Composed once a configuration, not once a call. */
 export interface Target {
@@ -23,6 +32,8 @@ export interface Target {
   readonly idleTimeout?: number | undefined;
   /** Says for each of its calls where it goes in the end; undefined: to the cluster. */
   readonly onward?: Onward | undefined;
+  /** Undefined: it speaks HTTP/2. */
+  readonly sockets?: SocketTarget | undefined;
   /** Where calls go while its circuit breaker is open. */
   readonly fallback?: (() => Target | undefined) | undefined;
 }
@@ -57,8 +68,17 @@ export function resolved(call: Call, target: Target | undefined): Target | undef
   return found.kind === "target" ? found.target : undefined;
 }
 
+/** What a call comes to that is not in its target's protocol: nobody translates. Undefined where it is. */
+export function mismatch({ protocol }: Call, { name, sockets }: Target): Resolution | undefined {
+  const spoken = sockets?.protocol ?? "http2";
+  if (spoken === protocol) return undefined;
+  return { kind: "failed", failure: failure("PROTOCOL", `${name} speaks ${spoken}, and this is ${protocol}`) };
+}
+
 /** Says where a call goes: when it begins, and again where that came to an end while the call waited. */
 export interface Router {
+  /** Whom a call is for does not depend on what it says. */
+  readonly isFixed?: boolean;
   resolve(call: Call): Resolution;
 }
 

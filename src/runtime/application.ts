@@ -7,7 +7,7 @@ import { StaticSource } from "../discovery/static.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { Target } from "../proxy/target.ts";
 import type { ProcessServices } from "./services.ts";
-import type { MakeCluster } from "./upstreams.ts";
+import { type MakeCluster, socketsOf } from "./upstreams.ts";
 
 /** One endpoint, which is not judged: there is no other to call instead. */
 const alone: ClusterPolicy = {
@@ -25,12 +25,14 @@ export class Application {
     const { metrics, accessLog, http2, clock, log, random } = services;
     const addresses = new Map([[service.name, [service.address]]]);
     const source = new StaticSource(addresses, { clock, log: log.logger, random, own: () => [] });
-    const cluster = makeCluster(service.name, source, alone);
+    const sockets = socketsOf(service);
+    const cluster = makeCluster(service.name, source, alone, undefined, undefined, sockets?.protocol);
     const series = metrics.calls.upstream("inbound", service.name);
     this.target = {
       name: service.name,
       cluster,
       series,
+      sockets,
       filters: routeFilters({
         series,
         accessLog,
@@ -74,6 +76,8 @@ function healthCheck(service: ServiceConfig, cluster: Cluster): HealthCheck {
       return { kind: "none" };
     case "tcp":
       return { kind: "tcp", address: service.address };
+    case "http":
+      return { kind: "http", address: service.address, path: service.healthPath ?? "/" };
     case "grpc": {
       const [endpoint] = cluster.endpoints;
       if (endpoint === undefined) throw new Error(`the application's address is unusable`);

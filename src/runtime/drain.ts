@@ -39,28 +39,34 @@ export async function drain(options: DrainOptions): Promise<number> {
     await within(clock, notice, withdrawn);
     await pause(clock, notice);
     inbound.acceptor.shutdown("draining");
+    inbound.side.shutdown();
     inbound.listener.stopAccepting();
     capture.stopAccepting("inbound");
-    tell("inbound", `callers are asked to go; ${inbound.acceptor.pendingCalls} calls are under way`);
+    const pending = inbound.acceptor.pendingCalls + inbound.side.activeCalls;
+    tell("inbound", `callers are asked to go; ${pending} calls are under way`);
   }
   const end = clock.now() + grace;
   if (inbound !== undefined) {
     // Calls are on their way of callers who do not know it yet. Who is passed on cannot be asked to go.
-    const ended = await until(clock, end, () => inbound.acceptor.drained && capture.relays.inbound.size === 0);
-    tell("inbound", ended ? "every call has ended" : `grace is over: ${inbound.acceptor.pendingCalls} calls are cut`);
+    const drained = (): boolean =>
+      inbound.acceptor.drained && inbound.side.connectionCount === 0 && capture.relays.inbound.size === 0;
+    const ended = await until(clock, end, drained);
+    const cut = inbound.acceptor.pendingCalls + inbound.side.activeCalls;
+    tell("inbound", ended ? "every call has ended" : `grace is over: ${cut} calls are cut`);
     inbound.acceptor.endWatches();
   }
   endApplication();
   const unused = (): boolean =>
-    capture.relays.outbound.size === 0 && listeners.callers.every(({ acceptor }) => acceptor.connectionCount === 0);
+    capture.relays.outbound.size === 0 &&
+    listeners.callers.every(({ acceptor, side }) => acceptor.connectionCount + side.connectionCount === 0);
   if (clock.now() < end) {
     tell("outbound", "stays until the application has gone");
     const gone = await until(clock, end, () => unused() && applicationGone());
     tell("outbound", gone ? "the application has gone" : "grace is over: the application is left alone");
   }
   let cut = capture.closeAll();
-  for (const { acceptor } of listeners.all())
-    cut += acceptor.closeAll("the sidecar shut down before the call had ended");
+  const why = "the sidecar shut down before the call had ended";
+  for (const { acceptor, side } of listeners.all()) cut += acceptor.closeAll(why) + side.closeAll(why);
   await within(clock, end - clock.now(), withdrawn);
   return cut;
 }

@@ -1,17 +1,19 @@
 import type { Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
+import { alpn } from "../cluster/open-socket.ts";
 import type { Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
 import { unroutedFilters } from "../filters/index.ts";
 import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
-import type { Door } from "../identity/door.ts";
+import type { Door, DoorHandler } from "../identity/door.ts";
 import { Listener } from "../net/listener.ts";
 import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
 import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
 import { Inbound } from "../proxy/inbound.ts";
 import { Outbound, type OutboundRules } from "../proxy/outbound.ts";
-import type { Target } from "../proxy/target.ts";
+import { SideEntrance } from "../proxy/side-entrance.ts";
+import type { SocketTarget, Target } from "../proxy/target.ts";
 import { type Mtls, RENEWAL } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";
 
@@ -20,6 +22,8 @@ export interface BoundListener<A extends Acceptor = Acceptor> {
   readonly name: string;
   readonly listener: Listener;
   readonly acceptor: A;
+  /** Its connections that are not HTTP/2. */
+  readonly side: SideEntrance;
 }
 
 /** A bound address, by the name of its listener. */
@@ -60,22 +64,46 @@ export class Listeners {
       if (application !== undefined) {
         const forwarded = new Forwarded(this.services.http2.headers);
         const inbound = new Inbound({ ...this.acceptorOptions("inbound"), forwarded }, application);
-        this.door = this.mtls.door({
-          plain: (socket, peer, arrived) => inbound.accept(socket, peer, arrived),
-          secured: (socket, peer, who, own) =>
-            inbound.acceptSecured(socket, peer, {
+        const side = this.sideEntrance("inbound", forwarded);
+        const protocol = (): SocketTarget["protocol"] | undefined => application().sockets?.protocol;
+        const handler: DoorHandler = {
+          plain: (socket, peer, arrived) => {
+            const spoken = protocol();
+            if (spoken === undefined) inbound.accept(socket, peer, arrived);
+            else side.accept(spoken, { socket, peer, arrived }, inbound);
+          },
+          secured: (socket, peer, who, own) => {
+            const caller = {
               identity: who.id.text,
               certificate: clientCertificate(own, who),
               serverName: typeof socket.servername === "string" ? socket.servername : undefined,
-            }),
+            };
+            const spoken = protocol();
+            if (spoken === undefined || socket.alpnProtocol !== alpn[spoken])
+              inbound.acceptSecured(socket, peer, caller);
+            else side.accept(spoken, { socket, peer, caller }, inbound);
+          },
+        };
+        this.door = this.mtls.door(handler, {
+          spoken: () => {
+            const spoken = protocol();
+            return spoken === undefined ? [H2] : [alpn[spoken], H2];
+          },
+          silence: () => (protocol() === "tcp" ? SILENCE : undefined),
         });
-        this.mtls.narrowed.onChange(() => inbound.readmit(RENEWAL.reason, RENEWAL.spread, this.services.random));
-        const enter = (socket: Socket, peer: string): void => this.door?.take(socket, peer);
+        this.mtls.narrowed.onChange(() => {
+          inbound.readmit(RENEWAL.reason, RENEWAL.spread, this.services.random);
+          side.readmit(RENEWAL.spread, this.services.random);
+        });
+        const enter = (socket: Socket, peer: string): void => {
+          if (protocol() !== undefined) socket.allowHalfOpen = true;
+          this.door?.take(socket, peer);
+        };
         this.enter = enter;
-        this.inbound = await this.open("inbound", listeners.inbound, inbound, enter);
+        this.inbound = await this.open("inbound", listeners.inbound, inbound, side, enter);
       }
       const outbound = new Outbound(this.acceptorOptions("outbound"), rules);
-      this.outbound.push(await this.open("outbound", listeners.outbound, outbound));
+      this.outbound.push(await this.openOutbound("outbound", listeners.outbound, outbound, rules));
       this.outbound.push(...(await this.openUpstreams(listensOf(config), rules)));
     } catch (error) {
       await this.close();
@@ -109,12 +137,15 @@ export class Listeners {
     }
     const opened = await this.openUpstreams(missing, rules);
     return () => {
-      for (const { listener, acceptor } of free.values()) {
+      for (const { listener, acceptor, side } of free.values()) {
         listener.stopAccepting();
         acceptor.shutdown("the listener is no longer configured");
+        side.shutdown();
       }
       for (const { name, acceptor } of kept) acceptor.fixed = upstreamOf(name);
-      this.retired = [...this.retired, ...free.values()].filter(({ acceptor }) => acceptor.connectionCount > 0);
+      this.retired = [...this.retired, ...free.values()].filter(
+        ({ acceptor, side }) => acceptor.connectionCount + side.connectionCount > 0,
+      );
       this.outbound = [...this.outbound.filter(({ name }) => !old.has(name)), ...kept, ...opened];
     };
   }
@@ -158,7 +189,8 @@ export class Listeners {
     name: string,
     address: Address,
     acceptor: A,
-    take = (socket: Socket, peer: string): void => acceptor.accept(socket, peer),
+    side: SideEntrance,
+    take: (socket: Socket, peer: string) => void,
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
     const listener = await Listener.bind(
@@ -175,7 +207,32 @@ export class Listeners {
       { listener: name, address: formatAddress(listener.address) },
       `listening for ${name} on ${formatAddress(listener.address)}`,
     );
-    return { name, listener, acceptor };
+    return { name, listener, acceptor, side };
+  }
+
+  /** One that the application calls through: what its connections speak is its upstream's protocol, or is looked at. */
+  private openOutbound(
+    name: string,
+    address: Address,
+    acceptor: Outbound,
+    rules: () => OutboundRules,
+  ): Promise<BoundListener<Outbound>> {
+    const side = this.sideEntrance("outbound");
+    const take = (socket: Socket, peer: string): void => {
+      const { fixed } = acceptor;
+      const protocol = fixed === undefined ? undefined : rules().target(fixed)?.sockets?.protocol;
+      if (protocol !== undefined) side.accept(protocol, { socket, peer }, acceptor);
+      else if (fixed === undefined && rules().http1)
+        side.look(socket, peer, acceptor, (arrived) => acceptor.accept(socket, peer, arrived));
+      else acceptor.accept(socket, peer);
+    };
+    return this.open(name, address, acceptor, side, take);
+  }
+
+  private sideEntrance(direction: Direction, forwarded?: Forwarded): SideEntrance {
+    const { services, unrouted, log } = this.acceptorOptions(direction);
+    const { clock } = this.services;
+    return new SideEntrance({ direction, services, unrouted, clock, log, forwarded });
   }
 
   private async openUpstreams(
@@ -186,7 +243,7 @@ export class Listeners {
     try {
       for (const [name, address] of listens) {
         const acceptor = new Outbound(this.acceptorOptions("outbound"), rules, upstreamOf(name));
-        opened.push(await this.open(name, address, acceptor));
+        opened.push(await this.openOutbound(name, address, acceptor, rules));
       }
     } catch (error) {
       await Promise.all(opened.map(({ listener }) => listener.close()));
@@ -212,6 +269,11 @@ export class Listeners {
     };
   }
 }
+
+/** HTTP/2, as TLS calls it (RFC 9113 §3.2). */
+const H2 = "h2";
+/** Milliseconds after which who says nothing waits for the server of TCP to speak first: whoever wants TLS begins at once. */
+const SILENCE = 500;
 
 /** What the names of listeners that upstreams have of their own begin with. */
 const UPSTREAM = "upstreams.";

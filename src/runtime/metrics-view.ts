@@ -15,7 +15,7 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
         yield {
           direction: "inbound",
           upstream: application.target.name,
-          count: listeners.inbound.acceptor.connectionCount,
+          count: listeners.inbound.acceptor.connectionCount + listeners.inbound.side.connectionCount,
         };
       for (const cluster of upstreams.clusters()) {
         let count = 0;
@@ -32,11 +32,11 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
     *streams() {
       const { listeners, upstreams } = runtime;
       if (listeners.inbound !== undefined) {
-        const { acceptor } = listeners.inbound;
-        yield { direction: "inbound", upstream: "", count: acceptor.activeStreams };
+        const { acceptor, side } = listeners.inbound;
+        yield { direction: "inbound", upstream: "", count: acceptor.activeStreams + side.activeCalls };
       }
       let outbound = 0;
-      for (const { acceptor } of listeners.outbound) outbound += acceptor.activeStreams;
+      for (const { acceptor, side } of listeners.outbound) outbound += acceptor.activeStreams + side.activeCalls;
       yield { direction: "outbound", upstream: "", count: outbound };
       for (const cluster of upstreams.clusters())
         yield { direction: "outbound", upstream: cluster.name, count: cluster.activeCalls };
@@ -55,12 +55,12 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
       }
     },
     *inboundTransports() {
-      const inbound = runtime.listeners.inbound?.acceptor;
+      const { inbound } = runtime.listeners;
       if (inbound === undefined) return;
-      let secured = 0;
-      for (const { caller } of inbound.connections) if (caller !== undefined) secured++;
+      const all = [...inbound.acceptor.connections, ...inbound.side.connections];
+      const secured = all.filter(({ caller }) => caller !== undefined).length;
       yield { transport: "tls", count: secured };
-      yield { transport: "plaintext", count: inbound.connectionCount - secured };
+      yield { transport: "plaintext", count: all.length - secured };
     },
     certificateExpiry() {
       const { notAfter } = runtime.mtls;

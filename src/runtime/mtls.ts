@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Connect, ConnectOptions } from "../cluster/connect.ts";
+import type { ConnectOptions } from "../cluster/connect.ts";
 import { type UpstreamMode, UpstreamTls } from "../cluster/upstream-tls.ts";
 import type { Config } from "../config/types.ts";
 import { Watch } from "../core/watch.ts";
 import type { EndpointSpec } from "../discovery/source.ts";
 import type { WorkloadCertificate } from "../identity/certificate.ts";
 import type { Credentials } from "../identity/credentials.ts";
-import { Door, type DoorHandler } from "../identity/door.ts";
+import { Door, type DoorHandler, type DoorOptions } from "../identity/door.ts";
 import { Identity } from "../identity/identity.ts";
 import { consulPattern, IdPattern, placeOf } from "../identity/spiffe.ts";
 import { identitySettings, makeIdentitySource, needsIdentity, ownPatterns } from "./identity-source.ts";
@@ -100,13 +100,14 @@ export class Mtls {
     return this.identity?.warning;
   }
 
-  /** How connections of others come in. */
-  door(handler: DoorHandler): Door {
+  /** How connections of others come in; `how`: what they may speak. */
+  door(handler: DoorHandler, how: Pick<DoorOptions, "spoken" | "silence">): Door {
     const { clock, log, metrics } = this.services;
     return new Door(
       {
         mode: () => this.config.mtls.mode,
         limits: () => this.config.mtls.handshakes,
+        ...how,
         credentials: () => this.credentials,
         counted: (result) => metrics.tls.count("inbound", result),
         clock,
@@ -117,9 +118,9 @@ export class Mtls {
   }
 
   /** How the endpoints of a cluster are dialled. */
-  upstream({ upstream, service, endpoints, how }: Dialled): Connect {
+  upstream({ upstream, service, endpoints, how }: Dialled): UpstreamTls {
     const { http2, metrics } = this.services;
-    const tls = new UpstreamTls(http2, how, {
+    return new UpstreamTls(http2, how, {
       name: upstream,
       mode: () => this.modeOf(upstream),
       credentials: () => this.credentials,
@@ -127,7 +128,6 @@ export class Mtls {
       endpoints,
       counted: (result) => metrics.tls.count("outbound", result),
     });
-    return tls.connect;
   }
 
   /** Prepares another configuration. Rejects where the identity that it asks for is none, or not ours. */

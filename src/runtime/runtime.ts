@@ -2,13 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
 import { type Connect, plainConnect } from "../cluster/connect.ts";
 import type { EndpointNews } from "../cluster/news.ts";
-import type { ClusterPolicy } from "../cluster/policy.ts";
+import { alpn, type OpenSocket, plainSocket, type SocketProtocol } from "../cluster/open-socket.ts";
 import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import { consulQuestion } from "../discovery/consul-name.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { registerExternalMetrics } from "../filters/external/metrics.ts";
+import type { Call, Failure } from "../http/call.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
@@ -155,7 +156,7 @@ export class Runtime {
     this.upstreams = new Upstreams(config, {
       sources: this.sources,
       makeCluster: this.clusterMaker((dialled) => this.mtls.upstream(dialled)),
-      makePlainCluster: this.clusterMaker(() => plainConnect(services.http2, () => CONNECT)),
+      makePlainCluster: this.clusterMaker(this.plain),
       discovery,
       metrics: metrics.calls,
       accessLog,
@@ -183,7 +184,7 @@ export class Runtime {
       services,
       exchange: services.exchange(identity, "outbound"),
       discovery,
-      makeCluster: this.clusterMaker(() => plainConnect(services.http2, () => CONNECT)),
+      makeCluster: this.clusterMaker(this.plain),
       upstream: (name) => this.upstreams.target(name),
     });
     this.authorizationService.apply(config.authorization?.external);
@@ -299,7 +300,10 @@ export class Runtime {
   async stop(): Promise<void> {
     await this.applying;
     const withdrawn = this.publisher.withdraw();
-    for (const { acceptor } of this.listeners.all()) acceptor.closeAll("the sidecar stopped");
+    for (const { acceptor, side } of this.listeners.all()) {
+      acceptor.closeAll("the sidecar stopped");
+      side.closeAll("the sidecar stopped");
+    }
     this.upstreams.close();
     this.app?.close();
     this.authorizationService.close();
@@ -357,7 +361,9 @@ export class Runtime {
   /** Ends the calls under way that would not be let in any more, where that is wanted. */
   private reconsiderCalls(): void {
     const { authorization, log } = this.services;
-    const ended = this.listeners.inbound?.acceptor.reconsider((call) => authorization.reconsider(call)) ?? 0;
+    const { inbound } = this.listeners;
+    const verdict = (call: Call): Failure | undefined => authorization.reconsider(call);
+    const ended = inbound === undefined ? 0 : inbound.acceptor.reconsider(verdict) + inbound.side.reconsider(verdict);
     if (ended > 0) log.logger.info({ ended }, "calls under way were ended: authorization has changed");
   }
 
@@ -412,33 +418,33 @@ export class Runtime {
   }
 
   private makeApplication(config: Config): Application | undefined {
-    const { http2 } = this.services;
-    return (
-      config.service &&
-      new Application(
-        config.service,
-        this.clusterMaker(() => plainConnect(http2, () => CONNECT)),
-        this.services,
-      )
-    );
+    return config.service && new Application(config.service, this.clusterMaker(this.plain), this.services);
   }
 
-  /** `connectTo`: how the endpoints of a cluster are dialled. */
-  private clusterMaker(connectTo: (dialled: Dialled) => Connect): MakeCluster {
+  /** Dials in plaintext. */
+  private readonly plain = (): Dialler => {
+    const { http2, clock } = this.services;
+    return { connect: plainConnect(http2, () => CONNECT), opener: () => plainSocket(clock) };
+  };
+
+  /** `dialler`: how the endpoints of a name are dialled. */
+  private clusterMaker(dialler: (dialled: Dialled) => Dialler): MakeCluster {
     const { http2, clock, log, random, keepalive } = this.services;
     const told = this.tell;
     const services = { clock, loop: http2.loop, headers: http2.headers, log: log.logger, random, keepalive };
-    return (name: string, source: DiscoverySource, policy: ClusterPolicy, lookup = name, upstream = name) => {
-      const connect = connectTo({
+    return (name, source, policy, lookup = name, upstream = name, protocol) => {
+      const dialled = dialler({
         upstream,
         service: () => serviceOf(cluster),
         endpoints: () => cluster.endpoints,
         how: () => (cluster.connectTimeout === undefined ? CONNECT : { ...CONNECT, timeout: cluster.connectTimeout }),
       });
+      const { connect } = dialled;
+      const sockets = protocol && { protocol, open: dialled.opener(alpn[protocol]) };
       const tell = told && ((of: EndpointNews): void => told({ upstream: name, of }));
       const identity = () => this.mtls.credentials?.own.id.text;
       const options = { name, source: source.kind, policy, lookup, tell, identity };
-      const cluster: Cluster = new Cluster(options, source.subscribe(lookup), { ...services, connect });
+      const cluster: Cluster = new Cluster(options, source.subscribe(lookup), { ...services, connect, sockets });
       return cluster;
     };
   }
@@ -448,6 +454,12 @@ export class Runtime {
 function serviceOf({ source, lookup }: Cluster): string | undefined {
   const question = source === "consul" ? consulQuestion(lookup) : undefined;
   return question?.kind === "service" ? question.service : undefined;
+}
+
+/** How connections are made: of HTTP/2, and of what else TLS is told that it is. */
+interface Dialler {
+  readonly connect: Connect;
+  opener(protocol: SocketProtocol): OpenSocket;
 }
 
 /** How every connection is made. */

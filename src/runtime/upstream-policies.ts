@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Cluster } from "../cluster/cluster.ts";
-import type { ConnectionPool } from "../cluster/connection-pool.ts";
+import type { Pool } from "../cluster/pool.ts";
 import type { BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlines } from "../core/deadlines.ts";
@@ -155,7 +155,7 @@ export class UpstreamPolicies {
 }
 
 /** The connections of an instance that is up. */
-function reachable(cluster: Cluster): ConnectionPool | undefined {
+function reachable(cluster: Cluster): Pool | undefined {
   for (const { state, pool } of cluster.endpoints) if (state.kind === "up") return pool;
   return undefined;
 }

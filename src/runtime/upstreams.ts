@@ -19,7 +19,9 @@ import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
 import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
-import type { Onward, Resolution, Target } from "../proxy/target.ts";
+
+import type { Onward, Resolution, SocketTarget, Target } from "../proxy/target.ts";
+
 import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
 import { onwardProblem } from "./egress.ts";
@@ -36,7 +38,8 @@ type Required = Needed & { whenKnown(callback: () => void): () => void };
 
 /**
  * Makes the cluster of a name. `lookup`: how the source calls it, where that is something else; `upstream`: whose calls it gets,
- * where they are not those of its name.
+ * where they are not those of its name. `protocol`: what its endpoints speak,
+ * where that is not HTTP/2.
  */
 export type MakeCluster = (
   name: string,
@@ -44,6 +47,7 @@ export type MakeCluster = (
   policy: ClusterPolicy,
   lookup?: string,
   upstream?: string,
+  protocol?: SocketTarget["protocol"],
 ) => Cluster;
 
 export interface UpstreamsOptions {
@@ -88,12 +92,14 @@ export class Upstreams implements OutboundRules {
   private readonly onDemand: OnDemand;
   private readonly passthrough: Passthrough;
   private config: Config;
+  /** Clusters whose upstreams speak something else from now on. */
+  private readonly replaced: Cluster[] = [];
   private lookupSource: DiscoverySource;
   readonly policies: UpstreamPolicies;
   readonly routing = new Routes();
   /** By upstream: those that Consul routes. */
   private readonly chains = new Map<string, UpstreamChain>();
-  private extras = { faults: false, hopeless: false };
+  private extras = { faults: false, hopeless: false, http1: false };
 
   constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
@@ -113,6 +119,10 @@ export class Upstreams implements OutboundRules {
 
   get routes(): RouteTable {
     return this.table;
+  }
+
+  get http1(): boolean {
+    return this.extras.http1;
   }
 
   target(name: string): Target | undefined {
@@ -220,7 +230,7 @@ export class Upstreams implements OutboundRules {
       target: (name) => this.target(name),
       targetOfRoute: (name, route) => this.targetOfRoute(name, route),
     });
-    const given: Cluster[] = [];
+    const given = this.replaced.splice(0);
     for (const [name, { target }] of before) {
       this.policies.free(name);
       if (this.lookUpInstead(name, target.cluster)) continue;
@@ -242,8 +252,12 @@ export class Upstreams implements OutboundRules {
     const known = old?.target.cluster ?? this.onDemand.release(name);
     if (old !== undefined && same && isDeepStrictEqual(old.config, config)) return old.target;
     const source = this.options.sources.of(config.discovery);
+    const protocol = socketsOf(config)?.protocol;
+    // Connections of one protocol are of no use for another.
+    const kept = known?.protocol === protocol ? known : undefined;
+    if (kept === undefined && known !== undefined) this.replaced.push(known);
     return this.makeTarget(
-      known ?? this.options.makeCluster(name, source, policyOf(config, zone), lookupOf(config, name)),
+      kept ?? this.options.makeCluster(name, source, policyOf(config, zone), lookupOf(config, name), name, protocol),
       config,
     );
   }
@@ -266,6 +280,7 @@ export class Upstreams implements OutboundRules {
   /** A name that is no longer declared may be used all the same. */
   private lookUpInstead(name: string, cluster: Cluster): boolean {
     const route = this.table.matchAuthority(name);
+    if (cluster.protocol !== undefined) return false;
     if (route.kind !== "lookup" || route.name !== name || !this.onDemand.adopt(name, cluster)) return false;
     cluster.usePolicy(defaultPolicy);
     cluster.useFailover([]);
@@ -381,7 +396,19 @@ export class Upstreams implements OutboundRules {
       config?.routing === "consul"
         ? { resolve: (call, base) => this.chains.get(name)?.resolve(call, base) ?? { kind: "target", target: base } }
         : undefined;
-    return { name, cluster, series, filters, retry, breakers, fallback, idleTimeout: config?.idleTimeout, onward };
+    const sockets = config && socketsOf(config);
+    return {
+      name,
+      cluster,
+      series,
+      filters,
+      retry,
+      breakers,
+      fallback,
+      idleTimeout: config?.idleTimeout,
+      onward,
+      sockets,
+    };
   }
 
   private filtersOf(name: string, series: Target["series"], config: UpstreamConfig | undefined): FilterChain {
@@ -402,11 +429,23 @@ export class Upstreams implements OutboundRules {
 }
 
 /** Filters that calls of declared upstreams have only where there is something for them to do. */
-function extrasOf({ faults, deadlines }: Config): { faults: boolean; hopeless: boolean } {
+function extrasOf({ faults, deadlines, upstreams }: Config): { faults: boolean; hopeless: boolean; http1: boolean } {
   return {
+    http1: [...upstreams.values()].some(({ protocol }) => protocol === "http1"),
     faults: faults.some(({ direction }) => direction === "outbound"),
     hopeless: deadlines.refuseHopeless === "onRequest",
   };
+}
+
+/** How long a connection may carry nothing, in milliseconds. */
+const IDLE = 3_600_000;
+
+/** What is said of connections that carry one call each; undefined: it is HTTP/2. */
+export function socketsOf({
+  protocol,
+  idleTimeout,
+}: Pick<UpstreamConfig, "protocol" | "idleTimeout">): SocketTarget | undefined {
+  return protocol === "http1" || protocol === "tcp" ? { protocol, idle: idleTimeout ?? IDLE } : undefined;
 }
 
 function hasEndpoint(cluster: Cluster, address: Address): boolean {

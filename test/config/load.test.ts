@@ -60,6 +60,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 /** What an upstream has only where it is asked for. */
 const off = {
   routing: "declared",
+  protocol: "grpc",
   idleTimeout: undefined,
   connectTimeout: undefined,
   choices: 2,
@@ -128,7 +129,9 @@ workers: 1
       id: "user-1",
       address: { kind: "unix", path: "/run/user.sock", mode: 0o600 },
       protocol: "http2",
+      idleTimeout: undefined,
       health: "tcp",
+      healthPath: undefined,
       advertise: { host: "10.0.0.7", port: 15006 },
       adaptiveConcurrency: undefined,
       tags: ["v1", "v2"],

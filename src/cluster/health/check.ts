@@ -5,8 +5,8 @@ import type { Head } from "../../http/headers.ts";
 import type { Http2Services } from "../../http2/connection.ts";
 import { dial } from "../../net/connector.ts";
 import { askPool, type Question } from "../ask-pool.ts";
-import type { ConnectionPool } from "../connection-pool.ts";
 import { checkHealth } from "../grpc-health.ts";
+import type { Pool } from "../pool.ts";
 
 /** How endpoints are asked whether they serve. Times in milliseconds. */
 export interface CheckSettings {
@@ -30,7 +30,7 @@ export interface CheckSettings {
 /** Who is asked. */
 export interface CheckTarget {
   readonly address: Address;
-  readonly pool: ConnectionPool;
+  readonly pool: Pool;
 }
 
 export interface CheckServices extends Http2Services {
@@ -74,12 +74,7 @@ function knock(address: Address, timeout: number, { clock }: CheckServices): Pro
   });
 }
 
-function fetchHttp2(
-  pool: ConnectionPool,
-  path: string,
-  timeout: number,
-  services: CheckServices,
-): Promise<string | undefined> {
+function fetchHttp2(pool: Pool, path: string, timeout: number, services: CheckServices): Promise<string | undefined> {
   const question: Question<{ readonly fault: string | undefined }> = {
     fields: [
       [":method", "GET"],
@@ -96,11 +91,12 @@ function fetchHttp2(
   return askPool(pool, question, timeout, services).then(({ fault }) => fault);
 }
 
-function fetchHttp1(
+/** Asks in HTTP/1.1, over a connection of its own. What is wrong, or undefined where nothing is. Never rejects. */
+export function fetchHttp1(
   address: Address,
   path: string,
   timeout: number,
-  { clock }: CheckServices,
+  { clock }: Pick<CheckServices, "clock">,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const where = address.kind === "unix" ? { socketPath: address.path } : { host: address.host, port: address.port };

@@ -8,7 +8,8 @@ import { optional, preset, required, section } from "../schema/type.ts";
 import { duration, percent } from "../schema/units.ts";
 import { words } from "../schema/words.ts";
 
-const path = text({
+/** A path of a URL. */
+export const urlPath = text({
   noun: "a path",
   label: "a path such as /healthz",
   pattern: "^/",
@@ -80,7 +81,7 @@ export const health = {
         "By grpc.health.v1, by GET where a status of 2xx is healthy, or by a TCP connection.",
       ),
       service: optional(string("the name of a service"), "Which service, with grpc.", "the server as a whole"),
-      path: optional(path, "What is asked for, with http.", "/"),
+      path: optional(urlPath, "What is asked for, with http.", "/"),
       port: optional(
         integer({ min: 1, max: 65_535 }),
         "With http and tcp, another port of the endpoint's host, spoken to in HTTP/1.1.",

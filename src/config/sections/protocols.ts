@@ -13,4 +13,4 @@ const port: KeyRule = {
 };
 
 /** `protocols` */
-export const protocols = record(port, words(["http2", "tcp"]));
+export const protocols = record(port, words(["http2", "http1", "tls", "tcp"]));

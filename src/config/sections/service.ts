@@ -7,6 +7,8 @@ import { optional, preset, required } from "../schema/type.ts";
 import { words } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { none } from "./defaults.ts";
+import { urlPath } from "./health.ts";
+import { protocols, serviceIdleTimeout } from "./protocol.ts";
 
 const metaKey: KeyRule = {
   placeholder: "KEY",
@@ -26,13 +28,19 @@ export const service = object({
     "The instance among those of its name; it survives a restart.",
     "NAME-HOST-PORT of what is advertised",
   ),
-  address: required(dialAddress(), "Its plain gRPC server."),
-  protocol: preset(words(["grpc", "http2"]), "grpc", "What it speaks."),
-  health: preset(
-    words(["grpc", "tcp", "none"]),
+  address: required(dialAddress(), "Where it takes plain connections."),
+  protocol: preset(
+    words(protocols),
     "grpc",
-    "How the sidecar asks it every 5s whether it serves: grpc.health.v1, a TCP connection, or not at all.",
+    "What it speaks: gRPC, other HTTP/2, HTTP/1.1 with WebSocket, or anything else over TCP.",
   ),
+  idleTimeout: serviceIdleTimeout,
+  health: optional(
+    words(["grpc", "http", "tcp", "none"]),
+    "How the sidecar asks it every 5s whether it serves: grpc.health.v1, GET of healthPath in HTTP/1.1, a TCP connection, or not at all.",
+    "grpc, or tcp where protocol is http1 or tcp",
+  ),
+  healthPath: optional(urlPath, "What is asked for with health: http.", "/"),
   advertise: optional(
     advertisedAddress(),
     "What others dial. Loopback only where the discovery source is on loopback.",

@@ -14,6 +14,7 @@ import { none } from "./defaults.ts";
 import { health } from "./health.ts";
 import { limits } from "./limits.ts";
 import { idPattern, mtlsModes } from "./mtls.ts";
+import { idleTimeout, protocols } from "./protocol.ts";
 import { retry } from "./retry.ts";
 import { sources } from "./sources.ts";
 
@@ -25,6 +26,12 @@ const upstreamName: KeyRule = {
 };
 
 const upstream = object({
+  protocol: preset(
+    words(protocols),
+    "grpc",
+    "What it speaks: gRPC, other HTTP/2, HTTP/1.1 with WebSocket, or anything else over TCP.",
+  ),
+  idleTimeout,
   discovery: optional(sources, "The source of its endpoints.", "discovery.default"),
   endpoints: preset(list(dialAddress()), none, "Its endpoints, with static discovery only."),
   dns: optional(
@@ -83,11 +90,6 @@ const upstream = object({
   ),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
   connectTimeout: optional(duration(), "Within this much a connection to an endpoint has to be made.", "5s"),
-  idleTimeout: optional(
-    duration(),
-    "The longest that nothing of a call may move, either way: then it is ended with IDLE_TIMEOUT.",
-    "calls may be idle",
-  ),
   retry: optional(
     retry,
     "Makes calls again that may have run, where their method is idempotent.",

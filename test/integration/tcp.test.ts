@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { closed, connectTo, type Mode, readAll, socketMesh, tcpServer } from "../support/socket-mesh.ts";
+import { eventually, inScope } from "../support/with-proxy.ts";
+
+const MODES: readonly Mode[] = ["disabled", "strict"];
+
+for (const mode of MODES) {
+  test(`octets pass through two sidecars both ways, and each half ends by itself (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const app = await tcpServer(scope, (socket) => {
+        const chunks: Buffer[] = [];
+        socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+        // The answer comes after the request has ended.
+        socket.on("end", () => socket.end(`you said ${Buffer.concat(chunks).toString()}`));
+      });
+      const { address, inbound, outbound } = await socketMesh(scope, {
+        protocol: "tcp",
+        applications: [app.address],
+        mode,
+      });
+      const socket = await connectTo(scope, address);
+      socket.end("hello");
+      assert.equal((await readAll(socket)).toString(), "you said hello");
+      for (const sidecar of [inbound, outbound]) {
+        const line = await sidecar.call();
+        assert.equal(line.grpc_status, "OK");
+        assert.equal(line.bytes_received, 5);
+        assert.equal(line.bytes_sent, 14);
+      }
+      const labels = { upstream: "up", method: "TCP/connection", grpc_status: "OK", reason: "", origin: "app" };
+      assert.equal(await outbound.handled({ direction: "outbound", ...labels }), 1);
+      assert.equal(await inbound.handled({ direction: "inbound", ...labels }), 1);
+    });
+  });
+
+  test(`a server that speaks first is heard without a word of the client (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const app = await tcpServer(scope, (socket) => socket.end("220 hello\r\n"));
+      const { address } = await socketMesh(scope, { protocol: "tcp", applications: [app.address], mode });
+      const socket = await connectTo(scope, address);
+      assert.equal((await readAll(socket)).toString(), "220 hello\r\n");
+      socket.end();
+    });
+  });
+
+  test(`a reader that stops is felt by the writer behind two sidecars, and gets every octet in the end (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const total = 64 * 1024 * 1024;
+      let written = 0;
+      const app = await tcpServer(scope, (socket) => {
+        const chunk = Buffer.alloc(65_536, 7);
+        const more = (): void => {
+          while (written < total) {
+            written += chunk.length;
+            if (!socket.write(chunk)) {
+              socket.once("drain", more);
+              return;
+            }
+          }
+          socket.end();
+        };
+        more();
+      });
+      const { address } = await socketMesh(scope, { protocol: "tcp", applications: [app.address], mode });
+      const socket = await connectTo(scope, address);
+      await once(socket, "readable");
+      let before = -1;
+      // At rest: what fits between the two ends has been written, and no more.
+      await eventually(
+        () => {
+          const same = written === before;
+          before = written;
+          return same && written > 0;
+        },
+        () => "the writer stops",
+        20_000,
+      );
+      assert.ok(written < total / 2, `${written} octets were written that nobody reads`);
+      let read = 0;
+      for await (const chunk of socket) read += (chunk as Buffer).length;
+      assert.equal(read, total);
+      socket.end();
+    });
+  });
+
+  test(`an instance that refuses connections costs a caller nothing but the time to find out (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const gone = await tcpServer(scope, () => {});
+      gone.server.close();
+      const app = await tcpServer(scope, (socket) => socket.pipe(socket));
+      const applications = [gone.address, app.address];
+      const { address, outbound } = await socketMesh(scope, {
+        protocol: "tcp",
+        applications,
+        mode,
+        upstream: { balancer: "roundRobin", outlierDetection: { mode: "disabled" } },
+      });
+      for (let at = 0; at < 4; at++) {
+        const socket = await connectTo(scope, address);
+        socket.end("ping");
+        const said = await readAll(socket).catch(() => Buffer.from("reset"));
+        // In plaintext the sidecar of the instance takes the connection before anybody knows; by TLS it says what became of it.
+        if (mode === "strict") assert.equal(said.toString(), "ping");
+        else assert.ok(["ping", "reset"].includes(said.toString()));
+      }
+      await eventually(
+        () => outbound.calls.length === 4,
+        () => "four calls",
+      );
+    });
+  });
+
+  test(`a reset of the application is a reset for the caller, and no end (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const app = await tcpServer(scope, (socket) => {
+        socket.write("half an answer");
+        socket.once("data", () => socket.resetAndDestroy());
+      });
+      const { address, outbound } = await socketMesh(scope, { protocol: "tcp", applications: [app.address], mode });
+      const socket = await connectTo(scope, address);
+      await once(socket, "data");
+      socket.write("go");
+      const [error] = await once(socket, "error");
+      assert.equal(error.code, "ECONNRESET");
+      const line = await outbound.call();
+      assert.equal(line.reason, "UPSTREAM_LOST");
+    });
+  });
+}
+
+test("connections over maxConcurrent are refused by the limit that calls have", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => socket.pipe(socket));
+    const { address, outbound } = await socketMesh(scope, {
+      protocol: "tcp",
+      applications: [app.address],
+      upstream: { limits: { maxConcurrent: 1 } },
+    });
+    const first = await connectTo(scope, address);
+    first.write("a");
+    await once(first, "data");
+    const second = await connectTo(scope, address);
+    await closed(second);
+    const line = await outbound.call();
+    assert.equal(line.reason, "CONCURRENCY");
+    first.end();
+    await closed(first);
+  });
+});
+
+test("who may not call is refused by the sidecar of the application, which says why to the caller's", async () => {
+  await inScope(async (scope) => {
+    let seen = 0;
+    const app = await tcpServer(scope, () => seen++);
+    const { address, inbound, outbound } = await socketMesh(scope, {
+      protocol: "tcp",
+      applications: [app.address],
+      mode: "strict",
+      inbound: { authorization: { default: "deny", allow: [{ name: "friends", services: ["friend"] }] } },
+    });
+    const socket = await connectTo(scope, address);
+    await closed(socket);
+    assert.equal((await inbound.call()).reason, "AUTHZ_DENIED");
+    assert.equal((await outbound.call()).reason, "AUTHZ_DENIED");
+    assert.equal(seen, 0);
+  });
+});
+
+test("a connection that carries nothing ends after idleTimeout", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => socket.pipe(socket));
+    const { address, outbound } = await socketMesh(scope, {
+      protocol: "tcp",
+      applications: [app.address],
+      upstream: { idleTimeout: "10s" },
+    });
+    const socket = await connectTo(scope, address);
+    socket.write("a");
+    await once(socket, "data");
+    outbound.clock.jump(11_000);
+    await closed(socket);
+    const line = await outbound.call();
+    assert.equal(line.reason, "IDLE_TIMEOUT");
+  });
+});
+
+test("a drain waits for connections until grace ends, and then cuts them", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => socket.pipe(socket));
+    const { address, inbound } = await socketMesh(scope, {
+      protocol: "tcp",
+      applications: [app.address],
+      inbound: { drain: { notice: "0s", grace: "100ms" } },
+    });
+    const socket = await connectTo(scope, address);
+    socket.write("a");
+    await once(socket, "data");
+    const cut = await inbound.runtime.drain();
+    assert.equal(cut, 1);
+    await closed(socket);
+    assert.equal((await inbound.call()).reason, "DRAINING");
+  });
+});
