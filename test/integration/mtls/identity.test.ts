@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { idOf, TestCa } from "../../support/certificates.ts";
+import type { PlainField } from "../../support/hpack-peer.ts";
+import { callHead, connectPeer, message } from "../../support/raw-call.ts";
 import { tryTls } from "../../support/tls-client.ts";
 import { inScope, Sidecar } from "../../support/with-proxy.ts";
 import { call, echo, filesOf, mesh } from "./mesh.ts";
@@ -152,6 +154,30 @@ test("the application reads who called in x-forwarded-client-cert, which no call
     assert.deepEqual(seen[1]?.get("x-forwarded-client-cert"), []);
     assert.deepEqual(seen[1]?.get("x-forwarded-for"), ["127.0.0.1"]);
     assert.deepEqual(seen[1]?.get("forwarded"), []);
+  });
+});
+
+test("without mTLS nobody is believed: what a caller says of others in front of it is replaced, not added to", async () => {
+  await inScope(async (scope) => {
+    const { seen, inbound } = await mesh(scope, { inbound: "disabled", outbound: "disabled" });
+    const peer = await connectPeer(scope, inbound.inbound);
+    const forged: PlainField[] = [
+      ["x-forwarded-for", "192.0.2.7"],
+      ["x-forwarded-for", "192.0.2.8, 192.0.2.9"],
+      ["x-forwarded-client-cert", `URI=${idOf("admin")}`],
+      ["x-forwarded-client-cert", `URI=${idOf("root")}`],
+      ["forwarded", "for=192.0.2.7"],
+    ];
+    const head = callHead("up", ...forged).map<PlainField>(([name, value]) =>
+      name === ":path" ? [name, "/test.v1.Test/Unary"] : [name, value],
+    );
+    const stream = peer.request(head, false);
+    peer.data(stream, message("hello"), true);
+    await peer.answer(stream);
+    const [told] = seen;
+    assert.deepEqual(told?.get("x-forwarded-for"), ["127.0.0.1"]);
+    assert.deepEqual(told?.get("x-forwarded-client-cert"), []);
+    assert.deepEqual(told?.get("forwarded"), []);
   });
 });
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { offered } from "../../runtime/offered.ts";
 import { idOf, TestCa } from "../../support/certificates.ts";
 import { sampleValue } from "../../support/prometheus.ts";
 import { callHead, connectPeer } from "../../support/raw-call.ts";
@@ -65,6 +66,38 @@ test("a permissive caller dials plaintext where nobody says that TLS is taken, a
       assert.equal((await inbound.call()).peer_service, "unauthenticated");
     });
   }
+});
+
+test("an upstream that was reached by TLS is not without it when its mark goes, until the file says disabled for it", async () => {
+  await inScope(async (scope) => {
+    const { inbound, outbound, ...made } = await mesh(scope, { inbound: "permissive", outbound: "permissive" });
+    assert.equal((await made.call()).error, undefined);
+    const { discovery, service } = inbound.runtime.config;
+    assert.ok(service?.address.kind === "tcp");
+    const bare = { discovery: { directory: { ...discovery.directory } } };
+    const up = { name: "up", address: `127.0.0.1:${service.address.port}` };
+    await inbound.runtime.apply(offered(inbound, { ...bare, service: up }));
+    const [cluster] = outbound.runtime.upstreams.clusters();
+    const [endpoint] = cluster?.endpoints ?? [];
+    await eventually(
+      () => endpoint?.meta.mtls === "disabled",
+      () => "the mark to go",
+    );
+    for (const { connection } of inbound.runtime.listeners.inbound?.acceptor.connections ?? [])
+      connection.close("the connection of before");
+    assert.equal((await made.call()).reason, "DOWNGRADE_REFUSED");
+    assert.equal(inbound.calls.length, 1, "nobody was called");
+    const { config } = outbound.runtime;
+    const orders = config.upstreams.get("up");
+    assert.ok(orders !== undefined);
+    const upstreams = new Map([["up", { ...orders, mtls: "disabled" as const }]]);
+    assert.equal((await outbound.runtime.apply({ ...config, upstreams })).kind, "applied");
+    await eventually(
+      async () => (await made.call()).error === undefined,
+      () => "a call in plaintext",
+    );
+    assert.equal((await inbound.call(1)).peer_service, "unauthenticated");
+  });
 });
 
 test("an upstream may be strict where the sidecar is not", async () => {

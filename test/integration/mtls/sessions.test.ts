@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { createServer } from "node:tls";
 import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
+import { noRegex } from "../../../src/core/regex.ts";
 import type { KeyPair } from "../../../src/identity/make-certificate.ts";
 import { offered } from "../../runtime/offered.ts";
 import { certificateFiles, TestCa } from "../../support/certificates.ts";
@@ -33,7 +34,7 @@ test("a session is resumed while nothing has changed", async () => {
   });
 });
 
-test("a session is void once another authority is trusted, the certificate is another one, or whoever asks says so", async () => {
+test("a session is void once another authority is trusted, the certificate is another one, or intentions have changed", async () => {
   const changes: ((made: Mesh) => Promise<void>)[] = [
     async ({ certificates, ca, inbound }) => {
       const before = inbound.runtime.mtls.credentials;
@@ -46,8 +47,9 @@ test("a session is void once another authority is trusted, the certificate is an
       await certificates.up.write({ cert: certificate, key });
       await changed(inbound, before);
     },
-    // What the part does that obeys Consul's intentions when one of them changes.
-    async ({ inbound }) => inbound.runtime.mtls.voidSessions(),
+    // An answer of Consul with other intentions.
+    async ({ inbound }) =>
+      inbound.runtime.intentions.current.set({ intentions: [], byDefault: "allow", regex: noRegex }),
   ];
   for (const change of changes) await inScope(async (scope) => assert.equal(await resumesAfter(scope, change), false));
 });
