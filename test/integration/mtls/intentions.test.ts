@@ -6,6 +6,7 @@ import { GrpcServer, grpcClient, testService } from "../../support/grpc-service.
 import { freePort } from "../../support/ports.ts";
 import { sampleValue } from "../../support/prometheus.ts";
 import { skipUnless } from "../../support/real-parts.ts";
+import { ISSUER, Issuer, KeyServer, keySet } from "../../support/tokens.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
 import { consulProxy } from "./consul-proxy.ts";
 import { call, echo, found } from "./mesh.ts";
@@ -34,7 +35,13 @@ interface Pair {
 }
 
 /** An application `up` behind a sidecar that obeys intentions, and the sidecar of a caller `web`. */
-async function pair(scope: Scope, consul: Consul, authorization: object = {}, application?: string): Promise<Pair> {
+async function pair(
+  scope: Scope,
+  consul: Consul,
+  authorization: object = {},
+  application?: string,
+  more: object = {},
+): Promise<Pair> {
   const { address, seen } = await echo(scope);
   const token = consul.token === undefined ? {} : { token: consul.token };
   const discovery = { consul: { address: consul.address, ...token } };
@@ -44,6 +51,7 @@ async function pair(scope: Scope, consul: Consul, authorization: object = {}, ap
     mtls: { mode: "permissive", ...mtls },
     service: { name: "up", address: application ?? address },
     authorization: { intentions: "consul", ...authorization },
+    ...more,
   });
   const web = await scope.sidecar({
     discovery,
@@ -297,6 +305,38 @@ test(
         () => "Consul's proxy to let the caller in",
         20_000,
       );
+    });
+  },
+);
+
+test(
+  "an intention that wants a token lets in who has one of that provider with the claims, and nobody else",
+  skipUnless("consul"),
+  async () => {
+    await inScope(async (scope) => {
+      const consul = await agent(scope);
+      const issuer = await Issuer.make("one");
+      const keys = await KeyServer.start(keySet(issuer));
+      scope.onEnd(() => keys.stop());
+      const remote = { Remote: { URI: keys.url, FetchAsynchronously: true } };
+      const provider = { Kind: "jwt-provider", Name: "accounts", Issuer: ISSUER, JSONWebKeySet: remote };
+      assert.equal((await consul.request("PUT", "/v1/config", provider)).status, 200);
+      const VerifyClaims = [{ Path: ["perms", "role"], Value: "admin" }];
+      await intend(consul, [{ Name: "web", Action: "allow" }], {
+        JWT: { Providers: [{ Name: "accounts", VerifyClaims }] },
+      });
+      const accounts = { issuer: ISSUER, audiences: ["up"], keys: { url: keys.url } };
+      const jwt = { providers: { accounts }, rules: [{ need: "optional" }] };
+      const { inbound, web } = await pair(scope, consul, {}, undefined, { jwt });
+      await known(inbound, 1);
+      const by = async (claims: Record<string, unknown>): Promise<string> =>
+        await reasonOf(web, { authorization: `Bearer ${await issuer.sign(claims)}` });
+      assert.equal(await reasonOf(web), "JWT_MISSING");
+      assert.equal(await by({ perms: { role: "guest" } }), "AUTHZ_DENIED");
+      assert.equal(await by({ "perms.role": "admin" }), "AUTHZ_DENIED");
+      assert.equal(await by({ perms: { role: "admin" } }), "");
+      const line = await inbound.call(1);
+      assert.match(String(line.detail), /the intention web => up allows it only with a token of accounts$/);
     });
   },
 );
