@@ -269,6 +269,14 @@ export interface UpstreamConfig {
   readonly failover: readonly string[];
   readonly timeout: number | undefined;
   readonly idleTimeout: number | undefined;
+  readonly streams:
+    | {
+        readonly methods: readonly string[];
+        readonly maxAge: number;
+        readonly jitter: number;
+        readonly status: StatusWord;
+      }
+    | undefined;
   readonly connectTimeout: number | undefined;
   /** undefined: as `mtls.mode`. */
   readonly mtls: MtlsMode | undefined;

@@ -14,6 +14,7 @@ import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
 import type { ExchangeServices } from "./services.ts";
+import { StreamAge, type StreamAgePolicy } from "./stream-age.ts";
 import { type Resolution, type Router, resolved, type Target, type Unrouted } from "./target.ts";
 import type { Waiters } from "./waiting-room.ts";
 
@@ -56,6 +57,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   private wait: Extract<Resolution, { kind: "wait" }> | undefined = undefined;
   /** Runs where its target may not be idle for as long as it likes. */
   private idleWatch: IdleWatch | undefined = undefined;
+  /** Runs where its target has streams of its method opened again from time to time. */
+  private age: StreamAge | undefined = undefined;
   /** The caller has a part of the answer. */
   headSent = false;
 
@@ -168,7 +171,8 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.call.decidedAt ||= this.services.loop.now();
     if (this.target.mirror !== undefined)
       this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
-    const { retry, idleTimeout } = this.target;
+    const { retry, idleTimeout, streams } = this.target;
+    if (streams?.applies(this.call.path) === true) this.age ??= this.watchAge(streams);
     if (idleTimeout !== undefined) this.idleWatch ??= this.watchIdle(idleTimeout);
     const idempotence = retry?.idempotence(this.call);
     this.sending =
@@ -182,6 +186,14 @@ export class Exchange implements StreamHandler, AttemptHost {
     const { deadlines, loop } = this.services;
     return new IdleWatch(deadlines, loop, timeout, () => {
       this.refuse(failure("IDLE_TIMEOUT", `nothing of the call has moved for ${timeout} ms`));
+    });
+  }
+
+  private watchAge(policy: StreamAgePolicy): StreamAge {
+    const { deadlines, loop } = this.services;
+    return new StreamAge(policy, deadlines, loop.now(), () => {
+      const { status } = policy;
+      this.refuse(failure("REBALANCE", `the stream was open for about ${policy.maxAge} ms; open it again`, { status }));
     });
   }
 
@@ -285,6 +297,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
     this.call.bytesSent += end - start;
     this.idleWatch?.moved();
+    this.age?.passed(buffer, start, end, this.services.loop.now());
     this.target?.series.sent(end - start);
     return this.down.sendData(buffer, start, end, fin);
   }
@@ -401,6 +414,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.mirrored?.stop();
     this.cancelLookup?.();
     this.idleWatch?.stop();
+    this.age?.stop();
     this.stopWaiting();
     this.body.forget();
     if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);

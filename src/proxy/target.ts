@@ -8,6 +8,7 @@ import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+import type { StreamAgePolicy } from "./stream-age.ts";
 
 /** How an upstream speaks to whose calls take a whole connection. */
 export interface SocketTarget {
@@ -30,6 +31,8 @@ export interface Target {
   readonly mirror?: Mirror | undefined;
   /** Milliseconds that a call may be without anything of it moving; undefined: as many as it likes. */
   readonly idleTimeout?: number | undefined;
+  /** Streams that are ended after a while, to be opened again elsewhere; undefined: none. */
+  readonly streams?: StreamAgePolicy | undefined;
   /** Says for each of its calls where it goes in the end; undefined: to the cluster. */
   readonly onward?: Onward | undefined;
   /** Undefined: it speaks HTTP/2. */

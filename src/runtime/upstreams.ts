@@ -12,16 +12,17 @@ import type { Faults } from "../filters/faults.ts";
 import type { HopelessCalls } from "../filters/hopeless.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { Call } from "../http/call.ts";
+import { matchMethod } from "../http/call-match.ts";
 import type { HeaderTable } from "../http/headers.ts";
+import { statusOf } from "../http/status-words.ts";
 import type { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { CallMetrics } from "../observability/call-metrics.ts";
 import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { OutboundRules } from "../proxy/outbound.ts";
-
+import type { StreamAgePolicy } from "../proxy/stream-age.ts";
 import type { Onward, Resolution, SocketTarget, Target } from "../proxy/target.ts";
-
 import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
 import { onwardProblem } from "./egress.ts";
@@ -396,6 +397,7 @@ export class Upstreams implements OutboundRules {
       config?.routing === "consul"
         ? { resolve: (call, base) => this.chains.get(name)?.resolve(call, base) ?? { kind: "target", target: base } }
         : undefined;
+    const streams = config?.streams && streamAge(config.streams, this.options.policies.random);
     const sockets = config && socketsOf(config);
     return {
       name,
@@ -406,6 +408,7 @@ export class Upstreams implements OutboundRules {
       breakers,
       fallback,
       idleTimeout: config?.idleTimeout,
+      streams,
       onward,
       sockets,
     };
@@ -465,4 +468,18 @@ function lookupOf({ discovery, consul }: UpstreamConfig, name: string): string {
   if (discovery !== "consul" || consul === undefined) return name;
   const { query, service = name, datacenter } = consul;
   return consulName(query === undefined ? { kind: "service", service, datacenter } : { kind: "query", query });
+}
+
+function streamAge(
+  { methods, maxAge, jitter, status }: NonNullable<UpstreamConfig["streams"]>,
+  random: () => number,
+): StreamAgePolicy {
+  const patterns = methods.map(matchMethod);
+  return {
+    applies: (path) => patterns.some((matches) => matches(path)),
+    maxAge,
+    jitter,
+    status: statusOf(status),
+    random,
+  };
 }

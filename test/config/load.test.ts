@@ -62,6 +62,7 @@ const off = {
   routing: "declared",
   protocol: "grpc",
   idleTimeout: undefined,
+  streams: undefined,
   connectTimeout: undefined,
   choices: 2,
   aperture: undefined,

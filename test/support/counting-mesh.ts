@@ -29,6 +29,8 @@ export interface CountingMeshOptions {
   /** Default: the embedded registry in a folder of its own. */
   readonly discovery?: Readonly<Record<string, unknown>>;
   readonly drain?: Readonly<Record<string, unknown>>;
+  /** Settings that callers have for it. */
+  readonly upstream?: Readonly<Record<string, unknown>>;
   /** The sidecars of callers keep the last good answers in a file. */
   readonly cached?: boolean;
 }
@@ -64,7 +66,7 @@ export class CountingMesh {
     const folder = await mkdtemp(join(tmpdir(), "outrigger-counting-"));
     const discovery = options.discovery ?? { directory: { path: join(folder, "mesh") } };
     const cache = options.cached === true ? { cache: join(folder, "cache.json") } : {};
-    const caller = await startCaller({ ...discovery, ...cache });
+    const caller = await startCaller({ ...discovery, ...cache }, options.upstream);
     return new CountingMesh(folder, caller, discovery, cache, options.drain ?? { notice: "300ms", grace: "5s" });
   }
 
@@ -146,11 +148,14 @@ export class CountingMesh {
   }
 }
 
-function startCaller(discovery: Readonly<Record<string, unknown>>): Promise<SidecarProcess> {
+function startCaller(
+  discovery: Readonly<Record<string, unknown>>,
+  upstream: Readonly<Record<string, unknown>> = {},
+): Promise<SidecarProcess> {
   return startSidecarProcess({
     identity: { name: "caller" },
     discovery,
-    upstreams: { counter: {} },
+    upstreams: { counter: upstream },
     log: { level: "info", access: "errors" },
   });
 }

@@ -1,11 +1,13 @@
 import { balancers } from "../../cluster/balancers/index.ts";
+import { statusWords } from "../../http/status-words.ts";
+import { methodPattern } from "../schema/calls.ts";
 import { type KeyRule, list, record } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
 import { authority, dialAddress, dnsName, listenAddress, parseServiceName, serviceName } from "../schema/names.ts";
 import { object } from "../schema/object.ts";
 import { string } from "../schema/text.ts";
-import { optional, preset } from "../schema/type.ts";
-import { duration } from "../schema/units.ts";
+import { optional, preset, required } from "../schema/type.ts";
+import { duration, percent } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { balancing } from "./balancing.ts";
@@ -90,6 +92,30 @@ const upstream = object({
   ),
   timeout: optional(duration(), "The longest that a call may take; the caller's grpc-timeout is always honoured."),
   connectTimeout: optional(duration(), "Within this much a connection to an endpoint has to be made.", "5s"),
+  streams: optional(
+    object({
+      methods: required(
+        list(methodPattern()),
+        "Methods whose callers open a stream again that was ended; no other stream is.",
+      ),
+      maxAge: required(
+        duration({ min: 1 }),
+        "After this long a stream is ended at the end of a message, with REBALANCE, so that another one is opened, on an instance of then.",
+      ),
+      jitter: preset(
+        percent(),
+        0.1,
+        "By up to so much of it earlier or later, at random, so that not all of them end at once.",
+      ),
+      status: preset(
+        words(statusWords),
+        "unavailable",
+        "The gRPC status that the caller takes for a reason to open it again.",
+      ),
+    }),
+    "Long-lived streams that may be moved to other endpoints.",
+    "streams stay where they began",
+  ),
   retry: optional(
     retry,
     "Makes calls again that may have run, where their method is idempotent.",

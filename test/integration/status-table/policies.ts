@@ -28,6 +28,20 @@ export const policies: readonly StatusCase[] = [
     },
   },
   {
+    title: "a stream that has been open for as long as its upstream has it",
+    expected: {
+      ...out,
+      status: 10,
+      reason: "REBALANCE",
+      message: "the stream was open for about 50 ms; open it again",
+    },
+    provoke: async (scope) => {
+      const streams = { methods: ["*"], maxAge: "50ms", status: "aborted" };
+      const { caller, sidecar } = await outboundHop(scope, { settings: { streams } });
+      return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
     title: "a circuit breaker that is open",
     expected: {
       ...out,
