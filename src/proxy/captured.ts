@@ -1,12 +1,14 @@
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../core/address.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import type { Direction } from "../http/reason.ts";
+import { serverNameOf } from "../net/client-hello.ts";
 import { type Spoken, spokenBy } from "../net/detect.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
 import type { Relays } from "./relay.ts";
+import type { Arrival } from "./socket-acceptor.ts";
 
 /** What becomes of a connection that was going somewhere. */
 export type Passage =
@@ -14,6 +16,8 @@ export type Passage =
   | { readonly kind: "mesh" }
   /** It is looked at: HTTP/2 is the mesh's, everything else is passed on to there. */
   | { readonly kind: "look"; readonly onward: Address | undefined }
+  /** It is a call of an upstream that speaks TCP, whatever its octets are. */
+  | { readonly kind: "call"; readonly upstream: string }
   /** It is passed on, and not looked at. */
   | { readonly kind: "relay"; readonly onward: Address }
   | { readonly kind: "refuse"; readonly why: string };
@@ -29,6 +33,13 @@ export interface CapturedOptions {
   readonly passage: (destination: Address) => Passage;
   /** Takes a connection of the mesh; `arrived` has been read of it already. */
   readonly mesh: (socket: Socket, peer: string, arrived: Buffer | undefined, destination: Address | undefined) => void;
+  /** Whether HTTP/1.1 to there is taken as such, or passed on as TCP is. */
+  readonly takesHttp1: (destination: Address | undefined) => boolean;
+  readonly http1: (arrival: Arrival) => void;
+  /** The upstream that speaks TCP and is called by a name, of TLS that is passed on. */
+  readonly named: (name: string) => string | undefined;
+  /** Takes a connection as a call of an upstream that speaks TCP. */
+  readonly call: (arrival: Arrival, upstream: string) => void;
   readonly relays: Relays;
   readonly loops: LoopGuard;
   readonly counted: (result: CaptureResult, spoken: Spoken) => void;
@@ -76,6 +87,10 @@ export class Captured {
       case "mesh":
         this.options.counted("mesh", "unknown yet");
         this.options.mesh(socket, peer, undefined, to);
+        return;
+      case "call":
+        this.options.counted("mesh", "unknown yet");
+        this.options.call({ socket, peer, destination: to }, how.upstream);
         return;
       case "relay":
         this.relay(socket, peer, how.onward);
@@ -137,6 +152,8 @@ class Looking {
   private upstream: Socket | undefined = undefined;
   private isConnected = false;
   private isUnreachable = false;
+  /** Runs while a ClientHello is not complete. */
+  private patience: Timer | undefined = undefined;
 
   constructor(
     socket: Socket,
@@ -156,6 +173,7 @@ class Looking {
     const { socket, onward } = this;
     socket.on("error", this.gone);
     socket.on("close", this.gone);
+    socket.on("end", this.ended);
     socket.on("readable", this.read);
     if (onward === undefined) return;
     this.upstream = this.options.relays.dial(
@@ -172,12 +190,56 @@ class Looking {
     this.seen = this.seen === undefined ? chunk : Buffer.concat([this.seen, chunk]);
     this.spoken = spokenBy(this.seen);
     if (this.spoken === "http2") this.intoMesh();
-    else if (this.spoken !== "unknown yet") this.passOn();
+    else if (this.spoken === "tls") this.byName(this.seen);
+    else if (this.spoken !== "unknown yet" && !(this.spoken === "http1" && this.intoHttp1())) this.passOn();
+  };
+
+  private intoHttp1(): boolean {
+    const { options } = this;
+    if (!options.takesHttp1(this.to)) return false;
+    options.counted("mesh", "http1");
+    options.http1(this.handOver());
+    return true;
+  }
+
+  /** TLS goes where the name leads that it asks for, else where it was going. */
+  private byName(octets: Buffer): void {
+    const { options } = this;
+    const found = serverNameOf(octets);
+    if (found.kind === "open") {
+      // All of it comes at once, or in pieces right after each other.
+      this.patience ??= options.clock.setTimer(LAST_WORD, () => this.state === "looking" && this.passOn());
+      return;
+    }
+    const upstream = found.kind === "name" ? options.named(found.name) : undefined;
+    const { direction, log } = options;
+    const name = found.kind === "name" ? { server_name: found.name } : {};
+    log.debug({ direction, peer: this.peer, ...name, upstream }, "a captured connection speaks TLS of its own");
+    if (upstream === undefined) {
+      this.passOn();
+      return;
+    }
+    options.counted("mesh", "tls");
+    options.call(this.handOver(), upstream);
+  }
+
+  /** Gives the connection to somebody else. */
+  private handOver(): Arrival {
+    const { socket, peer, to, seen } = this;
+    this.leave();
+    this.upstream?.destroy();
+    return { socket, peer, arrived: seen, destination: to };
+  }
+
+  /** Nothing more comes of the client: what it has said is all that there is to go by. */
+  private readonly ended = (): void => {
+    if (this.state === "looking" && this.seen !== undefined) this.passOn();
   };
 
   private readonly gone = (): void => {
     if (this.state !== "over") this.upstream?.destroy();
     this.state = "over";
+    this.patience?.cancel();
   };
 
   private connected(): void {
@@ -237,7 +299,9 @@ class Looking {
   /** From here on the socket is somebody else's. */
   private leave(): void {
     this.state = "over";
+    this.patience?.cancel();
     this.socket.off("readable", this.read);
+    this.socket.off("end", this.ended);
     this.socket.off("error", this.gone);
     this.socket.off("close", this.gone);
   }

@@ -17,7 +17,7 @@ export interface OutboundRules {
   /** A name that nobody declared but that may be looked up. */
   lookup(name: string): Resolution;
   /** Where a captured connection was going, for calls that name no upstream; undefined: they may not go there. */
-  elsewhere(destination: Address): Resolution | undefined;
+  elsewhere(destination: Address, protocol: Call["protocol"]): Resolution | undefined;
 }
 
 /**
@@ -55,7 +55,9 @@ export class Outbound extends Acceptor implements Router {
       case "upstream":
         return declared(rules, route.name, call);
       case "lookup":
-        return rules.lookup(route.name);
+        // What nobody has declared speaks HTTP/2.
+        if (call.protocol === "http2") return rules.lookup(route.name);
+        return elsewhere(rules, call) ?? failed("NO_ROUTE", `no upstream ${route.name} that speaks http1 is declared`);
       case "none":
         return (
           elsewhere(rules, call) ??
@@ -83,6 +85,11 @@ function failed(reason: "NO_ROUTE" | "BAD_AUTHORITY", detail: string): Resolutio
 
 function elsewhere(rules: OutboundRules, call: Call): Resolution | undefined {
   const { destination } = call;
-  const found = destination === undefined ? undefined : rules.elsewhere(destination);
-  return found?.kind === "target" ? onward(found.target, call) : found;
+  const found = destination === undefined ? undefined : rules.elsewhere(destination, call.protocol);
+  return found?.kind === "target" ? (mismatch(call, found.target) ?? onward(found.target, call)) : found;
+}
+
+/** Where calls of one upstream go, whatever they say. */
+export function routerTo(name: string, rules: () => OutboundRules): Router {
+  return { isFixed: true, resolve: (call) => declared(rules(), name, call) };
 }

@@ -7,8 +7,10 @@ import { type OriginalDestination, openOriginalDestination } from "../net/origin
 import { Captured, type Passage } from "../proxy/captured.ts";
 import { LoopGuard } from "../proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../proxy/relay.ts";
+import type { Arrival } from "../proxy/socket-acceptor.ts";
 import { onwardProblem } from "./egress.ts";
 import type { ProcessServices } from "./services.ts";
+import type { Upstreams } from "./upstreams.ts";
 
 export interface CaptureHost {
   /** In force; asked for each connection. */
@@ -19,8 +21,12 @@ export interface CaptureHost {
   readonly mesh: Readonly<
     Record<Direction, (socket: Socket, peer: string, arrived: Buffer | undefined, to: Address | undefined) => void>
   >;
-  /** Whether a declared upstream has an endpoint there. */
-  readonly isDeclared: (address: Address) => boolean;
+  /** What upstreams are declared, by what captured connections say or where they go. */
+  readonly upstreams: () => Pick<Upstreams, "isDeclared" | "http1" | "tcpAt" | "tcpNamed">;
+  /** Takes requests of HTTP/1.1 of the application. */
+  readonly http1: (arrival: Arrival) => void;
+  /** Takes a connection of the application as a call of an upstream that speaks TCP. */
+  readonly call: (arrival: Arrival, upstream: string) => void;
 }
 
 /** The listeners that redirected connections come in at, and what is passed on of them. */
@@ -107,6 +113,10 @@ export class Capture {
       destination: known,
       passage: (to) => (direction === "inbound" ? this.inbound(to) : this.outbound(to)),
       mesh: this.host.mesh[direction],
+      takesHttp1: (to) => direction === "outbound" && this.takesHttp1(to),
+      http1: this.host.http1,
+      named: (name) => (direction === "outbound" ? this.host.upstreams().tcpNamed(name) : undefined),
+      call: this.host.call,
       relays: this.relays[direction],
       loops: this.loops,
       counted: (result, spoken) => metrics.captured.count(direction, result, spoken),
@@ -139,13 +149,20 @@ export class Capture {
     return { kind: "relay", onward: to };
   }
 
+  private takesHttp1(to: Address | undefined): boolean {
+    const declared = to?.kind === "tcp" && this.host.config().protocols.get(String(to.port)) === "http1";
+    return declared || this.host.upstreams().http1;
+  }
+
   private outbound(to: Address): Passage {
     const config = this.host.config();
     const declared = to.kind === "tcp" ? config.protocols.get(String(to.port)) : undefined;
     if (declared === "http2") return { kind: "mesh" };
+    const upstream = this.host.upstreams().tcpAt(to);
+    if (upstream !== undefined) return { kind: "call", upstream };
     const problem =
       onwardProblem(config, to, this.host.own()) ??
-      (config.egress === "declared" && !this.host.isDeclared(to)
+      (config.egress === "declared" && !this.host.upstreams().isDeclared(to)
         ? "egress is declared, and no upstream is there"
         : undefined);
     if (declared === "tcp")

@@ -13,7 +13,8 @@ import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
 import { Inbound } from "../proxy/inbound.ts";
 import { Outbound, type OutboundRules } from "../proxy/outbound.ts";
 import { SideEntrance } from "../proxy/side-entrance.ts";
-import type { SocketTarget, Target } from "../proxy/target.ts";
+import type { Arrival } from "../proxy/socket-acceptor.ts";
+import type { Router, SocketTarget, Target } from "../proxy/target.ts";
 import { type Mtls, RENEWAL } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";
 
@@ -148,6 +149,20 @@ export class Listeners {
       );
       this.outbound = [...this.outbound.filter(({ name }) => !old.has(name)), ...kept, ...opened];
     };
+  }
+
+  /** Takes captured requests of HTTP/1.1 of the application. */
+  enterHttp1(arrival: Arrival): void {
+    const [outbound] = this.outbound;
+    if (outbound === undefined) arrival.socket.destroy();
+    else outbound.side.accept("http1", arrival, outbound.acceptor);
+  }
+
+  /** Takes a captured connection of the application as TCP. */
+  enterTcp(arrival: Arrival, router: Router): void {
+    const [outbound] = this.outbound;
+    if (outbound === undefined) arrival.socket.destroy();
+    else outbound.side.accept("tcp", arrival, router);
   }
 
   /** Those that the application calls through: what is bound, and what was and still has a connection. */

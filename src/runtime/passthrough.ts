@@ -4,14 +4,14 @@ import { type Address, formatAddress, parseAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DiscoveryServices } from "../discovery/services.ts";
 import { StaticSource } from "../discovery/static.ts";
-import type { Resolution, Target } from "../proxy/target.ts";
+import type { Resolution, SocketTarget, Target } from "../proxy/target.ts";
 import { OnDemand } from "./on-demand.ts";
 import type { MakeCluster } from "./upstreams.ts";
 
 /** Addresses that captured HTTP/2 is going to at once; bounded as names that are looked up are, and for the same reason. */
 const LIMITS = { max: 200, idle: 600_000, negative: 5_000, rate: 100 };
 
-/** HTTP/2 of captured connections that is no call of the mesh: it goes on to where its connection was going. */
+/** HTTP of captured connections that is no call of the mesh: it goes on to where its connection was going. */
 export class Passthrough {
   private readonly addresses: OnDemand;
 
@@ -21,6 +21,7 @@ export class Passthrough {
     target: (cluster: Cluster) => Target,
     discovery: DiscoveryServices,
     clock: Clock,
+    protocol?: SocketTarget["protocol"],
   ) {
     const source = (name: string): StaticSource => {
       const address = parseAddress(name);
@@ -29,7 +30,11 @@ export class Passthrough {
     };
     this.addresses = new OnDemand(
       LIMITS,
-      { cluster: (name) => makeCluster(name, source(name), defaultPolicy), target, forget: () => {} },
+      {
+        cluster: (name) => makeCluster(name, source(name), defaultPolicy, undefined, undefined, protocol),
+        target,
+        forget: () => {},
+      },
       clock,
     );
   }

@@ -13,6 +13,7 @@ import type { Call, Failure } from "../http/call.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
+import { routerTo } from "../proxy/outbound.ts";
 import { Application } from "./application.ts";
 import { AuthorizationService } from "./authorization-service.ts";
 import { Capture } from "./capture.ts";
@@ -144,7 +145,13 @@ export class Runtime {
         inbound: (socket, peer) => this.listeners.enter?.(socket, peer),
         outbound: (socket, peer, arrived, to) => this.listeners.outbound[0]?.acceptor.accept(socket, peer, arrived, to),
       },
-      isDeclared: (address) => this.upstreams.isDeclared(address),
+      upstreams: () => this.upstreams,
+      http1: (arrival) => this.listeners.enterHttp1(arrival),
+      call: (arrival, upstream) =>
+        this.listeners.enterTcp(
+          arrival,
+          routerTo(upstream, () => this.upstreams),
+        ),
     });
     const own = (): Address[] => [
       ...this.listeners.bound().map(({ address }) => address),

@@ -92,6 +92,7 @@ export class Upstreams implements OutboundRules {
   private declared = new Map<string, Declared>();
   private readonly onDemand: OnDemand;
   private readonly passthrough: Passthrough;
+  private readonly passthroughHttp1: Passthrough;
   private config: Config;
   /** Clusters whose upstreams speak something else from now on. */
   private readonly replaced: Cluster[] = [];
@@ -108,12 +109,16 @@ export class Upstreams implements OutboundRules {
     this.lookupSource = options.sources.of(config.discovery.default);
     this.onDemand = this.makeOnDemand(config);
     this.config = config;
-    this.passthrough = new Passthrough(
-      options.makePlainCluster,
-      (cluster) => this.passedOn(cluster),
-      options.discovery,
-      options.clock,
-    );
+    const passthrough = (protocol?: "http1"): Passthrough =>
+      new Passthrough(
+        options.makePlainCluster,
+        (cluster) => this.passedOn(cluster),
+        options.discovery,
+        options.clock,
+        protocol,
+      );
+    this.passthrough = passthrough();
+    this.passthroughHttp1 = passthrough("http1");
     this.table = this.makeTable(config);
     this.adopt(config);
   }
@@ -144,13 +149,28 @@ export class Upstreams implements OutboundRules {
     return this.onDemand.lookup(name);
   }
 
-  elsewhere(destination: Address): Resolution | undefined {
+  elsewhere(destination: Address, protocol: Call["protocol"]): Resolution | undefined {
     for (const [name, { target }] of this.declared)
       for (const cluster of this.clustersFor(name, target))
         if (hasEndpoint(cluster, destination)) return { kind: "target", target };
     if (this.config.egress === "declared") return undefined;
     const problem = onwardProblem(this.config, destination, this.options.discovery.own());
-    return problem === undefined ? this.passthrough.resolve(destination) : undefined;
+    if (problem !== undefined) return undefined;
+    return (protocol === "http1" ? this.passthroughHttp1 : this.passthrough).resolve(destination);
+  }
+
+  /** The declared upstream that speaks TCP and has an endpoint at an address. */
+  tcpAt(address: Address): string | undefined {
+    for (const [name, { target }] of this.declared)
+      if (target.sockets?.protocol === "tcp" && hasEndpoint(target.cluster, address)) return name;
+    return undefined;
+  }
+
+  /** The declared upstream that speaks TCP and has a host or a name. */
+  tcpNamed(host: string): string | undefined {
+    const route = this.table.matchAuthority(host);
+    const isTcp = route.kind === "upstream" && this.target(route.name)?.sockets?.protocol === "tcp";
+    return isTcp ? route.name : undefined;
   }
 
   /** Whether a declared upstream has an endpoint at an address. */
@@ -197,6 +217,7 @@ export class Upstreams implements OutboundRules {
   close(): void {
     this.onDemand.clear();
     this.passthrough.close();
+    this.passthroughHttp1.close();
     for (const chain of this.chains.values()) chain.close();
     for (const { target } of this.declared.values()) target.cluster.close();
     this.policies.close();
@@ -380,6 +401,7 @@ export class Upstreams implements OutboundRules {
     return {
       name: PASSED_ON,
       cluster,
+      sockets: cluster.protocol && { protocol: cluster.protocol, idle: IDLE },
       series,
       filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates, tracer }),
     };

@@ -47,11 +47,17 @@ before(async () => {
   // Of the stranger: what speaks first, and HTTP/1.
   const banner = `require("net").createServer((s) => s.end("220 hello\\r\\n")).listen(7000, "::", () => console.log("up"))`;
   const http = `require("http").createServer((q, r) => r.end("page for " + q.headers.host)).listen(8080, "::", () => console.log("up"))`;
+  // And TLS of its own, which says by which name it was called.
+  const ca = await TestCa.make();
+  const own = await certificateFiles(ca, "page");
+  certificates.push(own);
+  const secure = `const fs = require("fs"); require("tls").createServer({ cert: fs.readFileSync(${JSON.stringify(own.files.cert)}), key: fs.readFileSync(${JSON.stringify(own.files.key)}) }, (s) => s.end("secret for " + s.servername)).listen(9443, "::", () => console.log("up"))`;
   // In the pod of the service: what only the pod itself should reach, and another port of the application.
   const debug = `require("http").createServer((q, r) => r.end("secret")).listen(9999, "127.0.0.1", () => console.log("up"))`;
   for (const [pod, script] of [
     [stranger, banner],
     [stranger, http],
+    [stranger, secure],
     [service, debug],
     [service, http],
     [plain, debug],
@@ -66,7 +72,6 @@ before(async () => {
     await user.line(/^user ready /, 30_000);
   }
 
-  const ca = await TestCa.make();
   for (const [pod, name, more] of [
     [service, "user", { service: { name: "user", address: "127.0.0.1:50051" } }],
     [caller, "shop", { identity: { name: "shop" } }],
@@ -294,6 +299,37 @@ test("egress: declared leads to the endpoints of declared upstreams only", guard
   );
   assert.equal((await fetchIn(plain, "http://db:8080/")).stdout, "page for db:8080");
 });
+
+test(
+  "HTTP/1.1 of an upstream is a request like any other, and TLS goes by the name that it asks for",
+  guard,
+  async () => {
+    const upstreams = {
+      page: { protocol: "http1", discovery: "static", endpoints: ["10.77.0.4:8080"], hosts: ["pages.internal"] },
+      vault: { protocol: "tcp", discovery: "static", endpoints: ["10.77.0.4:9443"], hosts: ["vault.example"] },
+    };
+    await writePlain({ egress: "declared", upstreams });
+    // Nobody listens at the address that is dialled: the name leads there.
+    const script = `const s = require("tls").connect({ host: "10.77.0.4", port: 9444, servername: "vault.example", rejectUnauthorized: false }); s.on("data", (d) => process.stdout.write(d)); s.on("error", (e) => process.stdout.write("error " + e.code))`;
+    let said = "";
+    await eventually(
+      async () => {
+        said = (await plain.run([node, "-e", script])).stdout;
+        return said === "secret for vault.example";
+      },
+      () => `the server of that name: ${said}`,
+      60_000,
+    );
+    assert.equal((await fetchIn(plain, "http://db:8080/")).stdout, "page for db:8080");
+    const text = await metrics(plain);
+    const handled = (upstream: string, method: string): RegExp =>
+      new RegExp(
+        `outrigger_calls_handled_total\\{direction="outbound",upstream="${upstream}",method="${method}",grpc_status="OK",reason="",origin="app"\\} [1-9]`,
+      );
+    assert.match(text, handled("page", "HTTP/GET"));
+    assert.match(text, handled("vault", "TCP/connection"));
+  },
+);
 
 test("a sidecar whose own connections are redirected to it notices: none goes round in a circle", guard, async () => {
   const pod = await network.pod({ db: "10.77.0.4" });

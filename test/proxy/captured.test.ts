@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { pino } from "pino";
 import type { Address } from "../../src/core/address.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Captured, type Passage } from "../../src/proxy/captured.ts";
 import { LoopGuard } from "../../src/proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../../src/proxy/relay.ts";
+import type { Arrival } from "../../src/proxy/socket-acceptor.ts";
 import { FakeClock } from "../support/clock.ts";
 import { freePort } from "../support/ports.ts";
 import { eventually } from "../support/with-proxy.ts";
@@ -15,6 +17,8 @@ import { eventually } from "../support/with-proxy.ts";
 type Tcp = Extract<Address, { kind: "tcp" }>;
 
 interface World {
+  /** What was taken as HTTP/1.1, or as a call of an upstream. */
+  readonly calls: readonly (Arrival & { readonly upstream?: string })[];
   readonly client: Socket;
   readonly relays: Relays;
   readonly counts: RelayCounts;
@@ -42,18 +46,28 @@ async function listen(t: TestContext, take: (socket: Socket) => void): Promise<T
 }
 
 /** A client whose connection was redirected on its way to `to`. */
-async function captured(t: TestContext, to: Address | undefined, passage: (to: Address) => Passage): Promise<World> {
+async function captured(
+  t: TestContext,
+  to: Address | undefined,
+  passage: (to: Address) => Passage,
+  takesHttp1 = false,
+): Promise<World> {
   const counts: RelayCounts = { sent: 0, received: 0 };
   const clock = new FakeClock();
   const loops = new LoopGuard();
   const relays = new Relays({ clock: systemClock, counts, loops });
   const counted: string[] = [];
   const mesh: { readonly socket: Socket; readonly arrived: string }[] = [];
+  const calls: (Arrival & { readonly upstream?: string })[] = [];
   const taker = new Captured({
     direction: "outbound",
     destination: () => to,
     passage,
     mesh: (socket, _peer, arrived) => mesh.push({ socket, arrived: arrived?.toString("latin1") ?? "" }),
+    takesHttp1: () => takesHttp1,
+    http1: (arrival) => calls.push(arrival),
+    named: (name) => (name === "api.payments.example" ? "payments" : undefined),
+    call: (arrival, upstream) => calls.push({ ...arrival, upstream }),
     relays,
     loops,
     counted: (result, spoken) => counted.push(`${result} ${spoken}`),
@@ -72,7 +86,7 @@ async function captured(t: TestContext, to: Address | undefined, passage: (to: A
     client.once("connect", () => resolve());
     client.once("close", () => resolve());
   });
-  return { client, relays, counts, counted, mesh, clock };
+  return { client, relays, counts, counted, mesh, calls, clock };
 }
 
 /** Resolves when it is closed, however that came about. */
@@ -193,6 +207,10 @@ test("a connection of the sidecar itself that is redirected back to it ends ther
     destination: () => ({ kind: "tcp", host: "192.0.2.1", port: 80 }),
     passage: () => look(door),
     mesh: () => assert.fail("it is no HTTP/2"),
+    takesHttp1: () => false,
+    http1: () => assert.fail("nobody speaks HTTP/1.1"),
+    named: () => undefined,
+    call: () => assert.fail("there is no upstream"),
     relays,
     loops,
     counted: (result, spoken) => counted.push(`${result} ${spoken}`),
@@ -307,4 +325,73 @@ test("a reader that does not read stops its writer, and nothing is kept in betwe
   assert.equal(counts.received, before, "nothing moves");
   // The kernel's buffers of two connections, and what the streams of Node take: not what the server would send.
   assert.ok(counts.received < 16 * 2 ** 20, `${counts.received}`);
+});
+
+test("HTTP/1.1 is taken as such where somebody speaks it, with what has been read", async (t) => {
+  const server = await listen(t, () => {});
+  const { client, calls, counted } = await captured(t, server, look, true);
+  client.write("GET / HTTP/1.1\r\nhost: web\r\n\r\n");
+  await eventually(
+    () => calls.length === 1,
+    () => "it is taken",
+  );
+  assert.match(calls[0]?.arrived?.toString() ?? "", /^GET \/ /);
+  assert.deepEqual(calls[0]?.destination, server);
+  assert.deepEqual(counted, ["mesh http1"]);
+  calls[0]?.socket.destroy();
+});
+
+/** The first octets of TLS for a name. */
+async function helloFor(t: TestContext, servername: string): Promise<Buffer> {
+  const heard: Buffer[] = [];
+  const { port, host } = await listen(t, (socket) => socket.on("data", (chunk: Buffer) => heard.push(chunk)));
+  const client = connectTls({ host, port, servername, rejectUnauthorized: false });
+  client.on("error", () => {});
+  t.after(() => client.destroy());
+  await eventually(
+    () => heard.length > 0,
+    () => "a ClientHello",
+  );
+  return Buffer.concat(heard);
+}
+
+test("TLS goes to the upstream whose name it asks for, however its first octets come", async (t) => {
+  const hello = await helloFor(t, "API.payments.example");
+  const server = await listen(t, () => {});
+  const { client, calls, counted } = await captured(t, server, look);
+  client.setNoDelay(true);
+  for (let at = 0; at < hello.length; at += 400) {
+    client.write(hello.subarray(at, at + 400));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await eventually(
+    () => calls.length === 1,
+    () => "it is taken",
+  );
+  assert.equal(calls[0]?.upstream, "payments");
+  assert.deepEqual(calls[0]?.arrived, hello);
+  assert.deepEqual(counted, ["mesh tls"]);
+  calls[0]?.socket.destroy();
+});
+
+test("TLS for a name that no upstream has, and a ClientHello that never ends, go where they were going", async (t) => {
+  const hello = await helloFor(t, "elsewhere.example");
+  for (const octets of [hello, hello.subarray(0, 100)]) {
+    const heard: Buffer[] = [];
+    const server = await listen(t, (socket) => socket.on("data", (chunk: Buffer) => heard.push(chunk)));
+    const { client, counted, clock } = await captured(t, server, look);
+    client.write(octets);
+    await eventually(
+      () => {
+        clock.advance(1_000);
+        return counted.length > 0;
+      },
+      () => "it is passed on",
+    );
+    assert.deepEqual(counted, ["relayed tls"]);
+    await eventually(
+      () => Buffer.concat(heard).length === octets.length,
+      () => "what was read is passed on, too",
+    );
+  }
 });
