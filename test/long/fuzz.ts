@@ -23,7 +23,7 @@ function held(): number {
 }
 
 await runLong("fuzz", async ({ short, seed, say }) => {
-  const milliseconds = short ? 6000 : 300_000;
+  const milliseconds = short ? 3000 : 130_000;
   const coverage = await Coverage.start();
   const figures: Record<string, object> = {};
   for (const target of targets) {
