@@ -22,7 +22,7 @@ at most; the rest is \`other\`. \`upstream\` is the name of a configured or a re
 \`reason\` are closed sets ([reasons.md](reasons.md)); \`origin\` says who made the answer: \`app\`, \`proxy\` or \`peer\`, another sidecar.
 
 \`metrics.names: otel\` adds \`rpc_server_call_duration_seconds\` and \`rpc_client_call_duration_seconds\` of OpenTelemetry's semantic conventions
-and \`grpc_server_call_duration_seconds\` and \`grpc_client_call_duration_seconds\` of gRPC (gRFC A66), all without a label for the status.
+and \`grpc_server_call_duration_seconds\` and \`grpc_client_call_duration_seconds\` of gRPC (gRFC A66), with their labels, that for the status among them.
 \`metrics.application\` appends the application's own metrics; a family that both have becomes \`application_…\` for the application.
 
 | family | type | labels | is |

@@ -15,6 +15,20 @@ const sides = [
   ["outbound", "client"],
 ] as const;
 
+/** What counts as an error of a server in the semantic conventions; to a client every status but OK is one. */
+const serverErrors: ReadonlySet<string> = new Set([
+  "UNKNOWN",
+  "DEADLINE_EXCEEDED",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+]);
+
+function isError(side: "server" | "client", status: string): boolean {
+  return side === "client" ? status !== "OK" : serverErrors.has(status);
+}
+
 const HANDLED = "outrigger_calls_handled_total";
 const DURATION = "outrigger_call_duration_seconds";
 
@@ -101,25 +115,33 @@ export class CallMetrics {
   }
 
   /**
-   * The same durations under the names of OpenTelemetry's semantic conventions for RPC and of gRPC's own metrics (gRFC A66), as
-   * Prometheus writes them. Statuses stand in our own family: theirs would cost a histogram a status and method.
+   * The same durations by status, under the names and labels of OpenTelemetry's semantic conventions for RPC and of gRPC's own
+   * metrics (gRFC A66), as Prometheus writes them.
    */
   private renderOtel(wall: Wall | undefined): string {
     let text = "";
     for (const [direction, side] of sides) {
-      let rpc = familyHead(`rpc_${side}_call_duration_seconds`, "histogram", "Time from a call's head to its end.");
-      let grpc = familyHead(`grpc_${side}_call_duration_seconds`, "histogram", "Time from a call's head to its end.");
+      const [rpcName, grpcName] = [`rpc_${side}_call_duration_seconds`, `grpc_${side}_call_duration_seconds`];
+      let rpc = familyHead(rpcName, "histogram", "Time from a call's head to its end.");
+      let grpc = familyHead(grpcName, "histogram", "Time from a call's head to its end.");
       for (const series of this.series[direction].values()) {
+        const peer: Record<string, string> = side === "client" ? { server_address: series.upstream } : {};
+        const target: Record<string, string> = side === "client" ? { grpc_target: series.upstream } : {};
         for (const method of series.all()) {
-          const peer: Record<string, string> = side === "client" ? { server_address: series.upstream } : {};
-          const target: Record<string, string> = side === "client" ? { grpc_target: series.upstream } : {};
-          const name = method.method;
-          rpc += method.renderAs(
-            `rpc_${side}_call_duration_seconds`,
-            { rpc_system_name: "grpc", rpc_method: name, ...peer },
-            wall,
-          );
-          grpc += method.renderAs(`grpc_${side}_call_duration_seconds`, { grpc_method: name, ...target }, wall);
+          const rpcLabels = (status: string): Record<string, string> => ({
+            rpc_system_name: "grpc",
+            rpc_method: method.method,
+            rpc_response_status_code: status,
+            ...(isError(side, status) ? { error_type: status } : {}),
+            ...peer,
+          });
+          const grpcLabels = (grpc_status: string): Record<string, string> => ({
+            grpc_method: method.method,
+            grpc_status,
+            ...target,
+          });
+          rpc += method.renderByStatus(rpcName, rpcLabels, wall);
+          grpc += method.renderByStatus(grpcName, grpcLabels, wall);
         }
       }
       text += `\n${rpc}\n${grpc}`;

@@ -38,6 +38,21 @@ export class Durations {
     this.exemplars[bucket] = exemplar;
   }
 
+  get isEmpty(): boolean {
+    return this.counts.every((count) => count === 0);
+  }
+
+  /** Adds what another has; of exemplars the later one stays. */
+  include(other: Durations): void {
+    for (const [at, count] of other.counts.entries()) this.counts[at] = (this.counts[at] ?? 0) + count;
+    for (const [bucket, exemplar] of (other.exemplars ?? []).entries()) {
+      if (exemplar === undefined) continue;
+      this.exemplars ??= [];
+      const known = this.exemplars[bucket];
+      if (known === undefined || known.at < exemplar.at) this.exemplars[bucket] = exemplar;
+    }
+  }
+
   /**
    * The lines of this histogram. `series` is the labels without braces, at least one. `wall`, from milliseconds of the clock to those
    * since the Unix epoch: with exemplars, which only OpenMetrics has.

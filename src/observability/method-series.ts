@@ -16,7 +16,9 @@ const STATUSES = 17;
 export class MethodSeries {
   private readonly labels: Readonly<Record<string, string>>;
   private readonly prefix: string;
-  private readonly durations = new Durations();
+  /** Of calls that ended with OK, and of others by their status. */
+  private readonly good = new Durations();
+  private bad: Map<number, Durations> | undefined = undefined;
   /** Calls that the application answered with OK. */
   private ok = 0;
   /** Other outcomes by their number: status, origin and reason packed, see `outcome`. */
@@ -28,7 +30,7 @@ export class MethodSeries {
   }
 
   add(status: number, reason: Reason | undefined, origin: Origin, durationMs: number, exemplar?: Exemplar): void {
-    this.durations.add(durationMs, exemplar);
+    (status === 0 ? this.good : this.of(status)).add(durationMs, exemplar);
     if (status === 0 && reason === undefined && origin === "app") {
       this.ok++;
       return;
@@ -44,12 +46,34 @@ export class MethodSeries {
   }
 
   renderDurations(name: string, wall: Wall | undefined): string {
-    return this.durations.render(name, this.prefix, wall);
+    if (this.bad === undefined) return this.good.render(name, this.prefix, wall);
+    const all = new Durations();
+    all.include(this.good);
+    for (const durations of this.bad.values()) all.include(durations);
+    return all.render(name, this.prefix, wall);
   }
 
-  /** The durations under other labels. */
-  renderAs(name: string, labels: Readonly<Record<string, string>>, wall: Wall | undefined): string {
-    return this.durations.render(name, formatLabels(labels), wall);
+  /** The durations by status, under the labels that `labelsOf` has for one. */
+  renderByStatus(
+    name: string,
+    labelsOf: (status: string) => Readonly<Record<string, string>>,
+    wall: Wall | undefined,
+  ): string {
+    let text = this.good.isEmpty ? "" : this.good.render(name, formatLabels(labelsOf(statusName(0))), wall);
+    for (const [status, durations] of this.bad ?? [])
+      text += durations.render(name, formatLabels(labelsOf(statusName(status))), wall);
+    return text;
+  }
+
+  private of(status: number): Durations {
+    const number = known(status);
+    this.bad ??= new Map();
+    let durations = this.bad.get(number);
+    if (durations === undefined) {
+      durations = new Durations();
+      this.bad.set(number, durations);
+    }
+    return durations;
   }
 
   get method(): string {
@@ -65,7 +89,12 @@ export class MethodSeries {
   }
 }
 
+function known(status: number): number {
+  return Number.isInteger(status) && status >= 0 && status < STATUSES ? status : UNKNOWN;
+}
+
 function outcome(status: number, reason: Reason | undefined, origin: Origin): number {
-  const known = Number.isInteger(status) && status >= 0 && status < STATUSES ? status : UNKNOWN;
-  return (known * origins.length + origins.indexOf(origin)) * reasonNames.length + (reasonNumbers.get(reason) ?? 0);
+  return (
+    (known(status) * origins.length + origins.indexOf(origin)) * reasonNames.length + (reasonNumbers.get(reason) ?? 0)
+  );
 }

@@ -157,6 +157,9 @@ test(
     assert.equal(await value("application_process_open_fds"), 11);
     assert.ok((await value('sum(rpc_server_call_duration_seconds_count{rpc_method="test.v1.Test/Unary"})')) > 0);
     assert.ok((await value('sum(grpc_server_call_duration_seconds_count{grpc_method="test.v1.Test/Unary"})')) > 0);
+    const labels = 'rpc_system_name="grpc",rpc_response_status_code="UNAVAILABLE",error_type="UNAVAILABLE"';
+    assert.ok((await value(`sum(rpc_server_call_duration_seconds_count{${labels}})`)) > 0);
+    assert.ok((await value('sum(grpc_server_call_duration_seconds_count{grpc_status="OK"})')) > 0);
 
     const exemplars = await prometheus.exemplars("outrigger_call_duration_seconds_bucket");
     assert.match(exemplars[0]?.labels.trace_id ?? "", /^[0-9a-f]{32}$/);

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Client, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { GrpcServer, grpcClient, testService } from "../support/grpc-service.ts";
 import { Jaeger, type JaegerSpan } from "../support/jaeger.ts";
 import { realPart, skipUnless } from "../support/real-parts.ts";
-import { type SidecarProcess, startSidecarProcess } from "../support/sidecar-process.ts";
+import { type SidecarProcess, startSidecarOf, startSidecarProcess } from "../support/sidecar-process.ts";
 
 const METHOD = "test.v1.Test/Unary";
 const CONTEXT = ["traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"];
@@ -20,9 +23,12 @@ class Hops {
   private readonly ends: (() => unknown)[] = [];
 
   async sidecar(config: Readonly<Record<string, unknown>>): Promise<SidecarProcess> {
-    const started = await startSidecarProcess(config);
-    this.ends.push(() => started.process.kill());
-    return started;
+    return this.started(await startSidecarProcess(config));
+  }
+
+  started(sidecar: SidecarProcess): SidecarProcess {
+    this.ends.push(() => sidecar.process.kill());
+    return sidecar;
   }
 
   async app(answer: (metadata: Metadata) => Promise<string>): Promise<string> {
@@ -265,6 +271,49 @@ test(
       const id = newTrace();
       await unary(client, metadataOf({ traceparent: `00-${id}-${PARENT}-01` }));
       assert.deepEqual(chain(await jaeger.trace(id, 4), PARENT), WHOLE);
+    } finally {
+      await hops.end();
+    }
+  },
+);
+
+test(
+  "workers export their spans, and a reload sends those to come to another collector",
+  skipUnless("jaeger"),
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "outrigger-tracing-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const hops = new Hops();
+    try {
+      const address = await hops.app(async () => "done");
+      const file = join(folder, "outrigger.yaml");
+      const config = (otlp: string) => ({
+        identity: { name: "crew" },
+        workers: 2,
+        listeners: { outbound: "127.0.0.1:0", admin: "127.0.0.1:0", probe: "127.0.0.1:0" },
+        upstreams: { app: { discovery: "static", endpoints: [address] } },
+        tracing: { sampling: "0%", otlp },
+      });
+      await writeFile(file, JSON.stringify(config("http://127.0.0.1:1")));
+      const sidecar = hops.started(await startSidecarOf(file));
+      const outbound = sidecar.address("outbound");
+      // A connection each, so that every worker has some.
+      const clients = Array.from({ length: 12 }, () => hops.client(outbound, "app"));
+      const traced = async () => {
+        const ids = clients.map(() => newTrace());
+        const headers = ids.map((id) => metadataOf({ traceparent: `00-${id}-${PARENT}-01` }));
+        await Promise.all(clients.map((client, at) => unary(client, headers[at])));
+        return ids;
+      };
+      const before = await traced();
+      await writeFile(file, JSON.stringify(config(jaeger.grpc)));
+      await sidecar.process.line(/the configuration was applied/);
+      for (const id of await traced()) assert.equal((await jaeger.trace(id, 1))[0]?.service, "crew");
+      const known = new Set((await jaeger.spansOf("crew")).map(({ traceID }) => traceID));
+      assert.ok(
+        before.every((id) => !known.has(id)),
+        "what was told to the first collector is not told to the second",
+      );
     } finally {
       await hops.end();
     }

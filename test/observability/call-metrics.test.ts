@@ -32,6 +32,47 @@ function methods(families: ReadonlyMap<string, Family>): Set<string | undefined>
   return new Set(families.get(HANDLED)?.samples.map(({ labels }) => labels.method));
 }
 
+test("durations by status stand under the names of OpenTelemetry and gRPC, and add up to our own", () => {
+  const calls = new CallMetrics(new Registry());
+  const inbound = calls.upstream("inbound", "app");
+  const outbound = calls.upstream("outbound", "user");
+  for (const series of [inbound, outbound]) {
+    for (const [status, ms] of [
+      [0, 1],
+      [0, 7],
+      [5, 2],
+      [14, 3],
+    ] as const) {
+      series.started();
+      series.finished("/a.A/One", status, undefined, "app", ms);
+    }
+  }
+  const families = parseMetrics(calls.render("otel"));
+  const count = (name: string, labels: Record<string, string>) => sampleValue(families, `${name}_count`, labels);
+  for (const [side, target] of [
+    ["server", {}],
+    ["client", { grpc_target: "user" }],
+  ] as const) {
+    const name = `grpc_${side}_call_duration_seconds`;
+    for (const [grpc_status, calls] of Object.entries({ OK: 2, NOT_FOUND: 1, UNAVAILABLE: 1 }))
+      assert.equal(count(name, { grpc_method: "a.A/One", grpc_status, ...target }), calls, `${name} ${grpc_status}`);
+  }
+  const rpc = (status: string, more: Record<string, string> = {}) => ({
+    rpc_system_name: "grpc",
+    rpc_method: "a.A/One",
+    rpc_response_status_code: status,
+    ...more,
+  });
+  assert.equal(count("rpc_server_call_duration_seconds", rpc("OK")), 2);
+  assert.equal(count("rpc_server_call_duration_seconds", rpc("NOT_FOUND")), 1, "no error of a server's");
+  assert.equal(count("rpc_server_call_duration_seconds", rpc("UNAVAILABLE", { error_type: "UNAVAILABLE" })), 1);
+  const client = { error_type: "NOT_FOUND", server_address: "user" };
+  assert.equal(count("rpc_client_call_duration_seconds", rpc("NOT_FOUND", client)), 1);
+  const own = { direction: "inbound", upstream: "app", method: "a.A/One" };
+  assert.equal(count("outrigger_call_duration_seconds", own), 4);
+  assert.equal(sampleValue(families, "outrigger_call_duration_seconds_sum", own), 0.013);
+});
+
 test("a call is counted with its method, status, reason and origin", async () => {
   const { calls, read } = metrics();
   const user = calls.upstream("outbound", "user");
