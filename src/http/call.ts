@@ -19,8 +19,11 @@ export interface Failure {
   readonly log?: string;
   /** Further fields of the answer, such as `grpc-retry-pushback-ms`: lower-case names, no pseudo-header fields. */
   readonly fields?: readonly (readonly [name: string, value: string])[];
-  /** What somebody whom the operator has decide says to the caller, whoever that is; `http`: the status where it does not speak gRPC. */
-  readonly said?: { readonly http: number; readonly text: string };
+  /**
+   * What somebody whom the operator has decide says to the caller, whoever that is. Where it does not speak gRPC `http` is the
+   * status and `type` the content type.
+   */
+  readonly said?: { readonly http: number; readonly text: string; readonly type?: string | undefined };
 }
 
 export function failure(

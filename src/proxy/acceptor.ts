@@ -14,6 +14,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { BufferReuse } from "../http2/output.ts";
 import type { Stream } from "../http2/stream.ts";
+import { localAddress } from "../net/local-address.ts";
 import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
 import { EXPLAIN } from "./explain-trailer.ts";
@@ -136,9 +137,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     return connection;
   }
 
-  private localOf({ localAddress, localPort }: Socket): Address | undefined {
-    if (this.direction === "outbound" || localAddress === undefined || localPort === undefined) return undefined;
-    return { kind: "tcp", host: localAddress.replace(/^::ffff:(?=[0-9.]+$)/, ""), port: localPort };
+  private localOf(socket: Socket): Address | undefined {
+    return this.direction === "outbound" ? undefined : localAddress(socket);
   }
 
   get connections(): Iterable<AcceptedConnection> {

@@ -1,12 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Address } from "../core/address.ts";
 import type { Timer } from "../core/clock.ts";
 import { Roster } from "../core/roster.ts";
 import { Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { headOfHttp1, http1Label } from "../http/http1-head.ts";
 import { defaultLimits } from "../http2/limits.ts";
+import { localAddress } from "../net/local-address.ts";
 import type { Http1Call } from "./http1-call.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { Http1Upgrade } from "./http1-upgrade.ts";
@@ -20,6 +22,8 @@ const HEAD = KEEP + 15_000;
 
 interface Entry extends AcceptedSocket {
   readonly arrival: Arrival;
+  /** Of a connection of others: see `Call.local`. */
+  readonly local: Address | undefined;
   readonly router: Router;
   readonly calls: Set<Http1Call>;
   timer: Timer | undefined;
@@ -54,6 +58,7 @@ export class Http1Acceptor implements SocketAcceptor {
       since: clock.wall(),
       place: -1,
       arrival,
+      local: this.options.direction === "inbound" ? localAddress(socket) : undefined,
       router,
       calls,
       timer: undefined,
@@ -205,7 +210,7 @@ export class Http1Acceptor implements SocketAcceptor {
     return undefined;
   }
 
-  private callOf(head: Head, { peer, caller, arrival }: Entry): Call {
+  private callOf(head: Head, { peer, caller, arrival, local }: Entry): Call {
     const { services, direction, forwarded } = this.options;
     const known = services.edits.foreign.apply(head);
     const told = forwarded === undefined ? known : forwarded.apply(known, { peer, caller });
@@ -214,6 +219,8 @@ export class Http1Acceptor implements SocketAcceptor {
     call.label = http1Label(told.get(":method") ?? "");
     call.identity = caller?.identity;
     call.destination = arrival.destination;
+    call.local = local;
+    call.serverName = caller?.serverName;
     services.explanations.decisions.begin(call);
     return call;
   }

@@ -4,6 +4,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import { UnsentError } from "../cluster/http1-agent.ts";
 import type { SocketLease } from "../cluster/socket-pool.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
+import { changeHead } from "../http/field-change.ts";
 import type { Head } from "../http/headers.ts";
 import { statusOfAnswer } from "../http/http-status.ts";
 import { answerFields, http1Fields, isIdempotent } from "../http/http1-head.ts";
@@ -136,8 +137,9 @@ export abstract class Http1Call extends SocketCall {
     const isForeign = (name: string): boolean =>
       isSidecar ? name === "outrigger-unprocessed" : name.startsWith("outrigger-");
     let fields: readonly (readonly [string, string])[] = answerFields(answer.rawHeaders, isForeign);
-    if (target?.response !== undefined) {
-      const head = target.response.apply(services.headers.head([[":status", String(statusCode)], ...fields]));
+    if (target?.response !== undefined || call.answerFields !== undefined) {
+      const came = services.headers.head([[":status", String(statusCode)], ...fields]);
+      const head = changeHead(services.headers, target?.response?.apply(came) ?? came, call.answerFields ?? []);
       fields = [...head.entries()]
         .filter(([name]) => name !== ":status")
         .map(([name, value]) => [name, value] as const);

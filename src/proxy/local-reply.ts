@@ -60,7 +60,7 @@ export class LocalReply {
   http(failure: Failure, known: boolean): HttpReply {
     const body = Buffer.from(failure.said?.text ?? `${failure.reason}: ${this.text(failure, known)}\n`, "utf8");
     const fields: [string, string][] = [
-      ["content-type", "text/plain; charset=utf-8"],
+      ["content-type", failure.said?.type ?? "text/plain; charset=utf-8"],
       ["content-length", String(body.length)],
       ...this.marks(failure),
     ];

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { certificateFiles, idOf, TestCa } from "./certificates.ts";
 import type { Scope, Sidecar, SidecarConfig } from "./with-proxy.ts";
 
-export type Mode = "disabled" | "strict";
+export type Mode = "disabled" | "permissive" | "strict";
 
 /** An application behind its sidecar and the sidecar of a caller, which has a listener of its own for it. */
 export interface SocketMesh {

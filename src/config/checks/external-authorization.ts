@@ -9,6 +9,12 @@ const AT = ["authorization", "external"];
 export function checkExternalAuthorization(draft: Draft<FileConfig>, reading: Reading): void {
   const external = draft.authorization?.external;
   if (external === undefined) return;
+  if (draft.service?.protocol === "tcp")
+    reading.reportKey(AT, {
+      code: "not-yet-supported",
+      message: "a service that decides about connections of tcp is not yet supported",
+      expected: "rules of allow and deny by identities, services or addresses",
+    });
   const has = (key: string): boolean => reading.has([...AT, key]);
   if (has("upstream") === has("address"))
     reading.reportKey(AT, {

@@ -28,6 +28,7 @@ export interface CheckQuestion {
     readonly headers: ReadonlyMap<string, string>;
     /** From content-length; -1 where it is not known. */
     readonly size: number;
+    readonly protocol: "HTTP/2" | "HTTP/1.1";
   };
   /** `context_extensions` */
   readonly context: ReadonlyMap<string, string>;
@@ -86,6 +87,7 @@ export function questionOf(call: Call, { own, id, time, context, shown }: Surrou
       scheme: head.get(":scheme") ?? "",
       headers,
       size: /^[0-9]{1,15}$/.test(length) ? Number(length) : -1,
+      protocol: call.protocol === "http1" ? "HTTP/1.1" : "HTTP/2",
     },
     context,
     sni: call.serverName,

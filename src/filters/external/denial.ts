@@ -28,7 +28,7 @@ export function denial(
   const who = identity ?? "a caller without an identity";
   return failure("AUTHZ_REFUSED", "", {
     status: chosen === undefined ? statusOfHttp(http) : parseStatus(chosen),
-    said: { http, text: message },
+    said: { http, text: message, type: all.find(([name]) => name === "content-type")?.[1] },
     fields: all.filter(([name]) => !OF_GRPC.has(name)),
     log: `${who}: the authorization service ${service} says ${statusName(code)}, HTTP ${http}${why === "" ? "" : `: ${why}`}`,
   });

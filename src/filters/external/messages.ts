@@ -26,7 +26,7 @@ export function encodeQuestion(question: CheckQuestion): Buffer {
   text(writer, 5, http.host);
   text(writer, 6, http.scheme);
   writer.tag(9, WireType.Varint).int64(http.size);
-  text(writer, 10, "HTTP/2");
+  text(writer, 10, http.protocol);
   writer.join().join();
   for (const [name, value] of context) writeEntry(writer, 10, name, value);
   if (sni !== undefined) {
