@@ -45,12 +45,13 @@ async function listen(t: TestContext, take: (socket: Socket) => void): Promise<T
   return { kind: "tcp", host: "127.0.0.1", port: address.port };
 }
 
-/** A client whose connection was redirected on its way to `to`. */
+/** A client whose connection was redirected on its way to `to`; `known`: whether this process can find that out. */
 async function captured(
   t: TestContext,
   to: Address | undefined,
   passage: (to: Address) => Passage,
   takesHttp1 = false,
+  known: "known" | "nobody can tell" = "known",
 ): Promise<World> {
   const counts: RelayCounts = { sent: 0, received: 0 };
   const clock = new FakeClock();
@@ -61,7 +62,7 @@ async function captured(
   const calls: (Arrival & { readonly upstream?: string })[] = [];
   const taker = new Captured({
     direction: "outbound",
-    destination: () => to,
+    destination: known === "known" ? () => to : undefined,
     passage,
     mesh: (socket, _peer, arrived) => mesh.push({ socket, arrived: arrived?.toString("latin1") ?? "" }),
     takesHttp1: () => takesHttp1,
@@ -189,6 +190,21 @@ test("a connection to where nobody listens is reset: at once when the client has
   silent.clock.advance(1000);
   await closing(silent.client);
   assert.deepEqual(silent.counted, ["unreachable unknown yet"]);
+});
+
+test("where nobody can tell where a connection was going, HTTP/2 goes into the mesh, and everything else is refused", async (t) => {
+  const mesh = await captured(t, undefined, look, false, "nobody can tell");
+  mesh.client.write("PRI * HTTP/2.0\r\n");
+  await eventually(
+    () => mesh.mesh.length === 1,
+    () => "it comes to pass",
+    20_000,
+  );
+  assert.deepEqual(mesh.counted, ["mesh http2"]);
+  const other = await captured(t, undefined, look, false, "nobody can tell");
+  other.client.write("GET / HTTP/1.1\r\n\r\n");
+  await closing(other.client);
+  assert.deepEqual(other.counted, ["refused http1"]);
 });
 
 test("a connection of the sidecar itself that is redirected back to it ends there", async (t) => {
