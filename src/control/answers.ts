@@ -93,6 +93,26 @@ export interface ConcurrencyAnswer {
 }
 
 /** The service that decides about inbound calls. */
+export interface IntentionsAnswer {
+  /** How many are in force; null while nobody has said, and no call is let in. */
+  readonly count: number | null;
+  /** What becomes of callers that none is for, as the agent says. */
+  readonly default: "allow" | "deny" | null;
+  /** Why there is no newer answer; null while there is. */
+  readonly lastError: string | null;
+}
+
+export interface TokensAnswer {
+  readonly providers: readonly {
+    readonly name: string;
+    /** Public keys that are known; null before the first answer. */
+    readonly keys: number | null;
+    readonly lastError: string | null;
+  }[];
+  /** Calls by what came of their token, as in outrigger_jwt_calls_total. */
+  readonly results: Readonly<Record<string, number>>;
+}
+
 export interface AuthorizationServiceAnswer {
   /** The name of its upstream, or its address. */
   readonly service: string;
@@ -116,6 +136,10 @@ export interface ClustersAnswer {
   readonly policies: readonly PolicyAnswer[];
   /** null: none is configured. */
   readonly authorizationService: AuthorizationServiceAnswer | null;
+  /** null: no intentions count. */
+  readonly intentions: IntentionsAnswer | null;
+  /** null: tokens are not looked at. */
+  readonly tokens: TokensAnswer | null;
   /** How Consul routes the upstreams that it routes. */
   readonly routing: readonly RoutingAnswer[];
 }

@@ -80,6 +80,8 @@ export class RuntimeView implements ControlView {
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
       policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
       authorizationService: describeService(this.runtime.services.external),
+      intentions: this.runtime.intentions.describe(),
+      tokens: this.runtime.tokenKeys.describe(),
       routing: [...this.runtime.upstreams.consulChains()].map(describeRouting),
     };
   }

@@ -75,6 +75,17 @@ export class IntentionWatch {
     return `the intentions are those of the last answer: ${this.problem}`;
   }
 
+  /** For people; null where intentions do not count. */
+  describe(): { count: number | null; default: IntentionSet["byDefault"] | null; lastError: string | null } | null {
+    if (this.subject === undefined) return null;
+    const set = this.current.current;
+    return {
+      count: set?.intentions.length ?? null,
+      default: set?.byDefault ?? null,
+      lastError: this.problem ?? null,
+    };
+  }
+
   /** Calls back once intentions are known, at once where they are or do not count. */
   whenKnown(callback: () => void): void {
     if (this.waiting === undefined) {

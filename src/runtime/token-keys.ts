@@ -68,6 +68,20 @@ export class TokenKeys {
     return stale.map(([name, { problem }]) => `the keys of ${name} are the last good ones: ${problem}`).join("; ");
   }
 
+  /** For people; null where tokens are not looked at. */
+  describe(): {
+    providers: { name: string; keys: number | null; lastError: string | null }[];
+    results: Readonly<Record<string, number>>;
+  } | null {
+    if (this.config === undefined) return null;
+    const providers = [...this.all()].map(([name, { keys, problem }]) => ({
+      name,
+      keys: keys?.length ?? null,
+      lastError: problem ?? null,
+    }));
+    return { providers, results: { ...this.services.tokens.counts } };
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.held.values()].map(({ keys }) => keys.close()));
   }

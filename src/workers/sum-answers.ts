@@ -15,6 +15,13 @@ const SUMMED = new Set([
   "shadowAllowed",
   "shadowDenied",
   "shadowFailed",
+  "verified",
+  "known",
+  "missing",
+  "invalid",
+  "expired",
+  "unknown",
+  "busy",
 ]);
 /** What tells the items of a list apart, whichever of it they have. */
 const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];

@@ -145,6 +145,14 @@ export class FakeView implements ControlView {
       inFlight: 2,
       results: { allowed: 40, denied: 2, failedDenied: 1 },
     },
+    intentions: { count: 3, default: "deny", lastError: "consul at 127.0.0.1:8500 refuses connections" },
+    tokens: {
+      providers: [
+        { name: "accounts", keys: 2, lastError: null },
+        { name: "partners", keys: null, lastError: "it answers with 503" },
+      ],
+      results: { verified: 12, known: 10, missing: 1 },
+    },
     routing: [
       {
         upstream: "orders",
