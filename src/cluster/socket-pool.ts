@@ -23,6 +23,9 @@ export interface SocketPoolServices {
   readonly random: () => number;
 }
 
+/** Milliseconds for which a probe that found somebody is enough. */
+const KNOWN = 1000;
+
 /** A connection for one call. */
 export type SocketLease =
   /** Made for it. `peer`: who is there, undefined in plaintext. */
@@ -58,6 +61,8 @@ export class SocketPool implements Pool {
   private readonly members = new Set<Member>();
   private readonly peers = new WeakMap<Socket, SecurePeer>();
   private readonly line = new WaitingLine<SocketLease>();
+  /** Milliseconds of the clock when a probe last found somebody. */
+  private stoodAt = Number.NEGATIVE_INFINITY;
   private phase: "serving" | "draining" | "drained" = "serving";
 
   constructor(
@@ -120,10 +125,15 @@ export class SocketPool implements Pool {
     return later(() => waiter.onFailed("PROTOCOL", `${this.label} speaks ${this.how.protocol}`));
   }
 
+  /** Whoever looks again and again must not make a connection each time: none stays of it. */
   probe(): void {
-    if (this.phase !== "serving" || this.members.size > 0) return;
+    const { clock } = this.services;
+    if (this.phase !== "serving" || this.members.size > 0 || clock.now() - this.stoodAt < KNOWN) return;
     this.open({
-      onConnection: (lease) => void (lease.kind === "fresh" && lease.socket.destroy()),
+      onConnection: (lease) => {
+        this.stoodAt = clock.now();
+        if (lease.kind === "fresh") lease.socket.destroy();
+      },
       onFailed: () => {},
     });
   }

@@ -492,3 +492,89 @@ test("a request that comes back to its sidecar is refused as a loop", async () =
     assert.match(answer.body, /^LOOP: /);
   });
 });
+
+test("an instance whose application is gone hands its requests to another, where sidecars know each other", async () => {
+  await inScope(async (scope) => {
+    const gone = await httpServer(scope, () => {});
+    gone.server.close();
+    const app = await httpServer(scope, (_request, response) => response.end("ok"));
+    const { address, outbound } = await socketMesh(scope, {
+      protocol: "http1",
+      applications: [gone.address, app.address],
+      mode: "strict",
+      upstream: { balancer: "roundRobin", outlierDetection: { mode: "disabled" } },
+    });
+    for (let at = 0; at < 4; at++) assert.equal((await ask(address)).body, "ok");
+    await eventually(
+      () => outbound.calls.length === 4,
+      () => "four calls",
+    );
+    assert.ok(outbound.calls.some(({ attempts }) => Number(attempts) > 1));
+  });
+});
+
+test("the circuit breaker of an upstream opens by answers of 5xx, and its instance goes out", async () => {
+  await inScope(async (scope) => {
+    let asked = 0;
+    const app = await httpServer(scope, (_request, response) => {
+      asked++;
+      response.writeHead(503).end();
+    });
+    const { address } = await socketMesh(scope, {
+      protocol: "http1",
+      applications: [app.address],
+      upstream: { circuitBreaker: { failureRate: "50%", window: "10s", minimumRequests: 5, openFor: "5s" } },
+    });
+    const seen: unknown[] = [];
+    await eventually(
+      async () => {
+        const { status, headers } = await ask(address);
+        assert.equal(status, 503);
+        seen.push(headers["outrigger-reason"]);
+        return seen.at(-1) === "CIRCUIT_OPEN";
+      },
+      () => `the breaker opens: ${seen.join()}`,
+    );
+    const before = asked;
+    await ask(address);
+    assert.equal(asked, before);
+  });
+});
+
+test("a WebSocket whose application breaks off is lost for its caller, and for the log", async () => {
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (_request, response) => response.end());
+    app.server.on("upgrade", (request, socket) => {
+      echoFrames(request, socket);
+      socket.once("data", () => socket.destroy());
+    });
+    const { address, outbound } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
+    const socket = new WebSocket(`ws://${address}/`);
+    socket.addEventListener("error", () => {});
+    await once(socket, "open");
+    const ended = new Promise((resolve) => socket.addEventListener("close", resolve));
+    socket.send("go");
+    await ended;
+    await outbound.call();
+  });
+});
+
+test("an upgrade that is refused is an answer, and one to something else is no upgrade", async () => {
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (request, response) => {
+      response.writeHead(404, { "transfer-encoding": "chunked" });
+      response.end(`none: ${request.headers.upgrade ?? "-"}`);
+    });
+    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
+    for (const [upgrade, told] of [
+      ["WebSocket", "websocket"],
+      ["h2c", "-"],
+    ] as const) {
+      const socket = await connectTo(scope, address);
+      socket.write(`GET / HTTP/1.1\r\nhost: up\r\nconnection: upgrade, close\r\nupgrade: ${upgrade}\r\n\r\n`);
+      const answer = (await readAll(socket)).toString();
+      assert.match(answer, /^HTTP\/1\.1 404 /);
+      assert.ok(answer.includes(`none: ${told}`), answer);
+    }
+  });
+});

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import { loadConfig } from "../../src/config/load.ts";
 import { closed, connectTo, type Mode, readAll, socketMesh, tcpServer } from "../support/socket-mesh.ts";
-import { eventually, inScope } from "../support/with-proxy.ts";
+import { eventually, inScope, type SidecarConfig, wholeConfig } from "../support/with-proxy.ts";
 
 const MODES: readonly Mode[] = ["disabled", "strict"];
 
@@ -201,5 +202,64 @@ test("a drain waits for connections until grace ends, and then cuts them", async
     assert.equal(cut, 1);
     await closed(socket);
     assert.equal((await inbound.call()).reason, "DRAINING");
+  });
+});
+
+test("with permissive mTLS a plaintext client may wait for the server to speak first, and sidecars use TLS", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => socket.end("220 hello\r\n"));
+    const { address, inbound } = await socketMesh(scope, {
+      protocol: "tcp",
+      applications: [app.address],
+      mode: "permissive",
+      upstream: { mtls: "strict" },
+    });
+    const plain = await connectTo(scope, inbound.inbound);
+    let said = "";
+    plain.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    await eventually(
+      () => {
+        inbound.clock.jump(20);
+        return said === "220 hello\r\n";
+      },
+      () => "the server is heard",
+    );
+    plain.end();
+    await closed(plain);
+    const socket = await connectTo(scope, address);
+    assert.equal((await readAll(socket)).toString(), "220 hello\r\n");
+    socket.end();
+    assert.match(String((await inbound.call(1)).identity), /^spiffe:/);
+  });
+});
+
+test("an upstream may change its protocol while running: what stands goes on, what comes is read anew", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => {
+      socket.on("data", (chunk: Buffer) => {
+        if (chunk.includes("HTTP/1.1")) socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-app: 1\r\n\r\nok");
+        else socket.write(chunk);
+      });
+      socket.on("end", () => socket.end());
+    });
+    const config = (protocol: string): SidecarConfig => ({
+      upstreams: { up: { protocol, discovery: "static", endpoints: [app.address], listen: "127.0.0.1:0" } },
+    });
+    const sidecar = await scope.sidecar(config("tcp"));
+    const standing = await connectTo(scope, sidecar.listen("up"));
+    standing.write("one");
+    assert.equal(String((await once(standing, "data"))[0]), "one");
+    const loaded = loadConfig(JSON.stringify(wholeConfig(config("http1"))), { file: "test.yaml", env: {} });
+    assert.ok(loaded.ok);
+    assert.equal((await sidecar.runtime.apply(loaded.config)).kind, "applied");
+    const answer = await fetch(`http://${sidecar.listen("up")}/`);
+    assert.equal(await answer.text(), "ok");
+    assert.match(answer.headers.get("x-app") ?? "", /1/);
+    standing.write("two");
+    assert.equal(String((await once(standing, "data"))[0]), "two");
+    standing.end();
+    await closed(standing);
   });
 });
