@@ -42,7 +42,7 @@ export const defaultPolicy: ClusterPolicy = {
   aperture: undefined,
   load: defaultLoadSettings,
   slowStart: undefined,
-  levels: { zone: undefined, priorities: [], spillBelow: 0.7 },
+  levels: { zone: undefined, priorities: [], spillBelow: 0.7, spillAbove: undefined },
   subsets: undefined,
   affinity: undefined,
   outlierDetection: defaultOutlierSettings,

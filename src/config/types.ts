@@ -248,6 +248,7 @@ export interface UpstreamConfig {
   readonly zones: { readonly prefer: "own"; readonly own: string | undefined } | undefined;
   readonly priorities: readonly ReadonlyMap<string, string>[];
   readonly spillBelow: number;
+  readonly spillAbove: number | undefined;
   readonly subsets:
     | {
         readonly match: ReadonlyMap<string, string>;

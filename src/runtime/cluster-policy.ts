@@ -33,6 +33,7 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
       zone: zones === undefined ? undefined : (zones.own ?? zone),
       priorities: config.priorities.map((meta) => Object.fromEntries(meta)),
       spillBelow: config.spillBelow,
+      spillAbove: config.spillAbove,
     },
     subsets: subsets && {
       match: Object.fromEntries(subsets.match),

@@ -59,7 +59,7 @@ const zoned = (): EndpointSpec[] => [
   spec(3, { zone: "b" }),
   spec(4, { zone: "b" }),
 ];
-const ownZone = { levels: { zone: "a", priorities: [], spillBelow: 0.7 } };
+const ownZone = { levels: { zone: "a", priorities: [], spillBelow: 0.7, spillAbove: undefined } };
 
 test("the own zone takes all calls while enough of it is usable, and others the rest below that", async () => {
   const on = harness(ownZone, ...zoned());
@@ -78,6 +78,22 @@ test("the own zone takes all calls while enough of it is usable, and others the 
   assert.deepEqual(await on.leftovers(), NOTHING_LEFT);
 });
 
+test("where the own zone has too much to do others take the rest, until they have as much", () => {
+  const on = harness({ levels: { ...ownZone.levels, spillAbove: 2 } }, ...zoned());
+  const busy = (id: string, calls: number): void => {
+    for (let n = 0; n < calls; n++) on.endpoint(id).started();
+  };
+  busy("1", 1);
+  busy("2", 1);
+  assert.deepEqual(Object.keys(shares(on)).sort(), ["1", "2"]);
+  busy("1", 1);
+  busy("2", 1);
+  assert.deepEqual(Object.keys(shares(on)).sort(), ["3", "4"]);
+  busy("3", 2);
+  busy("4", 2);
+  assert.deepEqual(Object.keys(shares(on)).sort(), ["1", "2"], "no other zone is better off");
+});
+
 test("a zone without an endpoint goes to the others", () => {
   const on = harness({ levels: { ...ownZone.levels, zone: "z" } }, ...zoned());
   assert.deepEqual(Object.keys(shares(on)).sort(), ["1", "2", "3", "4"]);
@@ -90,7 +106,12 @@ test("a call that has tried its zone goes on to the others", () => {
 });
 
 test("priorities go by meta, in their order, and what has none of them comes last", async () => {
-  const levels = { zone: undefined, priorities: [{ role: "primary" }, { role: "backup" }], spillBelow: 0.7 };
+  const levels = {
+    zone: undefined,
+    priorities: [{ role: "primary" }, { role: "backup" }],
+    spillBelow: 0.7,
+    spillAbove: undefined,
+  };
   const on = harness(
     { levels },
     spec(1),

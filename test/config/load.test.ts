@@ -77,6 +77,7 @@ const off = {
   zones: undefined,
   priorities: [],
   spillBelow: 0.7,
+  spillAbove: undefined,
   subsets: undefined,
   affinity: undefined,
   panicThreshold: 0.01,

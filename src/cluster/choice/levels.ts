@@ -12,6 +12,8 @@ export interface LevelSettings {
    * proportion, and the rest goes to the next one.
    */
   readonly spillBelow: number;
+  /** So many calls under way at the endpoint that a call would go to send it to the next level, where that is less busy. */
+  readonly spillAbove: number | undefined;
 }
 
 export interface Level {
@@ -67,21 +69,29 @@ export function sharesOf(levels: readonly Level[], spillBelow: number): number[]
 export class LevelPicker implements Picker {
   private readonly pickers: readonly Picker[];
   private readonly shares: readonly number[];
+  private readonly spillAbove: number;
   private readonly random: () => number;
 
-  constructor(pickers: readonly Picker[], shares: readonly number[], random: () => number) {
+  constructor(
+    pickers: readonly Picker[],
+    shares: readonly number[],
+    spillAbove: number | undefined,
+    random: () => number,
+  ) {
     this.pickers = pickers;
     this.shares = shares;
+    this.spillAbove = spillAbove ?? Number.POSITIVE_INFINITY;
     this.random = random;
   }
 
   pick(context: PickContext): Endpoint | undefined {
-    const { pickers, shares } = this;
+    const { pickers, shares, spillAbove } = this;
     let point = this.random();
     let drawn = 0;
     while (drawn < shares.length - 1 && point >= (shares[drawn] ?? 0)) point -= shares[drawn++] ?? 0;
     const first = pickers[drawn]?.pick(context);
-    if (first !== undefined && context.tried?.includes(first) !== true) return first;
+    if (first !== undefined && context.tried?.includes(first) !== true)
+      return first.inFlight < spillAbove ? first : this.lessBusy(first, drawn, context);
     let again = first;
     for (const [at, picker] of pickers.entries()) {
       if (at === drawn) continue;
@@ -90,5 +100,15 @@ export class LevelPicker implements Picker {
       again ??= other;
     }
     return again;
+  }
+
+  /** The endpoint of a level behind that one is not as busy; else the one that there is, for it comes first. */
+  private lessBusy(first: Endpoint, level: number, context: PickContext): Endpoint {
+    for (const picker of this.pickers.slice(level + 1)) {
+      const other = picker.pick(context);
+      if (other !== undefined && other.inFlight < this.spillAbove && context.tried?.includes(other) !== true)
+        return other;
+    }
+    return first;
   }
 }

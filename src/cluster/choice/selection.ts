@@ -133,6 +133,8 @@ export class Selection {
     });
     const [only] = pickers;
     if (only === undefined) return balancer.picker([], this.tools, this.before.get(`${subset}/0`));
-    return pickers.length === 1 ? only : new LevelPicker(pickers, sharesOf(levels, settings.spillBelow), this.random);
+    return pickers.length === 1
+      ? only
+      : new LevelPicker(pickers, sharesOf(levels, settings.spillBelow), settings.spillAbove, this.random);
   }
 }

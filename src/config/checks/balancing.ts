@@ -121,13 +121,8 @@ function checkPlaces(path: Path, upstream: Upstream, zone: boolean, reading: Rea
     });
   }
   if (zones === undefined && priorities?.length === 0)
-    noEffect(
-      reading,
-      upstream,
-      [...path, "spillBelow"],
-      "no endpoint goes before another",
-      "zones or priorities beside it",
-    );
+    for (const key of ["spillBelow", "spillAbove"])
+      noEffect(reading, upstream, [...path, key], "no endpoint goes before another", "zones or priorities beside it");
   if (subsets?.match?.size === 0 && subsets.byMetadata?.size === 0)
     noEffect(reading, upstream, [...path, "subsets"], "it asks for no meta", "match or byMetadata");
 }

@@ -125,6 +125,10 @@ export const balancing = {
     levels.spillBelow,
     "With zones or priorities: while this share of the endpoints that go first is usable they take all calls; below that less in proportion, and the rest goes to the next.",
   ),
+  spillAbove: optional(
+    integer({ min: 1, max: 100_000 }),
+    "With zones or priorities: where the endpoint that a call would go to has so many calls of this sidecar under way, the call goes to the next zone or priority, if that has fewer.",
+  ),
   subsets: optional(
     object({
       match: preset(meta, new Map<string, string>(), "Meta that an endpoint has to have to get any call."),

@@ -24,7 +24,7 @@ export const retry = object({
   ),
   perTryTimeout: optional(
     duration(),
-    "Within this much an attempt has to bring its first message or its end; then it is given up for another.",
+    "Within this much an attempt has to bring its first message, or its end where `descriptors` say that the message is the only one; then it is given up for another.",
   ),
   hedgeAfter: optional(
     duration(),
