@@ -104,7 +104,9 @@ export class Lease implements Allowance {
     const { store, terms, batch } = this.options;
     // A key that did not use what it had in time begins anew.
     this.batch = now < this.lapsesAt ? Math.min(this.batch, batch()) : 1;
-    const wanted = this.batch - this.balance;
+    // A store that stands still does what it was asked once it goes on, when nobody waits for the answer any more: whether it
+    // answers again costs the limit one call.
+    const wanted = store.up ? this.batch - this.balance : 1;
     if (wanted < 1) {
       this.asking = false;
       return;

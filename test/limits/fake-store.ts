@@ -9,6 +9,8 @@ export class FakeStore implements LeaseStore {
   retryAt = 0;
   failures = 0;
   asked = 0;
+  /** Calls of leases that were asked for and that nobody waits for any more; one that stood still would give them all the same. */
+  orphaned = 0;
   /** Milliseconds until an answer. */
   latency = 2;
   /** It does not answer any more. */
@@ -31,6 +33,7 @@ export class FakeStore implements LeaseStore {
     this.clock.setTimer(this.latency, () => {
       if (this.gone) {
         this.failures++;
+        this.orphaned += calls;
         this.up = false;
         this.retryAt = this.clock.now() + 250;
         done(undefined);

@@ -109,6 +109,16 @@ test("a store that is gone is asked rarely", () => {
   assert.ok(world.store.asked <= 45, `${world.store.asked}`);
 });
 
+test("a store that stood still has little to give that nobody waits for: a batch, and one call for each question since", () => {
+  const world = sidecars(1);
+  offer(world, 5000);
+  world.store.gone = true;
+  offer(world, 20_000);
+  assert.ok(world.store.failures > 50, `${world.store.failures} questions`);
+  const { orphaned, failures } = world.store;
+  assert.ok(orphaned <= 2 * BATCH + failures, `${orphaned} calls in ${failures} questions`);
+});
+
 test("onStoreFailure says whether all or none pass while the store is gone", () => {
   for (const [onFailure, least, most] of [
     ["allow", 990, 1000],
