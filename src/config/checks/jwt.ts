@@ -17,6 +17,12 @@ export function checkJwt(draft: Draft<FileConfig>, reading: Reading): void {
       message: "jwt has no effect: without a service there are no inbound calls",
       expected: "a service, or no such key",
     });
+  if (draft.service?.protocol === "tcp")
+    reading.reportKey(["jwt"], {
+      code: "conflict",
+      message: "jwt refuses every call: service.protocol is tcp, and a connection of TCP has no token",
+      expected: "a service that speaks HTTP, or no such key",
+    });
   if (jwt.providers?.size === 0)
     reading.reportKey(["jwt", "providers"], {
       code: "conflict",
