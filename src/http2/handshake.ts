@@ -4,16 +4,18 @@ import type { Role } from "./receiver.ts";
 
 /** What the other side has to say in time: its SETTINGS, and that it has read ours (RFC 9113 §3.4 and §6.5.3). */
 export class Handshake {
-  private readonly timer: Timer;
+  private timer: Timer;
   private seen = false;
   private acknowledged = false;
 
   /** `late` is called with what has not come. */
   constructor(clock: Clock, role: Role, limits: Http2Limits, late: (reason: string) => void) {
     const missing = role === "client" ? "no SETTINGS came" : "no HTTP/2 preface came";
-    this.timer = clock.setTimer(role === "client" ? limits.settingsTimeout : limits.handshakeTimeout, () =>
-      late(`${this.seen ? "SETTINGS were not acknowledged" : missing} in time`),
-    );
+    const judge = (): void => late(`${this.seen ? "SETTINGS were not acknowledged" : missing} in time`);
+    // Where this process was held up it may lie there already: sockets are read between one timer and the next.
+    this.timer = clock.setTimer(role === "client" ? limits.settingsTimeout : limits.handshakeTimeout, () => {
+      this.timer = clock.setTimer(0, judge);
+    });
   }
 
   settingsCame(): void {

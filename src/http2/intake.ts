@@ -108,11 +108,15 @@ export class Intake implements Reader {
     if (unfinished === 0 || this.timer !== undefined) return;
     const { frameTimeout } = this.limits;
     const late = `a frame or a header block was not complete within ${frameTimeout} ms`;
-    this.timer = this.clock.setTimer(frameTimeout, () => {
+    const judge = (): void => {
       this.timer = undefined;
       // Octets that are kept are not the peer's fault.
       if (this.receiver.unfinished !== unfinished || this.kept !== undefined) this.watch();
       else this.host.failed(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, late));
+    };
+    // Where this process was held up the rest may lie there already: sockets are read between one timer and the next.
+    this.timer = this.clock.setTimer(frameTimeout, () => {
+      this.timer = this.clock.setTimer(0, judge);
     });
   }
 }

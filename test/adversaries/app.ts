@@ -15,7 +15,7 @@ export const BIG = 1_000_000;
 /** An application of our own engine. */
 export interface App {
   readonly address: string;
-  /** Connections that were made to it, and that are over. */
+  /** Connections that were made to it, and that are over; not those that were given up because they had nothing to do. */
   readonly made: () => number;
   readonly over: () => number;
   /** Paths that were asked for. */
@@ -79,6 +79,7 @@ export async function startApp(scope: Scope, limits: Partial<Http2Limits> = {}):
 
   const server = createServer((socket) => {
     made++;
+    let isSpare = false;
     new Connection(socket, services, options, {
       onStream: (stream, request, end) => {
         const path = request.get(":path") ?? "";
@@ -87,8 +88,12 @@ export async function startApp(scope: Scope, limits: Partial<Http2Limits> = {}):
         if (end && path === "/echo") stream.sendTrailers(trailers);
       },
       onCapacity() {},
-      onGoaway() {},
-      onClose: () => over++,
+      onGoaway: (_code, debug) => {
+        isSpare = debug === "idle";
+      },
+      onClose: () => {
+        if (!isSpare) over++;
+      },
       onFault(error) {
         throw error;
       },

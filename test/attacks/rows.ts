@@ -54,7 +54,7 @@ const alone: readonly Row[] = [
   flood("CONTINUATION", { maxContinuations: "none" }),
   row("an endless header block", 20, {
     stopped: true,
-    control: { lift: { maxContinuations: "none", maxHeaderListSize: "none" }, damage: "memory" },
+    control: { lift: { maxContinuations: "none", maxHeaderListSize: "none" }, damage: "neverStopped" },
   }),
   flood("SETTINGS", { "budgets.settings": "none" }),
   flood("PING", { "budgets.pings": "none" }, true),

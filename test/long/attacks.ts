@@ -51,8 +51,8 @@ const short: Form = {
   attack: 1000,
   patience: 20_000,
   size: 0.2,
-  limits: { handshakeTimeout: 600, frameTimeout: 600 },
-  handshakes: { timeout: "600ms" },
+  limits: { handshakeTimeout: 1500, frameTimeout: 1500 },
+  handshakes: { timeout: "1500ms" },
 };
 
 /** Share of new connections that have to be served. */
