@@ -25,13 +25,14 @@ import type { StreamAgePolicy } from "../proxy/stream-age.ts";
 import type { Onward, Resolution, SocketTarget, Target } from "../proxy/target.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { policyOf } from "./cluster-policy.ts";
+import { ConsulChains } from "./consul-chains.ts";
 import { onwardProblem } from "./egress.ts";
 import { OnDemand } from "./on-demand.ts";
 import { Passthrough } from "./passthrough.ts";
 import type { Needed } from "./readiness.ts";
 import { Routes } from "./routes.ts";
 import type { Sources } from "./sources.ts";
-import { type ChainSurroundings, chainLookupOf, UpstreamChain } from "./upstream-chain.ts";
+import type { ChainSurroundings, UpstreamChain } from "./upstream-chain.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
 /** Something that has to be known, and says when it is. */
@@ -100,11 +101,13 @@ export class Upstreams implements OutboundRules {
   readonly policies: UpstreamPolicies;
   readonly routing = new Routes();
   /** By upstream: those that Consul routes. */
-  private readonly chains = new Map<string, UpstreamChain>();
+  private readonly chains: ConsulChains;
   private extras = { faults: false, hopeless: false, http1: false };
 
   constructor(config: Config, options: UpstreamsOptions) {
     this.options = options;
+    const source = (): DiscoverySource => options.sources.of("consul");
+    this.chains = new ConsulChains(source, (name, declared) => this.chainSurroundings(name, declared));
     this.policies = new UpstreamPolicies(options.policies);
     this.lookupSource = options.sources.of(config.discovery.default);
     this.onDemand = this.makeOnDemand(config);
@@ -196,7 +199,7 @@ export class Upstreams implements OutboundRules {
   *required(): IterableIterator<Required> {
     for (const [name, { target }] of this.declared) {
       yield target.cluster;
-      const chain = this.chains.get(name);
+      const chain = this.chains.of(name);
       if (chain === undefined) continue;
       yield chain;
       yield* chain.required();
@@ -211,14 +214,14 @@ export class Upstreams implements OutboundRules {
 
   /** How Consul routes the upstreams that it routes. */
   consulChains(): IterableIterator<UpstreamChain> {
-    return this.chains.values();
+    return this.chains.all();
   }
 
   close(): void {
     this.onDemand.clear();
     this.passthrough.close();
     this.passthroughHttp1.close();
-    for (const chain of this.chains.values()) chain.close();
+    this.chains.close();
     for (const { target } of this.declared.values()) target.cluster.close();
     this.policies.close();
   }
@@ -240,12 +243,12 @@ export class Upstreams implements OutboundRules {
     }
     for (const [name, { config: upstream, target }] of this.declared) {
       const policy = policyOf(upstream, zone);
-      target.cluster.usePolicy(this.chains.get(name)?.ownPolicy(policy) ?? policy);
+      target.cluster.usePolicy(this.chains.of(name)?.ownPolicy(policy) ?? policy);
       target.cluster.useFailover(this.clustersOf(upstream.failover));
       target.cluster.limitConnections(upstream.limits?.maxConnections);
       follow(target.cluster, this.options.sources.of(upstream.discovery), lookupOf(upstream, target.name));
     }
-    this.applyChains(zone);
+    this.chains.apply(this.declared);
     this.routing.apply(config.routes, {
       headers: this.options.headers,
       random: this.options.policies.random,
@@ -309,30 +312,7 @@ export class Upstreams implements OutboundRules {
     return true;
   }
 
-  /** Goes over to the chains that are wanted now; the declared upstreams are those of the new configuration already. */
-  private applyChains(zone: string | undefined): void {
-    const before = new Map(this.chains);
-    this.chains.clear();
-    for (const [name, { config, target }] of this.declared) {
-      if (config.routing !== "consul") continue;
-      const surroundings = this.chainSurroundings(name, config, target, policyOf(config, zone));
-      const lookup = chainLookupOf(config, name);
-      const old = before.get(name);
-      const kept = old?.lookup === lookup ? old : undefined;
-      kept?.apply(surroundings);
-      if (kept !== undefined) before.delete(name);
-      const source = this.options.sources.of("consul");
-      this.chains.set(name, kept ?? new UpstreamChain(name, lookup, source.subscribe(lookup), surroundings));
-    }
-    for (const chain of before.values()) chain.close();
-  }
-
-  private chainSurroundings(
-    name: string,
-    config: UpstreamConfig,
-    target: Target,
-    policy: ClusterPolicy,
-  ): ChainSurroundings {
+  private chainSurroundings(name: string, { config, target }: Declared): ChainSurroundings {
     const { headers, discovery, makeCluster, sources } = this.options;
     const { clock, log, random } = discovery;
     const sourceFor = (lookup: string | undefined): DiscoverySource =>
@@ -340,7 +320,7 @@ export class Upstreams implements OutboundRules {
     return {
       config,
       target,
-      policy,
+      policy: policyOf(config, this.config.service?.meta.zone),
       failover: this.clustersOf(config.failover),
       headers,
       clock,
@@ -367,7 +347,7 @@ export class Upstreams implements OutboundRules {
   /** Where calls of a declared upstream may go. */
   private *clustersFor(name: string, target: Target): IterableIterator<Cluster> {
     yield target.cluster;
-    const chain = this.chains.get(name);
+    const chain = this.chains.of(name);
     if (chain !== undefined) yield* chain.own();
   }
 
@@ -417,7 +397,7 @@ export class Upstreams implements OutboundRules {
     const fallback = other === undefined ? undefined : (): Target | undefined => this.target(other);
     const onward: Onward | undefined =
       config?.routing === "consul"
-        ? { resolve: (call, base) => this.chains.get(name)?.resolve(call, base) ?? { kind: "target", target: base } }
+        ? { resolve: (call, base) => this.chains.of(name)?.resolve(call, base) ?? { kind: "target", target: base } }
         : undefined;
     const streams = config?.streams && streamAge(config.streams, this.options.policies.random);
     const sockets = config && socketsOf(config);
