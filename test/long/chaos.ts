@@ -33,9 +33,12 @@ const upstream = {
     descriptors: "reflection",
   },
 };
-/** More than the calls, and half of it is enough for two replicas while Redis is down. A lease is what comes in one go after a stall. */
+/**
+ * A replica alone may have all the calls, and those that are made again, with its share of the limit while Redis is down: the others are
+ * broken, or were and are still ejected. A lease is what comes in one go after a stall.
+ */
 const rateLimits = (store: string) => [
-  { name: "callers", limit: "1000/s", key: ["remote.address"], store, lease: 200, localShare: "50%" },
+  { name: "callers", limit: "2000/s", key: ["remote.address"], store, lease: 200, localShare: "50%" },
 ];
 /** Milliseconds for which this process may stand still in a row, until nothing is to be learnt of a short one: a try has 500. */
 const BUSY = 150;
