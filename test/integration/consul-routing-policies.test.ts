@@ -147,13 +147,15 @@ test("a reload has calls routed by Consul and by the file again, and keeps conne
     assert.equal(await caller.land(), "api.v1");
     const cluster = () => [...runtime.upstreams.clusters()].find(({ name }) => name === "web/api");
     const before = cluster();
-    assert.equal(before?.stats()[0]?.connections.length, 1);
+    // An idle one may have been set aside, and another made beside it.
+    const ages = () => before?.stats().flatMap(({ connections }) => connections.map(({ age }) => age)) ?? [];
+    const [oldest = Number.NaN] = ages().sort((one, other) => other - one);
     await go({ routing: "consul", timeout: "3s" }, [
       { name: "by-file", upstream: "web", match: { method: "test.v1.Test/File" }, to: "api" },
     ]);
     assert.equal(await caller.land(), "api.v1");
     assert.equal(cluster(), before);
-    assert.equal(before.stats()[0]?.connections.length, 1);
+    assert.ok(Math.max(...ages()) >= oldest, "the same connection");
     assert.equal(await caller.land("/test.v1.Test/File"), "api.v1");
     await go({});
     assert.equal(await caller.land(), "web.v1");
