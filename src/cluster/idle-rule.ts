@@ -1,7 +1,7 @@
 import type { Connection } from "../http2/connection.ts";
 
 /** Milliseconds for which a connection of a peer that nothing is known of may be idle; limits of servers are above it. */
-const UNPROVEN = 50;
+const UNPROVEN = 250;
 /** A peer that has let a connection stand for so long does not end them for being idle. */
 const PATIENT = 3_600_000;
 /** Limits below this many milliseconds are within what timers and networks vary by: no idle connection is used then. */

@@ -109,14 +109,14 @@ test("a server that ends idle connections with GOAWAY in the moment of the next 
   });
 });
 
-for (const idle of [100, 200]) {
+for (const idle of [500]) {
   test(`a server that ends connections idle for ${idle} ms without a word, in the moment of the next call: none failed`, async () => {
     await inScope(async (scope) => {
       const { server, sidecar } = await recycling(scope, { goodbye: "rude", idle, exactly: true, delay: 0 });
       const caller = callerOf(scope, sidecar.outbound, "up");
-      await callWhenIdle(caller, 40, idle);
+      await callWhenIdle(caller, 24, idle);
       const { executions, connections } = await server.report();
-      assertAllOnce(caller, executions, 40);
+      assertAllOnce(caller, executions, 24);
       assert.ok(connections >= 3, `${connections} connections`);
     });
   });

@@ -80,8 +80,9 @@ test("calls of two workers: pages and metrics show the sum, and a limit holds fo
     );
     const { connections } = (await sidecar.admin("/connections")) as Pages;
     assert.equal(connections.filter(({ made }) => made === "accepted").length, 16);
+    // Each worker has had calls. On a slow machine an idle connection may have been set aside, and another made.
     const dialled = connections.filter(({ made }) => made === "dialled").length;
-    assert.equal(dialled, 2, "each worker has had calls");
+    assert.ok(dialled >= 2, `${dialled} connections`);
   });
 });
 
