@@ -331,17 +331,16 @@ test("an application that refuses a call is told by its sidecar, and the caller'
 test("a replica that drains hands its late calls to another", async () => {
   await inScope(async (scope) => {
     const { applications, caller, sidecar, replicas } = await twoReplicas(scope);
-    for (const server of applications) {
-      void server
-        .peer()
-        .then(async (peer) => {
-          for (;;) {
-            const { stream } = await peer.nextRequest(60_000);
-            peer.headers(stream, ok, true);
-          }
-        })
-        .catch(() => {});
-    }
+    const answer = async (peer: RawPeer): Promise<void> => {
+      for (;;) {
+        const { stream } = await peer.nextRequest(60_000);
+        peer.headers(stream, ok, true);
+      }
+    };
+    const serve = async (server: RawServer): Promise<void> => {
+      for (;;) answer(await server.peer(60_000)).catch(() => {});
+    };
+    for (const server of applications) serve(server).catch(() => {});
     const call = async (): Promise<string | undefined> => {
       const answer = await caller.answer(caller.request(callHead("up"), true));
       return fieldOf(answer.head, "grpc-status");
