@@ -69,9 +69,8 @@ const alone: readonly Row[] = [
     control: { lift: { maxHeaderListSize: "none", maxHeaderFields: "none" }, damage: "standing" },
   }),
   row("header lists at the limit", 20),
-  row("header lists over the limit", 20, {
-    control: { lift: { maxHeaderListSize: "none", maxHeaderFields: "none" }, damage: "standing" },
-  }),
+  // What ends them is the limit of the row above them but one.
+  row("header lists over the limit", 20),
   row("10,000 idle connections", 10_000, {
     attack: "idle connections",
     memory: 300,
@@ -84,7 +83,7 @@ const alone: readonly Row[] = [
     control: { lift: { frameTimeout: "none" }, damage: "neverStopped" },
   }),
   row("slow read with zero windows", 20, {
-    memory: 600,
+    memory: 700,
     control: { lift: { unread: "none" }, damage: "memory" },
   }),
   row("malformed frames", 20, { stopped: true }),
