@@ -18,17 +18,20 @@ let mesh: CountingMesh;
 let friend: CountingApp;
 let caller: CountingCaller;
 let families = 0;
+/** What there is to be ended, however far the start came. */
+const ends: (() => unknown)[] = [];
 
 before(async () => {
   mesh = await CountingMesh.start({ drain: { notice: `${NOTICE}ms`, grace: `${GRACE}ms` } });
+  ends.push(() => mesh.stop());
   friend = await mesh.application("friend");
   await mesh.add("stays", { delay: 2 });
   await mesh.reaches(1);
   caller = new CountingCaller("call", mesh.caller.address("outbound"), "counter");
+  ends.push(() => caller.close());
 });
 after(async () => {
-  caller.close();
-  await mesh.stop();
+  for (const end of ends.reverse()) await end();
 });
 
 async function family(app: Partial<CountingAppOptions>): Promise<CountingFamily> {

@@ -41,7 +41,11 @@ export function startParent(
 }
 
 async function ready(started: RunningProcess): Promise<SidecarProcess> {
-  const [line] = await started.line(/^outrigger ready .*$/, 20_000);
+  const [line] = await started.line(/^outrigger ready .*$/, 20_000).catch(async (error: unknown) => {
+    // Nobody else knows of it: it would keep a test waiting that has failed.
+    await started.kill();
+    throw error;
+  });
   const fields = new Map([...line.matchAll(/(\S+?)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]));
   const address = (name: string): string => {
     const found = fields.get(name);
