@@ -8,7 +8,7 @@ import {
   type RequestOptions,
 } from "node:http";
 import { test } from "node:test";
-import { connectTo, httpServer, type Mode, readAll, socketMesh } from "../support/socket-mesh.ts";
+import { echoFrames, httpServer, type Mode, socketMesh, textOf } from "../support/socket-mesh.ts";
 import { eventually, inScope } from "../support/with-proxy.ts";
 
 const MODES: readonly Mode[] = ["disabled", "strict"];
@@ -18,12 +18,6 @@ interface Answer {
   readonly headers: IncomingHttpHeaders;
   readonly trailers: NodeJS.Dict<string>;
   readonly body: string;
-}
-
-async function textOf(message: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of message) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
 }
 
 /** Makes a request by HOST:PORT. */
@@ -146,24 +140,6 @@ for (const mode of MODES) {
       assert.equal((await inbound.call()).grpc_status, "OK");
       assert.ok(Number(line.bytes_received) > 100);
     });
-  });
-}
-
-/** A server of WebSocket that says what it hears: RFC 6455 as far as short frames need it. */
-function echoFrames(request: IncomingMessage, socket: import("node:stream").Duplex): void {
-  const { createHash } = process.getBuiltinModule("node:crypto");
-  const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
-  const accept = createHash("sha1").update(key).digest("base64");
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
-  );
-  socket.on("error", () => {});
-  socket.on("data", (frame: Buffer) => {
-    const length = (frame[1] ?? 0) & 0x7f;
-    const mask = frame.subarray(2, 6);
-    const payload = frame.subarray(6, 6 + length).map((octet, at) => octet ^ (mask[at % 4] ?? 0));
-    socket.write(Buffer.concat([Buffer.from([frame[0] ?? 0, length]), payload]));
-    if (((frame[0] ?? 0) & 0x0f) === 8) socket.end();
   });
 }
 
@@ -402,72 +378,6 @@ test("an application on a unix socket is reached, and so is a listener on one", 
   });
 });
 
-const SMUGGLING: readonly (readonly [name: string, request: string])[] = [
-  [
-    "both Content-Length and Transfer-Encoding",
-    "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nX",
-  ],
-  ["two Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"],
-  ["a list of Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5, 5\r\n\r\nhello"],
-  ["a signed Content-Length", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: +5\r\n\r\nhello"],
-  ["a folded field", "GET / HTTP/1.1\r\nhost: up\r\nx-a: 1\r\n folded\r\n\r\n"],
-  ["a bare LF", "GET / HTTP/1.1\nhost: up\n\n"],
-  ["a bare LF between fields", "GET / HTTP/1.1\r\nhost: up\nx: 1\r\n\r\n"],
-  ["a space before the colon", "GET / HTTP/1.1\r\nhost : up\r\n\r\n"],
-  ["another coding last", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"],
-  ["another coding first", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
-  [
-    "two Transfer-Encodings",
-    "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-  ],
-  ["a misspelt coding", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n"],
-  ["Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
-  ["two Hosts", "GET / HTTP/1.1\r\nhost: up\r\nhost: other\r\n\r\n"],
-  ["no Host", "GET / HTTP/1.1\r\nx: 1\r\n\r\n"],
-  ["a chunk size with a sign", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n\r\n"],
-  ["a chunk size with 0x", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n"],
-  ["a chunk that ends with LF", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n"],
-  ["a NUL in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\0b\r\n\r\n"],
-  ["a CR in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\rb\r\n\r\n"],
-  ["a target that is a name", "GET up HTTP/1.1\r\nhost: up\r\n\r\n"],
-  ["another version", "GET / HTTP/1.2\r\nhost: up\r\n\r\n"],
-];
-
-test("what two could read differently is refused, and its connection ends", async () => {
-  await inScope(async (scope) => {
-    const seen: string[] = [];
-    const app = await httpServer(scope, (request, response) => {
-      request.on("error", () => {});
-      seen.push(`${request.method} ${request.url}`);
-      void textOf(request).then(
-        () => response.end("ok"),
-        () => {},
-      );
-    });
-    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
-    for (const [name, text] of SMUGGLING) {
-      const socket = await connectTo(scope, address);
-      socket.write(`${text}GET /smuggled HTTP/1.1\r\nhost: up\r\n\r\n`, "latin1");
-      const answer = (await readAll(socket).catch(() => Buffer.from(""))).toString("latin1");
-      assert.match(answer, /^HTTP\/1\.1 (400|431|50\d) /, `${name}: ${answer}`);
-      assert.doesNotMatch(answer, /200 OK/, name);
-    }
-    assert.ok(!seen.includes("GET /smuggled"), seen.join());
-  });
-});
-
-test("fields that are too large are refused by 431", async () => {
-  await inScope(async (scope) => {
-    const app = await httpServer(scope, (_request, response) => response.end("ok"));
-    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
-    for (const head of [`x: ${"a".repeat(70_000)}\r\n`, "x: 1\r\n".repeat(1001)]) {
-      const socket = await connectTo(scope, address);
-      socket.write(`GET / HTTP/1.1\r\nhost: up\r\nconnection: close\r\n${head}\r\n`);
-      assert.match((await readAll(socket)).toString(), /^HTTP\/1\.1 431 /);
-    }
-  });
-});
-
 test("a request that comes back to its sidecar is refused as a loop", async () => {
   await inScope(async (scope) => {
     const app = await httpServer(scope, (request, response) => {
@@ -538,43 +448,5 @@ test("the circuit breaker of an upstream opens by answers of 5xx, and its instan
     const before = asked;
     await ask(address);
     assert.equal(asked, before);
-  });
-});
-
-test("a WebSocket whose application breaks off is lost for its caller, and for the log", async () => {
-  await inScope(async (scope) => {
-    const app = await httpServer(scope, (_request, response) => response.end());
-    app.server.on("upgrade", (request, socket) => {
-      echoFrames(request, socket);
-      socket.once("data", () => socket.destroy());
-    });
-    const { address, outbound } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
-    const socket = new WebSocket(`ws://${address}/`);
-    socket.addEventListener("error", () => {});
-    await once(socket, "open");
-    const ended = new Promise((resolve) => socket.addEventListener("close", resolve));
-    socket.send("go");
-    await ended;
-    await outbound.call();
-  });
-});
-
-test("an upgrade that is refused is an answer, and one to something else is no upgrade", async () => {
-  await inScope(async (scope) => {
-    const app = await httpServer(scope, (request, response) => {
-      response.writeHead(404, { "transfer-encoding": "chunked" });
-      response.end(`none: ${request.headers.upgrade ?? "-"}`);
-    });
-    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
-    for (const [upgrade, told] of [
-      ["WebSocket", "websocket"],
-      ["h2c", "-"],
-    ] as const) {
-      const socket = await connectTo(scope, address);
-      socket.write(`GET / HTTP/1.1\r\nhost: up\r\nconnection: upgrade, close\r\nupgrade: ${upgrade}\r\n\r\n`);
-      const answer = (await readAll(socket)).toString();
-      assert.match(answer, /^HTTP\/1\.1 404 /);
-      assert.ok(answer.includes(`none: ${told}`), answer);
-    }
   });
 });

@@ -1,6 +1,12 @@
 import { once } from "node:events";
-import { createServer as createHttpServer, type Server as HttpServer, type RequestListener } from "node:http";
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type RequestListener,
+} from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { certificateFiles, idOf, TestCa } from "./certificates.ts";
 import type { Scope, Sidecar, SidecarConfig } from "./with-proxy.ts";
 
@@ -138,5 +144,30 @@ export function closed(socket: Socket): Promise<void> {
     if (socket.closed) resolve();
     else socket.once("close", () => resolve());
     socket.resume();
+  });
+}
+
+/** The body of a message. */
+export async function textOf(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+/** A server of WebSocket that says what it hears: RFC 6455 as far as short frames need it. */
+export function echoFrames(request: IncomingMessage, socket: Duplex): void {
+  const { createHash } = process.getBuiltinModule("node:crypto");
+  const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+  const accept = createHash("sha1").update(key).digest("base64");
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
+  );
+  socket.on("error", () => {});
+  socket.on("data", (frame: Buffer) => {
+    const length = (frame[1] ?? 0) & 0x7f;
+    const mask = frame.subarray(2, 6);
+    const payload = frame.subarray(6, 6 + length).map((octet, at) => octet ^ (mask[at % 4] ?? 0));
+    socket.write(Buffer.concat([Buffer.from([frame[0] ?? 0, length]), payload]));
+    if (((frame[0] ?? 0) & 0x0f) === 8) socket.end();
   });
 }
