@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { dashboards, grafana } from "../../deploy/dashboards.ts";
 import { metricsReference } from "../../deploy/metrics-reference.ts";
 import { GrpcServer, grpcClient, testService } from "../support/grpc-service.ts";
-import { runProcess } from "../support/process.ts";
+import { runProcess, startProcess } from "../support/process.ts";
 import { parseMetrics } from "../support/prometheus.ts";
 import { PrometheusServer } from "../support/prometheus-server.ts";
 import { requirePart, skipUnless } from "../support/real-parts.ts";
@@ -58,6 +58,24 @@ function filledIn(expr: string): string {
     .replaceAll("$__range", "5m")
     .replaceAll("$job", ".*")
     .replaceAll("$instance", ".*");
+}
+
+/** Each question of each dashboard has an answer, now or within 10 s. */
+async function assertAnswers(prometheus: PrometheusServer): Promise<void> {
+  const answers = async (expr: string): Promise<number> => {
+    const series = await prometheus.query(filledIn(expr));
+    return series.filter(({ value }) => Number.isFinite(Number(value[1]))).length;
+  };
+  for (const { title, panels } of Object.values(dashboards))
+    for (const { question, queries } of panels)
+      for (const expr of Object.values(queries)) {
+        let found = 0;
+        for (let tries = 0; tries < 40 && found === 0; tries++) {
+          found = await answers(expr);
+          if (found === 0) await sleep(250);
+        }
+        assert.ok(found > 0, `${title}: ${question} has no answer: ${filledIn(expr)}`);
+      }
 }
 
 /** Something of everything that happens in a mesh: good calls, answers, failures, retries, limits. */
@@ -123,20 +141,7 @@ test(
     await traffic(caller.address("outbound"), 12);
 
     for (const { health, lastError } of await prometheus.targets()) assert.equal(health, "up", lastError);
-    const answers = async (expr: string): Promise<number> => {
-      const series = await prometheus.query(filledIn(expr));
-      return series.filter(({ value }) => Number.isFinite(Number(value[1]))).length;
-    };
-    for (const { title, panels } of Object.values(dashboards))
-      for (const { question, queries } of panels)
-        for (const expr of Object.values(queries)) {
-          let found = 0;
-          for (let tries = 0; tries < 40 && found === 0; tries++) {
-            found = await answers(expr);
-            if (found === 0) await sleep(250);
-          }
-          assert.ok(found > 0, `${title}: ${question} has no answer: ${filledIn(expr)}`);
-        }
+    await assertAnswers(prometheus);
 
     // Not only something, but what happened.
     const value = async (expr: string): Promise<number> =>
@@ -170,3 +175,19 @@ test(
     assert.ok(parseMetrics(plain).has("outrigger_calls_handled_total"));
   },
 );
+
+test("no panel is empty while the demo runs", skipUnless("prometheus"), async (t) => {
+  const demo = await startProcess(process.execPath, [join(root, "deploy", "demo", "demo.ts")], {
+    env: { CONSUL_HTTP_ADDR: "127.0.0.1:1", DATABASE: undefined },
+  });
+  t.after(async () => {
+    demo.signal("SIGINT");
+    await demo.exited;
+  });
+  await demo.line(/Stop with Ctrl-C/, 120_000);
+  const admins = [...demo.stdout().matchAll(/http:\/\/(127\.0\.0\.1:\d+)\/ /g)].map(([, address = ""]) => address);
+  assert.equal(admins.length, 4, "the caller's and three replicas'");
+  const prometheus = await PrometheusServer.start(admins);
+  t.after(() => prometheus.stop());
+  await assertAnswers(prometheus);
+});
