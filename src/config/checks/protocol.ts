@@ -27,14 +27,8 @@ export function checkProtocols(draft: Draft<FileConfig>, reading: Reading): void
   }
 }
 
-function checkService({ service, authorization }: Draft<FileConfig>, reading: Reading): void {
+function checkService({ service }: Draft<FileConfig>, reading: Reading): void {
   if (service === undefined) return;
-  if (service.protocol === "tcp" && authorization?.intentions !== undefined)
-    reading.reportKey(["authorization", "intentions"], {
-      code: "not-yet-supported",
-      message: "intentions of a service that speaks tcp are not yet supported",
-      expected: "rules of allow and deny by identities, services or addresses",
-    });
   const { protocol, health, healthPath } = service;
   if (protocol !== undefined && health === "grpc" && !speaksHttp2(protocol))
     reading.reportValue(["service", "health"], {

@@ -117,7 +117,7 @@ function wordsOf(intention: Intention, regex: CompileRegex): readonly Spoken[] {
         word: { action: "deny", by: `${name}, whose source is of another cluster`, source: source.name, tokens },
       },
     ];
-  return does.permissions.map((permission, at) => ({
+  const permitted = does.permissions.map((permission, at) => ({
     means: compilePermission(permission, regex),
     word: {
       action: permission.action,
@@ -126,4 +126,16 @@ function wordsOf(intention: Intention, regex: CompileRegex): readonly Spoken[] {
       tokens: permission.token === undefined ? tokens : [...tokens, permission.token],
     },
   }));
+  return [
+    {
+      means: isConnection,
+      word: { action: "deny", by: `${name}, whose permissions are for HTTP`, source: source.name, tokens: [] },
+    },
+    ...permitted,
+  ];
+}
+
+/** Permissions are about requests. A connection of TCP has none, and what it carries cannot be seen: Consul denies it, too. */
+function isConnection(call: Call): boolean {
+  return call.protocol === "tcp";
 }

@@ -206,3 +206,15 @@ test("a list that cannot be read is named, and none of it", () => {
   ] as const)
     assert.match(JSON.stringify(readIntentions([broken])), why);
 });
+
+test("a connection of TCP is decided by its source, and is denied where that depends on requests", () => {
+  const word = (...list: readonly object[]): string => {
+    const call = callOf(idOf("web"));
+    call.protocol = "tcp";
+    return compiled(...list).wordOn(call)?.action ?? "default";
+  };
+  assert.equal(word(entry("web", 9, allow)), "allow");
+  assert.equal(word(entry("web", 9, deny), entry("*", 8, allow)), "deny");
+  assert.equal(word(entry("other", 9, deny)), "default");
+  assert.equal(word(entry("web", 9, { Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/" } }] })), "deny");
+});
