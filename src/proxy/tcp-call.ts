@@ -4,7 +4,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import type { SocketLease } from "../cluster/socket-pool.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
-import { type Reason, Status } from "../http/reason.ts";
+import { type Reason, reasons, Status } from "../http/reason.ts";
 import { ACCEPTED, readVerdict, refused } from "../http/tcp-verdict.ts";
 import { Join, type JoinEnd } from "../net/join.ts";
 import { reset } from "../net/reset.ts";
@@ -76,10 +76,10 @@ export class TcpCall extends SocketCall {
       upstream.off("error", broke);
     };
     // Nothing has left for the application before that word: whatever comes instead, it can be asked elsewhere.
-    const fail = (reason: Reason, why: string): void => {
+    const fail = (reason: Reason, why: string, isFinal = false): void => {
       settle();
       upstream.destroy();
-      this.failed(failure(reason, why, { unprocessed: true }), "sidecar");
+      this.failed(failure(reason, why, { unprocessed: true }), isFinal ? undefined : "sidecar");
     };
     const lost = (why: string): void => fail("UPSTREAM_LOST", `${endpoint.label} did not take the connection: ${why}`);
     const ended = (): void => lost("it was closed");
@@ -94,9 +94,11 @@ export class TcpCall extends SocketCall {
       const verdict = readVerdict(heard);
       if (verdict.kind === "open") return;
       if (verdict.kind === "nonsense") fail("PROTOCOL", `${endpoint.label} said nothing that a sidecar says`);
-      else if (verdict.kind === "refused")
-        fail(verdict.reason, `the sidecar of ${endpoint.label} refused the connection`);
-      else {
+      else if (verdict.kind === "refused") {
+        // What one sidecar of a service forbids, the others forbid as well.
+        const isFinal = reasons[verdict.reason].retry === "never";
+        fail(verdict.reason, `the sidecar of ${endpoint.label} refused the connection`, isFinal);
+      } else {
         settle();
         this.join(upstream, verdict.rest);
       }
