@@ -36,6 +36,9 @@ export function openClient(url: string, { onClose = () => {}, onNotify = () => {
     ...(/[?&]ssl(mode)?=verify/.test(url) ? { ssl: { checkServerIdentity: connection.check } } : {}),
     connect_timeout: CONNECT_TIMEOUT_S,
     max_lifetime: null,
+    // To learn the types of arrays, which no statement here has, it would ask before the first statement, and a connection that is
+    // lost meanwhile would end the process: nobody takes that query's failure.
+    fetch_types: false,
     onnotice: () => {},
     onclose: onClose,
     // Not in the package's types, which know it only as the argument of `listen`; that makes a connection of its own.

@@ -22,7 +22,7 @@ export async function column(
   values: readonly string[],
 ): Promise<Set<string>> {
   const rows = await tx<{ value: string }[]>`
-    SELECT ${tx(name)} AS value FROM users WHERE ${tx(name)} = ANY (${tx.array([...values])})`;
+    SELECT ${tx(name)} AS value FROM users WHERE ${tx(name)} IN (SELECT jsonb_array_elements_text(${tx.json([...values])}))`;
   return new Set(rows.map(({ value }) => value));
 }
 

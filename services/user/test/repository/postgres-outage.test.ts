@@ -58,6 +58,18 @@ describe("an outage of PostgreSQL", skipUnless("postgres", "initdb"), () => {
     for (let n = 0; n < 20; n++) assert.equal(await repository.get(`user-${n}`, never), undefined);
   });
 
+  it("in the moment in which a connection is made fails the call that waits for it, and nothing else", async (t) => {
+    const { repository, relay } = await open(t);
+    // What the driver asks of its own accord it does not take the failure of, and the process would end.
+    relay.breakAt = "pg_type";
+    assert.equal(await repository.get("ann", never), undefined);
+    const other = await open(t);
+    other.relay.breakAt = "pg_backend_pid";
+    await assert.rejects(other.repository.get("ann", never), kind("unavailable"));
+    other.relay.breakAt = undefined;
+    assert.equal(await other.repository.get("ann", never), undefined);
+  });
+
   it("does not hide what was changed meanwhile by others", async (t) => {
     const { repository, relay, database, told } = await open(t);
     let heard = 0;
