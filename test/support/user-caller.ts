@@ -55,10 +55,8 @@ export class Stretch {
         into.times.push(performance.now() - began);
         onAnswer();
       },
-      (error: ServiceError) => {
-        const [reason] = error.metadata.get("outrigger-reason");
-        const who = error.code === status.DEADLINE_EXCEEDED ? "at the caller" : "of the application";
-        const what = `${status[error.code]} ${String(reason ?? who)}`;
+      (error: unknown) => {
+        const what = whatFailed(error);
         into.failed.set(what, (into.failed.get(what) ?? 0) + 1);
       },
     );
@@ -66,6 +64,18 @@ export class Stretch {
     await over;
     this.underWay.delete(over);
   }
+}
+
+/** The status and the reason of a call that failed. What is no answer of anybody, but a fault of the client, is told as it is. */
+function whatFailed(error: unknown): string {
+  if (!isServiceError(error)) return `no status: ${String(error)}`;
+  const [reason] = error.metadata.get("outrigger-reason");
+  const who = error.code === status.DEADLINE_EXCEEDED ? "at the caller" : "of the application";
+  return `${status[error.code]} ${String(reason ?? who)}`;
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && "metadata" in error && error.metadata !== undefined;
 }
 
 /** A plain gRPC client of the user service that makes calls of both kinds at a rate, and does nothing when one fails. */
