@@ -61,7 +61,7 @@ export const reasons = {
   DEADLINE_CLIENT: { status: 4, retry: "never", text: "the caller's deadline has passed" },
   DEADLINE_POLICY: { status: 4, retry: "never", text: "the configured timeout has passed" },
   IDLE_TIMEOUT: { status: 14, retry: "unknown", text: "nothing of the call has moved for too long" },
-  REBALANCE: { status: 14, retry: "unknown", text: "the stream has been open for long, and may be opened again" },
+  REBALANCE: { status: 14, retry: "unknown", text: "the stream has been open for long and may be opened again" },
   DEADLINE_HOPELESS: { status: 4, retry: "never", text: "the call cannot be answered before its deadline" },
   FAULT_INJECTED: { status: 14, retry: "perStatus", text: "a fault was injected on purpose" },
   AUTHZ_DENIED: { status: 7, retry: "never", text: "the caller may not make this call" },
