@@ -7,9 +7,10 @@ import { type Call, type Failure, failure } from "../http/call.ts";
 import { changeHead } from "../http/field-change.ts";
 import type { Head } from "../http/headers.ts";
 import { statusOfAnswer } from "../http/http-status.ts";
-import { answerFields, http1Fields, isIdempotent } from "../http/http1-head.ts";
+import { answerFields, http1Fields, isIdempotent, pairs } from "../http/http1-head.ts";
 import { type Reason, reasons } from "../http/reason.ts";
 import { CarriedRequest } from "./carried-request.ts";
+import { PUSHBACK } from "./pushback.ts";
 import type { ExchangeServices } from "./services.ts";
 import { SocketCall } from "./socket-call.ts";
 import type { Unrouted } from "./target.ts";
@@ -24,12 +25,23 @@ export interface Http1CallOptions {
 /** Ends an attempt by way of `onRes`: its answer is not passed on. */
 class NotPassedOn extends Error {
   readonly reason: Reason;
+  /** What the caller is told of it, should nobody else answer: when to come again. */
+  readonly fields: NonNullable<Failure["fields"]>;
 
-  constructor(reason: Reason) {
+  constructor(reason: Reason, fields: NonNullable<Failure["fields"]> = []) {
     super(reason);
     this.reason = reason;
+    this.fields = fields;
   }
 }
+
+/** Fields of a sidecar's refusal that are for whoever asked. */
+const OF_REFUSALS: ReadonlySet<string> = new Set([
+  "retry-after",
+  "x-ratelimit-limit",
+  "x-ratelimit-remaining",
+  "x-ratelimit-reset",
+]);
 
 /** How this process calls itself in `via`, by which a request that comes back to it is known. */
 const PSEUDONYM = `outrigger-${randomBytes(6).toString("hex")}`;
@@ -129,7 +141,10 @@ export abstract class Http1Call extends SocketCall {
     const isSidecar = endpoint.sockets?.peerOf(answer.socket) !== undefined || endpoint.meta.outrigger !== undefined;
     const reason = isSidecar ? asReason(answer.headers["outrigger-reason"]) : undefined;
     if (reason !== undefined && answer.headers["outrigger-unprocessed"] === "1" && !this.hasBody && !this.isUpgrade)
-      throw new NotPassedOn(reason);
+      throw new NotPassedOn(
+        reason,
+        pairs(answer.rawHeaders).filter(([name]) => OF_REFUSALS.has(name)),
+      );
     this.reason = reason;
     this.answered = answer;
     call.httpStatus = statusCode;
@@ -178,7 +193,7 @@ export abstract class Http1Call extends SocketCall {
     const code = "code" in facts && typeof facts.code === "string" ? facts.code : "";
     if (error instanceof NotPassedOn) {
       const detail = `the sidecar of ${endpoint.label} refused the request`;
-      this.failed(failure(error.reason, detail, { unprocessed: true }), "sidecar");
+      this.failed(failure(error.reason, detail, { unprocessed: true, fields: error.fields }), "sidecar");
     } else if (error instanceof UnsentError) {
       this.failed(lostAt(endpoint, why), "unsent");
     } else if (lease.kind === "fresh" && lease.peer !== undefined && code.startsWith("ERR_SSL")) {
@@ -222,7 +237,9 @@ function asReason(text: unknown): Reason | undefined {
 
 /** The fields of a failure in the words of HTTP: when to come again, instead of gRPC's pushback. */
 export function http1Words(fields: readonly (readonly [string, string])[]): (readonly [string, string])[] {
-  return fields.map(([name, value]) =>
-    name === "grpc-retry-pushback-ms" ? ["retry-after", String(Math.ceil(Number(value) / 1000))] : [name, value],
-  );
+  const said = fields.some(([name]) => name === "retry-after");
+  return fields.flatMap(([name, value]): (readonly [string, string])[] => {
+    if (name !== PUSHBACK) return [[name, value]];
+    return said ? [] : [["retry-after", String(Math.ceil(Number(value) / 1000))]];
+  });
 }

@@ -3,7 +3,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import type { SocketLease } from "../cluster/socket-pool.ts";
 import type { Deadline } from "../core/deadlines.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
-import { Status } from "../http/reason.ts";
+import { reasons, Status } from "../http/reason.ts";
 import { AttemptPermit } from "./attempt-permit.ts";
 import { LATE } from "./endpoint-search.ts";
 import { expiryOf } from "./expiry.ts";
@@ -209,7 +209,9 @@ export abstract class SocketCall implements SocketOwner {
   /** There is no answer. Another attempt is made where `proof` says that the application has not seen the call. */
   protected failed(what: Failure, proof: Proof | undefined): void {
     this.search?.done("failure", what.status, what.reason);
-    if (proof === undefined || this.isOver || this.search?.again(proof) !== true) {
+    // A limit is not asked again at once: it has said that it takes time.
+    const elsewhere = reasons[what.reason].retry === "later";
+    if (proof === undefined || this.isOver || this.search?.again(proof, elsewhere) !== true) {
       this.give(what);
       return;
     }
