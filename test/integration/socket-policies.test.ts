@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { test } from "node:test";
-import { type connectTo, httpServer, socketMesh, tcpServer, textOf } from "../support/socket-mesh.ts";
+import { connectTo, httpServer, socketMesh, tcpServer, textOf } from "../support/socket-mesh.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
 
 interface Answer {
