@@ -8,6 +8,16 @@ const ROOM = 128;
 const SPARES = 256;
 const spares: Buffer[] = [];
 
+/** Memory for `length` octets, recycled where that is worth it. Whoever takes it gives it back by `giveBuffer`, once. */
+export function takeBuffer(length: number): Buffer {
+  const recycled = length > SMALL && length <= SIZE;
+  return recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(length);
+}
+
+export function giveBuffer(buffer: Buffer): void {
+  if (buffer.length === SIZE && spares.length < SPARES) spares.push(buffer);
+}
+
 /**
  * A copy of octets that outlive the read that brought them. At 16 KiB a message a fresh buffer for each would keep the
  * collector busy with memory outside its heap; these are used again.
@@ -21,9 +31,7 @@ export class Copy {
   /** `room`: octets that it can take at least, for more that will come. */
   private constructor(source: Buffer, start: number, end: number, room: number) {
     this.length = end - start;
-    const size = Math.max(this.length, room);
-    const recycled = size > SMALL && size <= SIZE;
-    this.buffer = recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(size);
+    this.buffer = takeBuffer(Math.max(this.length, room));
     source.copy(this.buffer, 0, start, end);
   }
 
@@ -48,6 +56,6 @@ export class Copy {
   }
 
   free(): void {
-    if (this.buffer.length === SIZE && spares.length < SPARES) spares.push(this.buffer);
+    giveBuffer(this.buffer);
   }
 }

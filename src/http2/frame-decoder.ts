@@ -1,3 +1,4 @@
+import { Copy, giveBuffer, takeBuffer } from "../core/copies.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import { DEFAULT_MAX_FRAME_SIZE, Flag, FRAME_HEADER_SIZE, FrameType } from "./frame.ts";
 
@@ -30,6 +31,9 @@ export interface FrameSink {
 
 /** Octets, payload of DATA aside, after which the sink is asked whether it has had enough. */
 const GRAIN = 4096;
+
+/** Where the fragments of a header block are put together, one block after the other. */
+let whole = Buffer.allocUnsafeSlow(0);
 
 /**
  * Bytes to frames. Frames that lie whole in a chunk are read in place; DATA is passed on as it comes, whatever its frame's
@@ -71,7 +75,7 @@ export class FrameDecoder {
   private padKnown = true;
 
   /** A header block that continues. */
-  private block: Buffer[] | undefined;
+  private block: Copy[] | undefined;
   private blockSize = 0;
   private blockFrames = 0;
   private blockStream = 0;
@@ -141,6 +145,9 @@ export class FrameDecoder {
   /** Reads no further. */
   stop(): void {
     this.stopped = true;
+    this.dropBlock();
+    if (this.partial !== this.partialHeader) giveBuffer(this.partial);
+    this.partial = this.partialHeader;
   }
 
   private readHeader(buffer: Buffer, at: number): void {
@@ -169,7 +176,7 @@ export class FrameDecoder {
   }
 
   private collect(chunk: Buffer, start: number, end: number): number {
-    if (this.have === 0) this.partial = Buffer.allocUnsafeSlow(this.length);
+    if (this.have === 0) this.partial = takeBuffer(this.length);
     const take = Math.min(this.length - this.have, end - start);
     chunk.copy(this.partial, this.have, start, start + take);
     this.have += take;
@@ -178,7 +185,11 @@ export class FrameDecoder {
       this.partial = this.partialHeader;
       this.have = 0;
       this.state = "header";
-      this.frame(payload, 0, payload.length);
+      try {
+        this.frame(payload, 0, this.length);
+      } finally {
+        giveBuffer(payload);
+      }
     }
     return start + take;
   }
@@ -333,15 +344,29 @@ export class FrameDecoder {
       );
     this.gather(buffer, start, end);
     if ((this.flags & Flag.END_HEADERS) === 0) return;
-    const block = Buffer.concat(this.block);
+    const { blockSize } = this;
+    const block = this.joined(this.block);
+    this.dropBlock();
+    this.sink.onHeaders(this.blockStream, block, 0, blockSize, this.blockEndStream, this.blockDependsOn);
+  }
+
+  /** The fragments of a block as one, in memory that the next block is written to: who reads it keeps nothing of it. */
+  private joined(block: readonly Copy[]): Buffer {
+    if (whole.length < this.blockSize) whole = Buffer.allocUnsafeSlow(Math.max(this.blockSize, 2 * whole.length));
+    let at = 0;
+    for (const { buffer, length } of block) at += buffer.copy(whole, at, 0, length);
+    return whole;
+  }
+
+  private dropBlock(): void {
+    for (const copy of this.block ?? []) copy.free();
     this.block = undefined;
-    this.sink.onHeaders(this.blockStream, block, 0, block.length, this.blockEndStream, this.blockDependsOn);
   }
 
   private gather(buffer: Buffer, start: number, end: number): void {
     this.blockSize += end - start;
     if (this.blockSize > this.maxBlockSize)
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `a header block of more than ${this.maxBlockSize} octets`);
-    this.block?.push(Buffer.from(buffer.subarray(start, end)));
+    if (this.block !== undefined) Copy.push(this.block, buffer, start, end);
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FrameType } from "../../src/http2/frame.ts";
 import { FrameDecoder } from "../../src/http2/frame-decoder.ts";
-import { cutAt, decoded, single } from "../support/decoding.ts";
+import { cutAt, decoded, Notes, single } from "../support/decoding.ts";
 import {
   continuationFrame,
   dataFrame,
@@ -168,4 +168,24 @@ test("a decoder that was stopped in the middle of a chunk tells nothing more of 
     decoder.push(windowFrame(0, 1));
     assert.deepEqual(told, expected);
   }
+});
+
+test("header blocks and frames that are given up half way leave no memory to the collector", () => {
+  const fragment = Buffer.alloc(16_384, "x");
+  const parts = [
+    headersFrame(1, fragment, { whole: false }),
+    ...Array.from({ length: 6 }, () => continuationFrame(1, fragment, false)),
+  ];
+  // The last fragment is cut, too.
+  const octets = Buffer.concat([settingsFrame(), ...parts]).subarray(0, -1000);
+  const giveUp = (): void => {
+    const decoder = new FrameDecoder(new Notes(), { maxBlockSize: 131_072, maxContinuations: 16 });
+    for (let at = 0; at < octets.length; at += 50_000) decoder.push(octets.subarray(at, at + 50_000));
+    decoder.stop();
+  };
+  giveUp();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let times = 0; times < 500; times++) giveUp();
+  const grown = process.memoryUsage().arrayBuffers - before;
+  assert.ok(grown < 1_000_000, `${grown} octets for 500 blocks of 112 KiB`);
 });

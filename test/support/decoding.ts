@@ -4,7 +4,7 @@ import { FrameDecoder, type FrameSink } from "../../src/http2/frame-decoder.ts";
 const limits = { maxBlockSize: 100_000, maxContinuations: 16 };
 
 /** Writes down what a decoder tells, with the pieces of one DATA frame put together, so that cuts do not show. */
-class Notes implements FrameSink {
+export class Notes implements FrameSink {
   readonly lines: string[] = [];
   private data: string | undefined = undefined;
 
