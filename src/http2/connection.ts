@@ -481,7 +481,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.handshake.stop();
     this.greeting.stop();
     this.receiver.stop();
-    this.intake.stop();
+    this.intake.stop(cause.kind === "closed");
     // A peer that did not answer in time may be slow or away: that is no broken rule for those who use its streams.
     const broken = cause.kind === "violation" && cause.code !== ErrorCode.SETTINGS_TIMEOUT;
     const { reason } = cause;

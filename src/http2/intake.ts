@@ -5,6 +5,9 @@ import type { FlushLoop, Reader } from "./flush-loop.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Receiver } from "./receiver.ts";
 
+/** Octets of a DATA frame for each octet that counts against a window, at most: the frame's header is nine (RFC 9113 §4.1). */
+const LARGEST_SHARE = 10;
+
 export interface IntakeHost {
   /** Reads octets; how many it has read before it was others' turn, or all where nothing is read any more. */
   readSome(chunk: Buffer): number;
@@ -29,6 +32,7 @@ export class Intake implements Reader {
   private timer: Timer | undefined = undefined;
   /** Octets that came after the end. */
   private dropped = 0;
+  private peaceful = false;
 
   constructor(
     transport: Duplex,
@@ -78,14 +82,21 @@ export class Intake implements Reader {
     return true;
   }
 
-  /** Octets after the end: dropped, and no more of them than may be on their way to one who does not know yet. */
+  /**
+   * Octets after the end: dropped, and no more of them than may be on their way to one who does not know yet. Who broke a rule may
+   * as well lose what we said last, which a destroyed transport may cost it.
+   */
   drop(octets: number): void {
     this.dropped += octets;
-    if (this.dropped > this.limits.maxConnectionWindow) this.transport.destroy();
+    const { maxConnectionWindow, maxConcurrentStreams, maxHeaderListSize } = this.limits;
+    const heads = 2 * maxConcurrentStreams * maxHeaderListSize;
+    const most = this.peaceful ? LARGEST_SHARE * maxConnectionWindow + heads : maxConnectionWindow;
+    if (this.dropped > most) this.transport.destroy();
   }
 
-  /** Nothing is read any more. */
-  stop(): void {
+  /** Nothing is read any more. `peaceful`: both had nothing more to say. */
+  stop(peaceful: boolean): void {
+    this.peaceful = peaceful;
     this.timer?.cancel();
     this.timer = undefined;
     if (this.kept !== undefined) this.letGo();
