@@ -90,8 +90,9 @@ export class FrameDecoder {
     this.maxContinuations = options.maxContinuations;
   }
 
-  /** Which frame or header block has begun and is not complete, DATA aside; 0: none. */
+  /** Which frame or header block has begun and is not complete, DATA aside; 0: none, or nothing is read any more. */
   get unfinished(): number {
+    if (this.stopped) return 0;
     if (this.block !== undefined) return this.blockBegun;
     if (this.state === "payload") return this.begun;
     return this.state === "header" && this.have > 0 ? this.begun + 1 : 0;

@@ -189,3 +189,13 @@ test("header blocks and frames that are given up half way leave no memory to the
   const grown = process.memoryUsage().arrayBuffers - before;
   assert.ok(grown < 1_000_000, `${grown} octets for 500 blocks of 112 KiB`);
 });
+
+test("nothing is unfinished where nothing is read any more", () => {
+  for (const octets of [pingFrame("abcdefgh").subarray(0, 5), pingFrame("abcdefgh").subarray(0, 12)]) {
+    const decoder = new FrameDecoder(new Notes(), { maxBlockSize: 1000, maxContinuations: 1 });
+    decoder.push(Buffer.concat([settingsFrame(), octets]));
+    assert.notEqual(decoder.unfinished, 0);
+    decoder.stop();
+    assert.equal(decoder.unfinished, 0);
+  }
+});

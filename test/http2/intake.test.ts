@@ -105,6 +105,16 @@ for (const [name, begin, end] of unfinished) {
   });
 }
 
+test("nobody waits for the rest of what a peer had begun when it broke a rule", () => {
+  const timers = (...octets: readonly Buffer[]): number => {
+    const engine = Engine.ready("server");
+    engine.send(Buffer.concat(octets));
+    assert.ok(engine.cause !== undefined);
+    return engine.clock.pending;
+  };
+  assert.equal(timers(headersFrame(1, block, { whole: false }), pingFrame()), timers(dataFrame(0, "x")));
+});
+
 test("DATA may take as long as it likes: that is for deadlines", () => {
   const engine = Engine.ready("server");
   engine.send(engine.request(1, false), dataFrame(1, "much more").subarray(0, 12));
