@@ -1,8 +1,7 @@
-import type { BalancerDefinition, PickContext, Picker, PickerTools } from "../balancer.ts";
+import type { BalancerDefinition, Picker, PickerTools } from "../balancer.ts";
 import { hashText, mix } from "../choice/hash-key.ts";
 import type { Endpoint } from "../endpoint.ts";
-import { LoadBound } from "./load-bound.ts";
-import { RandomPicker } from "./random.ts";
+import { HashPicker } from "./hash-picker.ts";
 import { isSame } from "./weight-table.ts";
 
 /** Places in the table: a prime, as the paper asks for, and some hundred for each of several hundred endpoints. */
@@ -14,42 +13,26 @@ const MAX_STEPS = 16;
  * Maglev (Eisenbud 2016): a table of places that the endpoints fill in turns, each in an order of its own. Evener than a ring
  * and one look-up a call; an endpoint that comes or goes moves its own calls and a few others.
  */
-class Table implements Picker {
-  private readonly endpoints: readonly Endpoint[];
-  private readonly hash: PickerTools["hash"];
-  private readonly keyless: RandomPicker;
-  private readonly bound: LoadBound | undefined;
+class Table extends HashPicker {
+  protected readonly steps = MAX_STEPS;
   private readonly places: Uint16Array;
-  private readonly weights: readonly number[];
 
   constructor(endpoints: readonly Endpoint[], tools: PickerTools, previous: Picker | undefined) {
-    this.endpoints = endpoints;
-    this.hash = tools.hash;
-    this.keyless = new RandomPicker(endpoints, tools.random);
-    this.bound = tools.maxLoad === undefined ? undefined : new LoadBound(endpoints, tools.maxLoad);
-    this.weights = endpoints.map(({ weight }) => weight);
+    super(endpoints, tools);
     const same = previous instanceof Table && isSame(previous.endpoints, previous.weights, endpoints);
     this.places = same ? previous.places : fill(endpoints);
   }
 
-  pick(context: PickContext): Endpoint | undefined {
-    const key = this.hash(context.call);
-    if (key === undefined) return this.keyless.pick(context);
-    const { bound } = this;
-    const { tried } = context;
-    let full: Endpoint | undefined;
-    bound?.begin();
-    let place = key;
-    for (let step = 0; step < MAX_STEPS; step++) {
-      const endpoint = this.endpoints[this.places[place % SIZE] ?? 0];
-      if (endpoint === undefined) return undefined;
-      if (tried?.includes(endpoint) !== true) {
-        if (bound?.isFull(endpoint) !== true) return endpoint;
-        full ??= endpoint;
-      }
-      place = mix(place + step + 1);
-    }
-    return full ?? this.keyless.pick(context);
+  protected first(key: number): number {
+    return key;
+  }
+
+  protected next(place: number, step: number): number {
+    return mix(place + step + 1);
+  }
+
+  protected at(place: number): Endpoint | undefined {
+    return this.endpoints[this.places[place % SIZE] ?? 0];
   }
 }
 

@@ -1,8 +1,7 @@
-import type { BalancerDefinition, PickContext, Picker, PickerTools } from "../balancer.ts";
+import type { BalancerDefinition, Picker, PickerTools } from "../balancer.ts";
 import { hashText, mix } from "../choice/hash-key.ts";
 import type { Endpoint } from "../endpoint.ts";
-import { LoadBound } from "./load-bound.ts";
-import { RandomPicker } from "./random.ts";
+import { HashPicker } from "./hash-picker.ts";
 import { isSame } from "./weight-table.ts";
 
 /** Points on the ring of the lightest endpoint: shares are then within some 6% of the weights (one standard deviation). */
@@ -14,42 +13,30 @@ const INDEX = 2 ** 20;
 
 /**
  * Consistent hashing (Karger 1997): a call goes to the next point on a ring of hashes, so that an endpoint that comes or goes
- * moves only the calls of its own part. Calls without a key go anywhere.
+ * moves only the calls of its own part.
  */
-class Ring implements Picker {
-  private readonly endpoints: readonly Endpoint[];
-  private readonly hash: PickerTools["hash"];
-  private readonly keyless: RandomPicker;
-  private readonly bound: LoadBound | undefined;
+class Ring extends HashPicker {
+  protected readonly steps: number;
   /** In order: the point times INDEX, plus whose it is. */
   private readonly points: Float64Array;
-  private readonly weights: readonly number[];
 
   constructor(endpoints: readonly Endpoint[], tools: PickerTools, previous: Picker | undefined) {
-    this.endpoints = endpoints;
-    this.hash = tools.hash;
-    this.keyless = new RandomPicker(endpoints, tools.random);
-    this.bound = tools.maxLoad === undefined ? undefined : new LoadBound(endpoints, tools.maxLoad);
-    this.weights = endpoints.map(({ weight }) => weight);
+    super(endpoints, tools);
     const same = previous instanceof Ring && isSame(previous.endpoints, previous.weights, endpoints);
     this.points = same ? previous.points : pointsOf(endpoints);
+    this.steps = this.points.length;
   }
 
-  pick(context: PickContext): Endpoint | undefined {
-    const key = this.hash(context.call);
-    if (key === undefined) return this.keyless.pick(context);
-    const { points, bound } = this;
-    const { tried } = context;
-    let full: Endpoint | undefined;
-    bound?.begin();
-    const first = this.after(key * INDEX);
-    for (let step = 0; step < points.length; step++) {
-      const endpoint = this.endpoints[(points[(first + step) % points.length] ?? 0) % INDEX];
-      if (endpoint === undefined || tried?.includes(endpoint) === true) continue;
-      if (bound?.isFull(endpoint) !== true) return endpoint;
-      full ??= endpoint;
-    }
-    return full ?? this.keyless.pick(context);
+  protected first(key: number): number {
+    return this.after(key * INDEX);
+  }
+
+  protected next(place: number): number {
+    return place + 1 === this.points.length ? 0 : place + 1;
+  }
+
+  protected at(place: number): Endpoint | undefined {
+    return this.endpoints[(this.points[place] ?? 0) % INDEX];
   }
 
   /** The first point that is not before a place on the ring. */
