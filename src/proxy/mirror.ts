@@ -1,10 +1,8 @@
-import type { Deadline } from "../core/deadlines.ts";
-import { Call, type Failure } from "../http/call.ts";
+import { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
-import { ErrorCode } from "../http2/errors.ts";
-import { Attempt, type AttemptHost } from "./attempt.ts";
-import { RequestBody } from "./request-body.ts";
+import type { RequestBody } from "./request-body.ts";
 import type { ExchangeServices } from "./services.ts";
+import { SideCall } from "./side-call.ts";
 import { resolved, type Target } from "./target.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
@@ -55,21 +53,11 @@ function copyOf({ direction, peer, head, path, grpc, deadline }: Call, { loop }:
   return copy;
 }
 
-/** One copy of a call. Invariant: it has left the room, and has no stream, timer or octet left, once it is `over`. */
-export class MirroredCall implements AttemptHost {
-  readonly call: Call;
-  readonly services: ExchangeServices;
-  readonly body: RequestBody;
-  readonly fromSidecar = false;
-  readonly hops = 0;
-  readonly headSent = false;
+/** One copy of a call. */
+export class MirroredCall extends SideCall {
   private readonly mirror: Mirror;
-  private readonly room: WaitingRoom;
-  private readonly attempt: Attempt;
-  private readonly patience: Deadline;
   /** Octets of the request that were given to its stream. */
   private given = 0;
-  private over = false;
 
   constructor(
     mirror: Mirror,
@@ -79,15 +67,10 @@ export class MirroredCall implements AttemptHost {
     services: ExchangeServices,
     room: WaitingRoom,
   ) {
+    super(target, call, body.ended, LONGEST, room, services);
     this.mirror = mirror;
-    this.services = services;
-    this.room = room;
-    this.call = call;
-    this.body = new RequestBody(room, body.ended, () => {});
     body.copyTo(this.body);
     this.given = this.body.size;
-    this.patience = services.deadlines.arm(services.loop.now() + LONGEST, () => this.end("failed"));
-    this.attempt = new Attempt(target, this);
     if (this.body.complete) this.attempt.start();
     else this.end("dropped");
   }
@@ -115,33 +98,15 @@ export class MirroredCall implements AttemptHost {
     if (!this.body.ended) this.end("dropped");
   }
 
+  protected late(): void {
+    this.end("failed");
+  }
+
   private end(how: "mirrored" | "dropped" | "failed"): void {
-    if (this.over) return;
-    this.over = true;
-    this.mirror.counts[how]++;
-    this.services.deadlines.disarm(this.patience);
-    this.attempt.stop(ErrorCode.CANCEL);
-    this.body.forget();
-    this.room.leave();
+    if (this.finish()) this.mirror.counts[how]++;
   }
 
   // --- what its attempt tells, none of which anybody hears ---
-
-  onWait(): boolean {
-    return !this.over;
-  }
-
-  onSending(): boolean {
-    return !this.over;
-  }
-
-  expired(): undefined {
-    return undefined;
-  }
-
-  passInformational(): void {}
-  passHead(): void {}
-  passTrailers(): void {}
 
   passData(_buffer: Buffer, start: number, end: number): number {
     return end - start;
@@ -151,9 +116,7 @@ export class MirroredCall implements AttemptHost {
     this.end("mirrored");
   }
 
-  failed(_what: Failure): void {
+  failed(): void {
     this.end("failed");
   }
-
-  upstreamGone(): void {}
 }

@@ -1,11 +1,9 @@
-import type { Deadline } from "../core/deadlines.ts";
 import { Call, type Failure, type Outcome } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { Status, statusName } from "../http/reason.ts";
-import { ErrorCode } from "../http2/errors.ts";
-import { Attempt, type AttemptHost } from "./attempt.ts";
-import { RequestBody } from "./request-body.ts";
+import type { Attempt } from "./attempt.ts";
 import type { ExchangeServices } from "./services.ts";
+import { SideCall } from "./side-call.ts";
 import type { Destination } from "./target.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
@@ -20,23 +18,13 @@ const PREFIX = 5;
 /**
  * A unary gRPC call that this sidecar makes for itself, to a service that is found, balanced and reached as calls of the application are.
  *
- * Invariant: once it is over it has left the room and has no stream, timer or octet left, and `done` was called once, unless it was
- * stopped.
+ * Invariant: once it is over `done` was called once, unless it was stopped.
  */
-export class OwnCall implements AttemptHost {
-  readonly call: Call;
-  readonly services: ExchangeServices;
-  readonly body: RequestBody;
-  readonly fromSidecar = false;
-  readonly hops = 0;
-  headSent = false;
+export class OwnCall extends SideCall {
   private readonly done: (answer: OwnAnswer) => void;
-  private readonly room: WaitingRoom;
-  private readonly attempt: Attempt;
-  private readonly patience: Deadline;
+  private readonly timeout: number;
   private readonly chunks: Buffer[] = [];
   private octets = 0;
-  private over = false;
 
   /** `timeout`: milliseconds for all of it. `room`: has been entered, and is left when the call is over. */
   constructor(
@@ -49,15 +37,12 @@ export class OwnCall implements AttemptHost {
     done: (answer: OwnAnswer) => void,
   ) {
     const now = services.loop.now();
-    this.services = services;
+    const call = new Call("outbound", "", head, head.get(":path") ?? "", true, now);
+    call.upstream = to.name;
+    call.deadline = { at: now + timeout, by: "policy" };
+    super(to, call, true, timeout, room, services);
     this.done = done;
-    this.room = room;
-    this.call = new Call("outbound", "", head, head.get(":path") ?? "", true, now);
-    this.call.upstream = to.name;
-    this.call.deadline = { at: now + timeout, by: "policy" };
-    this.body = new RequestBody(room, true, () => {});
-    this.patience = services.deadlines.arm(now + timeout, () => this.end({ failed: `no answer within ${timeout} ms` }));
-    this.attempt = new Attempt(to, this);
+    this.timeout = timeout;
     const framed = Buffer.alloc(PREFIX + message.length);
     framed.writeUInt32BE(message.length, 1);
     message.copy(framed, PREFIX);
@@ -67,36 +52,20 @@ export class OwnCall implements AttemptHost {
 
   /** Nobody waits for it any more. */
   stop(): void {
-    this.end(undefined);
+    this.finish();
   }
 
-  private end(answer: OwnAnswer | undefined): void {
-    if (this.over) return;
-    this.over = true;
-    this.services.deadlines.disarm(this.patience);
-    this.attempt.stop(ErrorCode.CANCEL);
-    this.body.forget();
-    this.room.leave();
-    if (answer !== undefined) this.done(answer);
+  protected late(): void {
+    this.end({ failed: `no answer within ${this.timeout} ms` });
+  }
+
+  private end(answer: OwnAnswer): void {
+    if (this.finish()) this.done(answer);
   }
 
   // --- what its attempt tells ---
 
-  onWait(): boolean {
-    return !this.over;
-  }
-
-  onSending(): boolean {
-    return !this.over;
-  }
-
-  expired(): undefined {
-    return undefined;
-  }
-
-  passInformational(): void {}
-
-  passHead(): void {
+  override passHead(): void {
     this.headSent = true;
   }
 
@@ -108,8 +77,6 @@ export class OwnCall implements AttemptHost {
     return end - start;
   }
 
-  passTrailers(): void {}
-
   answered({ status }: Outcome, _attempt: Attempt, last: Head | undefined): void {
     if (status === Status.OK) this.end(messageOf(Buffer.concat(this.chunks)));
     else this.end({ failed: [statusName(status), last?.get("grpc-message")].filter(Boolean).join(": ") });
@@ -118,8 +85,6 @@ export class OwnCall implements AttemptHost {
   failed({ reason, log, detail }: Failure): void {
     this.end({ failed: [reason, log ?? detail].filter((text) => text !== "").join(": ") });
   }
-
-  upstreamGone(): void {}
 }
 
 function messageOf(octets: Buffer): OwnAnswer {
