@@ -1,5 +1,5 @@
 import type { Address } from "../core/address.ts";
-import { field } from "./json-field.ts";
+import { field } from "../core/json-field.ts";
 import type { CachedAnswer, EndpointSpec } from "./source.ts";
 
 /** What a file at the path of the cache is. */

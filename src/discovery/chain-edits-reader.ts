@@ -1,5 +1,5 @@
+import { entriesIn, field, listIn } from "../core/json-field.ts";
 import type { ChainEdits } from "./chain.ts";
-import { entriesIn, field, listIn } from "./json-field.ts";
 
 export const noEdits: ChainEdits = { set: new Map(), add: new Map(), remove: [] };
 

@@ -1,8 +1,8 @@
+import { durationIn, field, listIn, numberIn, textIn } from "../core/json-field.ts";
 import type { CompileRegex } from "../core/regex.ts";
 import type { ChainMatch, ChainRetry, ChainRoute, FieldTest, TextTest } from "./chain.ts";
 import { noEdits, readEdits } from "./chain-edits-reader.ts";
 import type { Refuse } from "./chain-reader.ts";
-import { durationIn, field, listIn, numberIn, textIn } from "./json-field.ts";
 
 export const WHOLE_MATCH: ChainMatch = { path: undefined, headers: [], query: [], methods: [] };
 

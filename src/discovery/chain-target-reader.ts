@@ -1,7 +1,7 @@
+import { durationIn, field, listIn, numberIn, textIn } from "../core/json-field.ts";
 import type { ChainBalancing, ChainTarget, HashPolicy } from "./chain.ts";
 import type { Refuse } from "./chain-reader.ts";
 import { consulName } from "./consul-name.ts";
-import { durationIn, field, listIn, numberIn, textIn } from "./json-field.ts";
 
 interface Asked {
   readonly datacenter: string | undefined;

@@ -1,8 +1,8 @@
 import type { Clock } from "../core/clock.ts";
+import { field, textIn } from "../core/json-field.ts";
 import { askBlocking, type BlockingAnswer, type BlockingQuery } from "./consul-blocking.ts";
 import { ConsulClient, type ConsulOptions } from "./consul-client.ts";
 import { ConsulError } from "./consul-error.ts";
-import { field, textIn } from "./json-field.ts";
 
 /** The CA of Consul Connect as an agent offers it. Methods reject with a ConsulError and nothing else. */
 export class ConsulConnect {

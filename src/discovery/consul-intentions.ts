@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Clock } from "../core/clock.ts";
+import { field } from "../core/json-field.ts";
 import { askBlocking, type BlockingQuery } from "./consul-blocking.ts";
 import { ConsulClient, type ConsulOptions } from "./consul-client.ts";
 import { ConsulError } from "./consul-error.ts";
-import { field } from "./json-field.ts";
 
 /** The intentions of one destination. */
 export interface IntentionsAnswer {

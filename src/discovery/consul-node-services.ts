@@ -1,5 +1,5 @@
 import type { Address } from "../core/address.ts";
-import { field } from "./json-field.ts";
+import { field } from "../core/json-field.ts";
 
 /** A registration in the catalog. */
 export interface CatalogService {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type Address, formatAddress } from "../core/address.ts";
+import { field, listIn } from "../core/json-field.ts";
 import type { Tenures } from "./address-claims.ts";
-import { field, listIn } from "./json-field.ts";
 import type { EndpointSpec } from "./source.ts";
 
 /** What Consul answers about the instances of a service. */

@@ -1,4 +1,4 @@
-import { fieldOf } from "../core/field-of.ts";
+import { field } from "../core/json-field.ts";
 
 /** What a verified token says of who makes a call, or for whom it is made. */
 export interface CallToken {
@@ -20,7 +20,7 @@ export function valuesAt(claims: unknown, path: readonly string[]): readonly str
   let value: unknown = claims;
   for (const name of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return [];
-    value = fieldOf(value, name);
+    value = field(value, name);
   }
   return texts(value);
 }

@@ -1,4 +1,4 @@
-import { fieldOf } from "../../core/field-of.ts";
+import { field } from "../../core/json-field.ts";
 
 /** What an intention, or one of its permissions, does with what it is for. */
 export type Action = "allow" | "deny";
@@ -70,7 +70,7 @@ export function readIntentions(list: readonly unknown[]): readonly Intention[] |
 
 function readIntention(entry: unknown, what: string): Intention {
   const permissions = listOf(entry, "Permissions", what);
-  const precedence = fieldOf(entry, "Precedence");
+  const precedence = field(entry, "Precedence");
   if (typeof precedence !== "number") throw new Unreadable(`${what} has no precedence`);
   return {
     source: readSource(entry, what),
@@ -83,7 +83,7 @@ function readIntention(entry: unknown, what: string): Intention {
             ),
           }
         : { action: actionOf(entry, what) },
-    token: readRequirement(fieldOf(entry, "JWT"), what),
+    token: readRequirement(field(entry, "JWT"), what),
     precedence,
   };
 }
@@ -102,7 +102,7 @@ function readSource(entry: unknown, what: string): IntentionSource {
 }
 
 function readPermission(entry: unknown, what: string): Permission {
-  const http = fieldOf(entry, "HTTP");
+  const http = field(entry, "HTTP");
   const paths = (["exact", "prefix", "regex"] as const).flatMap((test) => {
     const text = textOf(http, `Path${test[0]?.toUpperCase()}${test.slice(1)}`, what);
     return text === "" ? [] : [{ test, text }];
@@ -113,7 +113,7 @@ function readPermission(entry: unknown, what: string): Permission {
     path: paths[0],
     methods: listOf(http, "Methods", what).map(String),
     headers: headers.filter((header) => header !== undefined),
-    token: readRequirement(fieldOf(entry, "JWT"), what),
+    token: readRequirement(field(entry, "JWT"), what),
     isPartial:
       paths.length > 1 ||
       headers.includes(undefined) ||
@@ -154,23 +154,23 @@ function readRequirement(entry: unknown, what: string): TokenRequirement | undef
 }
 
 function actionOf(entry: unknown, what: string): Action {
-  const action = fieldOf(entry, "Action");
+  const action = field(entry, "Action");
   if (action !== "allow" && action !== "deny") throw new Unreadable(`${what} neither allows nor denies`);
   return action;
 }
 
 function textOf(entry: unknown, name: string, what: string): string {
-  const value = fieldOf(entry, name) ?? "";
+  const value = field(entry, name) ?? "";
   if (typeof value !== "string") throw new Unreadable(`${what} has a ${name} that is no text`);
   return value;
 }
 
 function flagOf(entry: unknown, name: string): boolean {
-  return fieldOf(entry, name) === true;
+  return field(entry, name) === true;
 }
 
 function listOf(entry: unknown, name: string, what: string): readonly unknown[] {
-  const value = fieldOf(entry, name) ?? [];
+  const value = field(entry, name) ?? [];
   if (!Array.isArray(value)) throw new Unreadable(`${what} has ${name} that are no list`);
   return value;
 }

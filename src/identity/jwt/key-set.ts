@@ -1,5 +1,5 @@
 import type { JWK } from "jose";
-import { fieldOf } from "../../core/field-of.ts";
+import { field } from "../../core/json-field.ts";
 
 /** Octets of a key set, and keys of it that are looked at. */
 export const MAX_KEY_SET = 262_144;
@@ -22,16 +22,16 @@ export function readKeySet(text: string): readonly JWK[] | string {
   } catch {
     return "it is no JSON";
   }
-  const keys = fieldOf(value, "keys");
+  const keys = field(value, "keys");
   if (!Array.isArray(keys)) return "it has no keys";
   if (keys.length > MAX_KEYS) return `it has more than ${MAX_KEYS} keys`;
   const known = keys.filter(isPublicKind);
-  if (known.some((key) => secrets.some((name) => fieldOf(key, name) !== undefined))) return "it has a private key";
+  if (known.some((key) => secrets.some((name) => field(key, name) !== undefined))) return "it has a private key";
   if (known.length === 0) return "it has no public key";
   return known;
 }
 
 function isPublicKind(key: unknown): key is JWK {
-  const kind = fieldOf(key, "kty");
-  return typeof kind === "string" && kinds.has(kind) && fieldOf(key, "use") !== "enc";
+  const kind = field(key, "kty");
+  return typeof kind === "string" && kinds.has(kind) && field(key, "use") !== "enc";
 }

@@ -1,4 +1,4 @@
-import { fieldOf } from "../../core/field-of.ts";
+import { field } from "../../core/json-field.ts";
 
 /** What a token says of itself before anybody has verified it: by whose keys that can be done. */
 export interface TokenParts {
@@ -25,11 +25,11 @@ export function readToken(text: string): TokenParts | string {
   if (header === undefined) return "its header is no JSON object";
   const payload = readObject(payloadPart);
   if (payload === undefined) return "its claims are no JSON object";
-  const algorithm = fieldOf(header, "alg");
+  const algorithm = field(header, "alg");
   if (!isName(algorithm)) return "it names no algorithm";
-  const keyId = fieldOf(header, "kid");
+  const keyId = field(header, "kid");
   if (keyId !== undefined && !isName(keyId)) return "its kid is no name of a key";
-  const issuer = fieldOf(payload, "iss");
+  const issuer = field(payload, "iss");
   if (!isName(issuer)) return "it names no issuer";
   return { algorithm, keyId, issuer };
 }

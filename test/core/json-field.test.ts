@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { durationIn } from "../../src/discovery/json-field.ts";
+import { durationIn } from "../../src/core/json-field.ts";
 
 test("durations are read as Go writes them: units that follow each other, or nanoseconds", () => {
   const cases: readonly (readonly [unknown, number | undefined])[] = [
