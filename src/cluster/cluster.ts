@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { ToldOnce } from "../core/told-once.ts";
 import { Watch } from "../core/watch.ts";
 import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "../discovery/source.ts";
 import type { Call } from "../http/call.ts";
@@ -79,7 +80,7 @@ export class Cluster implements WeightsHost, EndpointHost {
   private failover: readonly Cluster[] = [];
   /** As the pickers have it, for whoever asks why; made when a call records it. */
   private set: EndpointSet | undefined = undefined;
-  private readonly waiting = new Set<{ readonly callback: () => void }>();
+  private readonly waiting = new ToldOnce();
   private closed = false;
 
   constructor(options: ClusterOptions, subscription: Subscription, services: PoolServices) {
@@ -205,9 +206,7 @@ export class Cluster implements WeightsHost, EndpointHost {
       callback();
       return () => {};
     }
-    const place = { callback };
-    this.waiting.add(place);
-    return () => this.waiting.delete(place);
+    return this.waiting.add(callback);
   }
 
   /** Asks another source from now on. Endpoints stay until it has answered, and those that it knows as well stay after that. */
@@ -289,7 +288,7 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.stopWatching();
     this.subscription.close();
     this.reconcile(NO_SPECS);
-    this.tellKnown();
+    this.waiting.tell();
   }
 
   /** Closes, and ends what is left now: streams are told that they are lost. */
@@ -375,11 +374,7 @@ export class Cluster implements WeightsHost, EndpointHost {
   private take(discovered: Discovered): void {
     if (discovered.kind === "pending") return;
     this.reconcile(discovered.endpoints);
-    this.tellKnown();
-  }
-
-  private tellKnown(): void {
-    for (const place of [...this.waiting]) if (this.waiting.delete(place)) place.callback();
+    this.waiting.tell();
   }
 
   private reconcile(specs: readonly EndpointSpec[]): void {

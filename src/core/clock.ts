@@ -3,17 +3,21 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Time, and calls at a later one. */
+export interface Timers {
+  /** Milliseconds since an arbitrary origin, never going back. */
+  now(): number;
+  /** Runs `task` once, no sooner than `ms` milliseconds from now. An unreferenced timer does not keep the process up. */
+  setTimer(ms: number, task: () => void): Timer;
+}
+
 /**
  * The only source of time in the program. Everything that waits or measures takes a Clock, so that a test can
  * move time by hand; `Date.now`, `performance.now` and `setTimeout` are banned elsewhere by lint.
  */
-export interface Clock {
-  /** Milliseconds since an arbitrary origin, never going back. */
-  now(): number;
+export interface Clock extends Timers {
   /** Milliseconds since the Unix epoch, for what people and other machines read. */
   wall(): number;
-  /** Runs `task` once, no sooner than `ms` milliseconds from now. An unreferenced timer does not keep the process up. */
-  setTimer(ms: number, task: () => void): Timer;
 }
 
 let armed = 0;

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "./clock.ts";
+import type { Clock, Timer, Timers } from "./clock.ts";
 
 /** Milliseconds of a slot: how late a deadline may be noticed. Never early. */
 const TICK = 8;
@@ -48,6 +48,17 @@ export class Deadlines {
     this.slots[slot] = deadline;
     if (this.count++ === 0) this.timer = this.clock.setTimer(TICK, () => this.turn());
     return deadline;
+  }
+
+  /** The same as timers, by `time` that tells milliseconds of the clock: for what can do with timers of any kind. */
+  timers(time: { now(): number }): Timers {
+    return {
+      now: () => time.now(),
+      setTimer: (ms, task) => {
+        const deadline = this.arm(time.now() + ms, task);
+        return { cancel: () => this.disarm(deadline) };
+      },
+    };
   }
 
   /** Idempotent. */

@@ -1,10 +1,11 @@
 import type { Clock, Timer } from "../core/clock.ts";
+import { setPatience } from "../core/patience.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Role } from "./receiver.ts";
 
 /** What the other side has to say in time: its SETTINGS, and that it has read ours (RFC 9113 §3.4 and §6.5.3). */
 export class Handshake {
-  private timer: Timer;
+  private readonly timer: Timer;
   private seen = false;
   private acknowledged = false;
 
@@ -12,10 +13,7 @@ export class Handshake {
   constructor(clock: Clock, role: Role, limits: Http2Limits, late: (reason: string) => void) {
     const missing = role === "client" ? "no SETTINGS came" : "no HTTP/2 preface came";
     const judge = (): void => late(`${this.seen ? "SETTINGS were not acknowledged" : missing} in time`);
-    // Where this process was held up it may lie there already: sockets are read between one timer and the next.
-    this.timer = clock.setTimer(role === "client" ? limits.settingsTimeout : limits.handshakeTimeout, () => {
-      this.timer = clock.setTimer(0, judge);
-    });
+    this.timer = setPatience(clock, role === "client" ? limits.settingsTimeout : limits.handshakeTimeout, judge);
   }
 
   settingsCame(): void {

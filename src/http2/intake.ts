@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../core/clock.ts";
+import { setPatience } from "../core/patience.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop, Reader } from "./flush-loop.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -125,9 +126,6 @@ export class Intake implements Reader {
       if (this.receiver.unfinished !== unfinished || this.kept !== undefined) this.watch();
       else this.host.failed(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, late));
     };
-    // Where this process was held up the rest may lie there already: sockets are read between one timer and the next.
-    this.timer = this.clock.setTimer(frameTimeout, () => {
-      this.timer = this.clock.setTimer(0, judge);
-    });
+    this.timer = setPatience(this.clock, frameTimeout, judge);
   }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
-import { IdleWatch } from "../core/idle.ts";
+import { IdleWatch } from "../core/idle-watch.ts";
 import { reset } from "./reset.ts";
 
 /** How two joined connections came to their end: each half by its own end, by a failure of one, or for saying nothing. */
@@ -60,11 +60,11 @@ export class Join {
       to.write(arrived);
     }
     from.on("data", (chunk: Buffer) => {
-      this.idle?.touch();
+      this.idle?.moved();
       watcher.sent(chunk.length);
     });
     to.on("data", (chunk: Buffer) => {
-      this.idle?.touch();
+      this.idle?.moved();
       watcher.received(chunk.length);
     });
     from.pipe(to);

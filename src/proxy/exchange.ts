@@ -1,4 +1,5 @@
 import type { Deadline } from "../core/deadlines.ts";
+import { IdleWatch } from "../core/idle-watch.ts";
 import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
 import { changeHead } from "../http/field-change.ts";
@@ -9,7 +10,6 @@ import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { expiryOf } from "./expiry.ts";
 import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
-import { IdleWatch } from "./idle-watch.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
@@ -184,7 +184,7 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   private watchIdle(timeout: number): IdleWatch {
     const { deadlines, loop } = this.services;
-    return new IdleWatch(deadlines, loop, timeout, () => {
+    return new IdleWatch(deadlines.timers(loop), timeout, () => {
       this.refuse(failure("IDLE_TIMEOUT", `nothing of the call has moved for ${timeout} ms`));
     });
   }

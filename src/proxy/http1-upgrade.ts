@@ -1,7 +1,7 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../core/clock.ts";
-import { IdleWatch } from "../core/idle.ts";
+import { IdleWatch } from "../core/idle-watch.ts";
 import { type Failure, failure } from "../http/call.ts";
 import type { CarriedRequest } from "./carried-request.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
@@ -73,12 +73,12 @@ export class Http1Upgrade extends Http1Call {
     const watch = idle === undefined ? undefined : new IdleWatch(this.clock, idle, end);
     this.idle = watch;
     this.socket.on("data", ({ length }: Buffer) => {
-      watch?.touch();
+      watch?.moved();
       this.call.bytesReceived += length;
       this.target?.series.received(length);
     });
     peer.on("data", ({ length }: Buffer) => {
-      watch?.touch();
+      watch?.moved();
       this.sent(length);
     });
     peer.once("close", () => {

@@ -4,6 +4,7 @@ import type { ClusterPolicy } from "../cluster/policy.ts";
 import type { RetryConfig, UpstreamConfig } from "../config/types.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { loadRegex, noRegex } from "../core/regex.ts";
+import { ToldOnce } from "../core/told-once.ts";
 import type { Chain, ChainEdits, ChainRoute, ChainTarget, ChainWay } from "../discovery/chain.ts";
 import { readChain } from "../discovery/chain-reader.ts";
 import { consulName, consulQuestion } from "../discovery/consul-name.ts";
@@ -71,7 +72,7 @@ export class UpstreamChain implements Onward {
   private rules: ChainRules | undefined = undefined;
   /** By the id of their target; those of the chain before included until the next one is in force. */
   private clusters = new Map<string, Cluster>();
-  private readonly waiting = new Set<{ readonly callback: () => void }>();
+  private readonly waiting = new ToldOnce();
   private pending: (() => void) | undefined = undefined;
   /** In the rules that are in force, and in no others. */
   private readonly retired = new Set<Cluster>();
@@ -114,9 +115,7 @@ export class UpstreamChain implements Onward {
       callback();
       return () => {};
     }
-    const place = { callback };
-    this.waiting.add(place);
-    return () => this.waiting.delete(place);
+    return this.waiting.add(callback);
   }
 
   /** Why it is not known how calls are routed. */
@@ -182,7 +181,7 @@ export class UpstreamChain implements Onward {
     this.pending?.();
     for (const cluster of [...this.own(), ...this.retired]) cluster.close();
     this.clusters.clear();
-    this.tellKnown();
+    this.waiting.tell();
   }
 
   private take(state: Discovered): void {
@@ -225,7 +224,7 @@ export class UpstreamChain implements Onward {
       this.pending = undefined;
       this.rules = rules;
       this.dropOthers(chain);
-      this.tellKnown();
+      this.waiting.tell();
     };
     const unknown = [...this.required()].filter((cluster) => !cluster.known);
     // Before the first one calls wait as they do for endpoints.
@@ -316,10 +315,6 @@ export class UpstreamChain implements Onward {
     }
     for (const cluster of this.retired) cluster.close();
     this.retired.clear();
-  }
-
-  private tellKnown(): void {
-    for (const place of [...this.waiting]) if (this.waiting.delete(place)) place.callback();
   }
 
   private tellProblems(): void {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Deadlines } from "../../src/core/deadlines.ts";
-import { IdleWatch } from "../../src/proxy/idle-watch.ts";
+import { IdleWatch } from "../../src/core/idle-watch.ts";
 import { FakeClock } from "../support/clock.ts";
 
 function start() {
   const clock = new FakeClock();
   const deadlines = new Deadlines(clock);
   let expired = 0;
-  const watch = new IdleWatch(deadlines, clock, 1000, () => {
+  const watch = new IdleWatch(deadlines.timers(clock), 1000, () => {
     expired++;
   });
   return { clock, deadlines, watch, expired: () => expired };
@@ -37,4 +37,23 @@ test("what is over is not watched any more", () => {
   assert.equal(deadlines.armed, 0);
   clock.advance(5000);
   assert.equal(expired(), 0);
+});
+
+test("the timers of a clock do as well, and run as seldom as they can", () => {
+  const clock = new FakeClock();
+  let expired = 0;
+  const watch = new IdleWatch(clock, 1000, () => {
+    expired++;
+  });
+  for (let n = 0; n < 99; n++) {
+    clock.advance(10);
+    watch.moved();
+  }
+  assert.equal(clock.pending, 1);
+  clock.advance(999);
+  assert.equal(expired, 0);
+  clock.advance(1);
+  assert.equal(expired, 1);
+  assert.equal(clock.pending, 0);
+  watch.stop();
 });
