@@ -1,4 +1,5 @@
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { WireType } from "@bufbuild/protobuf/wire";
+import { readFields } from "../core/protobuf-fields.ts";
 
 /** `X509SVID` of the SPIFFE Workload API: an id, and in DER its certificates, its key (PKCS #8) and its authorities. */
 export interface Svid {
@@ -61,10 +62,9 @@ function fieldsOf(octets: Uint8Array): Map<number, Uint8Array> {
 
 /** Every field that is a string, octets or a message; all that is read here is one of those. */
 function eachField(octets: Uint8Array, visit: (number: number, value: Uint8Array) => void): void {
-  const reader = new BinaryReader(octets);
-  while (reader.pos < reader.len) {
-    const [number, type] = reader.tag();
-    if (type === WireType.LengthDelimited) visit(number, reader.bytes());
-    else reader.skip(type, number);
-  }
+  readFields(octets, (reader, number, type) => {
+    if (type !== WireType.LengthDelimited) return false;
+    visit(number, reader.bytes());
+    return true;
+  });
 }

@@ -1,4 +1,5 @@
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { readFields } from "../core/protobuf-fields.ts";
 
 /** `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry` */
 export type Entry = readonly [key: string, value: string];
@@ -42,7 +43,7 @@ export function encodeQuestion({ domain, entries }: RateLimitQuestion): Buffer {
 export function decodeAnswer(octets: Uint8Array): RateLimitAnswer {
   let code = 0;
   let status: Omit<RateLimitAnswer, "overLimit"> | undefined;
-  read(octets, (reader, field) => {
+  readFields(octets, (reader, field) => {
     if (field === 1) code = reader.int32();
     else if (field === 2 && status === undefined) status = decodeStatus(reader.bytes());
     else return false;
@@ -56,7 +57,7 @@ function decodeStatus(octets: Uint8Array): Omit<RateLimitAnswer, "overLimit"> {
   let limit: number | undefined;
   let remaining = 0;
   let reset: number | undefined;
-  read(octets, (reader, field) => {
+  readFields(octets, (reader, field) => {
     if (field === 2) limit = decodeNumber(reader.bytes(), 1);
     else if (field === 3) remaining = reader.uint32();
     else if (field === 4) {
@@ -71,19 +72,10 @@ function decodeStatus(octets: Uint8Array): Omit<RateLimitAnswer, "overLimit"> {
 /** A field of whole numbers: `RateLimit.requests_per_unit`, `Duration.seconds` and `nanos`. */
 function decodeNumber(octets: Uint8Array, wanted: number): number {
   let value = 0;
-  read(octets, (reader, field, wire) => {
+  readFields(octets, (reader, field, wire) => {
     if (field !== wanted || wire !== WireType.Varint) return false;
     value = Number(reader.int64());
     return true;
   });
   return value;
-}
-
-/** Hands every field to `take`, and skips those that it does not take. */
-function read(octets: Uint8Array, take: (reader: BinaryReader, field: number, wire: WireType) => boolean): void {
-  const reader = new BinaryReader(octets);
-  while (reader.pos < reader.len) {
-    const [field, wire] = reader.tag();
-    if (!take(reader, field, wire)) reader.skip(wire, field);
-  }
 }

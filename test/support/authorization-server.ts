@@ -1,12 +1,7 @@
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import {
-  type Metadata,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceError,
-  type sendUnaryData,
-} from "@grpc/grpc-js";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { Metadata, ServiceError } from "@grpc/grpc-js";
+import { eachField, type FieldReaders } from "../../src/core/protobuf-fields.ts";
+import { type OctetAnswer, type OctetCall, OctetService } from "./octet-service.ts";
 
 /** Everything that was said in a `CheckRequest`. */
 export interface Asked {
@@ -56,64 +51,24 @@ export type Said =
   | { readonly error: number }
   | "nothing";
 
-const buffer = (value: Buffer): Buffer => value;
-
-/** A small real server of envoy.service.auth.v3.Authorization. It reads and writes the protocol by itself. */
-export class AuthorizationServer {
+/** A small real server of envoy.service.auth.v3.Authorization. */
+export class AuthorizationServer extends OctetService {
   readonly asked: Asked[] = [];
   /** Questions that were withdrawn before they were answered. */
   withdrawn = 0;
   answer: (asked: Asked) => Said = () => ({ code: 0 });
-  address = "";
-  private server = new Server();
 
-  async start(port = 0): Promise<void> {
-    this.server = new Server();
-    this.server.addService(
-      {
-        check: {
-          path: "/envoy.service.auth.v3.Authorization/Check",
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: buffer,
-          requestDeserialize: buffer,
-          responseSerialize: buffer,
-          responseDeserialize: buffer,
-        },
-      },
-      { check: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => this.check(call, done) },
-    );
-    const bound = await new Promise<number>((resolve, reject) => {
-      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, got) =>
-        error ? reject(error) : resolve(got),
-      );
-    });
-    this.address = `127.0.0.1:${bound}`;
+  constructor() {
+    super("/envoy.service.auth.v3.Authorization/Check");
   }
 
-  stop(): void {
-    this.server.forceShutdown();
-  }
-
-  private check(call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>): void {
+  protected onCall(call: OctetCall, done: OctetAnswer): void {
     const asked = decode(call.request, call.metadata, call.getDeadline());
     this.asked.push(asked);
     const said = this.answer(asked);
     if (said === "nothing") call.on("cancelled", () => this.withdrawn++);
     else if ("error" in said) done({ code: said.error, details: "no" } satisfies Partial<ServiceError>);
     else done(null, "octets" in said ? said.octets : encode(said));
-  }
-}
-
-type Fields = Readonly<Record<number, (reader: BinaryReader) => unknown>>;
-
-function each(octets: Uint8Array, fields: Fields): void {
-  const reader = new BinaryReader(octets);
-  while (reader.pos < reader.len) {
-    const [field, wire] = reader.tag();
-    const read = fields[field];
-    if (read === undefined) reader.skip(wire, field);
-    else read(reader);
   }
 }
 
@@ -136,7 +91,7 @@ function decode(octets: Uint8Array, metadata: Metadata, deadline: Date | number)
     metadata,
     deadline,
   };
-  const http: Fields = {
+  const http: FieldReaders = {
     1: (reader) => (asked.id = reader.string()),
     2: (reader) => (asked.method = reader.string()),
     3: (reader) => entry(reader.bytes(), asked.headers),
@@ -146,25 +101,26 @@ function decode(octets: Uint8Array, metadata: Metadata, deadline: Date | number)
     9: (reader) => (asked.size = Number(reader.int64())),
     10: (reader) => (asked.protocol = reader.string()),
   };
-  const time: Fields = {
+  const time: FieldReaders = {
     1: (reader) => (asked.time += Number(reader.int64()) * 1000),
     2: (reader) => (asked.time += reader.int32() / 1e6),
   };
-  const attributes: Fields = {
+  const attributes: FieldReaders = {
     1: (reader) => (asked.source = peer(reader.bytes())),
     2: (reader) => (asked.destination = peer(reader.bytes())),
-    4: (reader) => each(reader.bytes(), { 1: (of) => each(of.bytes(), time), 2: (of) => each(of.bytes(), http) }),
+    4: (reader) =>
+      eachField(reader.bytes(), { 1: (of) => eachField(of.bytes(), time), 2: (of) => eachField(of.bytes(), http) }),
     10: (reader) => entry(reader.bytes(), asked.context),
-    12: (reader) => each(reader.bytes(), { 1: (session) => (asked.sni = session.string()) }),
+    12: (reader) => eachField(reader.bytes(), { 1: (session) => (asked.sni = session.string()) }),
   };
-  each(octets, { 1: (reader) => each(reader.bytes(), attributes) });
+  eachField(octets, { 1: (reader) => eachField(reader.bytes(), attributes) });
   return asked;
 }
 
 function entry(octets: Uint8Array, into: Record<string, string>): void {
   let name = "";
   let value = "";
-  each(octets, { 1: (reader) => (name = reader.string()), 2: (reader) => (value = reader.string()) });
+  eachField(octets, { 1: (reader) => (name = reader.string()), 2: (reader) => (value = reader.string()) });
   into[name] = value;
 }
 
@@ -172,9 +128,9 @@ function peer(octets: Uint8Array): AskedPeer {
   const found = { address: "", service: "", principal: "" };
   let host = "";
   let port = 0;
-  const socket: Fields = { 2: (reader) => (host = reader.string()), 3: (reader) => (port = reader.uint32()) };
-  each(octets, {
-    1: (reader) => each(reader.bytes(), { 1: (of) => each(of.bytes(), socket) }),
+  const socket: FieldReaders = { 2: (reader) => (host = reader.string()), 3: (reader) => (port = reader.uint32()) };
+  eachField(octets, {
+    1: (reader) => eachField(reader.bytes(), { 1: (of) => eachField(of.bytes(), socket) }),
     2: (reader) => (found.service = reader.string()),
     4: (reader) => (found.principal = reader.string()),
   });

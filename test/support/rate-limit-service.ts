@@ -1,5 +1,6 @@
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { eachField } from "../../src/core/protobuf-fields.ts";
+import { type OctetAnswer, type OctetCall, OctetService } from "./octet-service.ts";
 
 /** What was asked, as far as the tests look: the domain and the descriptors. */
 export interface Question {
@@ -17,48 +18,20 @@ export interface Answer {
   readonly reset?: number;
 }
 
-const buffer = (value: Buffer): Buffer => value;
-
-/** A small real server of envoy.service.ratelimit.v3.RateLimitService. It reads and writes the protocol by itself. */
-export class RateLimitServer {
+/** A small real server of envoy.service.ratelimit.v3.RateLimitService. */
+export class RateLimitServer extends OctetService {
   readonly asked: Question[] = [];
   answer: (question: Question) => Answer | undefined = () => ({ overLimit: false });
-  address = "";
-  private server = new Server();
 
-  async start(port = 0): Promise<void> {
-    this.server = new Server();
-    this.server.addService(
-      {
-        shouldRateLimit: {
-          path: "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit",
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: buffer,
-          requestDeserialize: buffer,
-          responseSerialize: buffer,
-          responseDeserialize: buffer,
-        },
-      },
-      {
-        shouldRateLimit: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
-          const question = decode(call.request);
-          this.asked.push(question);
-          const answer = this.answer(question);
-          if (answer !== undefined) done(null, encode(answer));
-        },
-      },
-    );
-    const bound = await new Promise<number>((resolve, reject) => {
-      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, got) =>
-        error ? reject(error) : resolve(got),
-      );
-    });
-    this.address = `127.0.0.1:${bound}`;
+  constructor() {
+    super("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit");
   }
 
-  stop(): void {
-    this.server.forceShutdown();
+  protected onCall(call: OctetCall, done: OctetAnswer): void {
+    const question = decode(call.request);
+    this.asked.push(question);
+    const answer = this.answer(question);
+    if (answer !== undefined) done(null, encode(answer));
   }
 }
 
@@ -66,16 +39,16 @@ function decode(octets: Uint8Array): Question {
   let domain = "";
   let hits = 0;
   const descriptors: [string, string][][] = [];
-  each(octets, {
+  eachField(octets, {
     1: (reader) => {
       domain = reader.string();
     },
     2: (reader) => {
       const entries: [string, string][] = [];
-      each(reader.bytes(), {
+      eachField(reader.bytes(), {
         1: (inner) => {
           const entry: [string, string] = ["", ""];
-          each(inner.bytes(), {
+          eachField(inner.bytes(), {
             1: (field) => {
               entry[0] = field.string();
             },
@@ -93,16 +66,6 @@ function decode(octets: Uint8Array): Question {
     },
   });
   return { domain, descriptors, hits };
-}
-
-function each(octets: Uint8Array, fields: Readonly<Record<number, (reader: BinaryReader) => void>>): void {
-  const reader = new BinaryReader(octets);
-  while (reader.pos < reader.len) {
-    const [field, wire] = reader.tag();
-    const read = fields[field];
-    if (read === undefined) reader.skip(wire, field);
-    else read(reader);
-  }
 }
 
 function encode({ overLimit, limit, remaining = 0, reset }: Answer): Buffer {

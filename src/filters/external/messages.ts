@@ -1,4 +1,5 @@
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { eachField } from "../../core/protobuf-fields.ts";
 import type { CheckAnswer, CheckQuestion, Peer } from "./check.ts";
 import type { ServiceField } from "./service-fields.ts";
 
@@ -78,9 +79,9 @@ export function decodeAnswer(octets: Uint8Array): CheckAnswer {
   let fields: readonly ServiceField[] = [];
   let answerFields: readonly ServiceField[] = [];
   let removed: readonly string[] = [];
-  each(octets, {
+  eachField(octets, {
     1: (reader) =>
-      each(reader.bytes(), {
+      eachField(reader.bytes(), {
         1: (status) => {
           code = status.int32();
         },
@@ -104,9 +105,9 @@ function decodeDenied(octets: Uint8Array): NonNullable<CheckAnswer["denied"]> {
   let status = 0;
   let body = "";
   const fields: ServiceField[] = [];
-  each(octets, {
+  eachField(octets, {
     1: (reader) =>
-      each(reader.bytes(), {
+      eachField(reader.bytes(), {
         1: (http) => {
           status = http.int32();
         },
@@ -124,7 +125,7 @@ function decodeOk(octets: Uint8Array): Pick<CheckAnswer, "fields" | "answerField
   const fields: ServiceField[] = [];
   const answerFields: ServiceField[] = [];
   const removed: string[] = [];
-  each(octets, {
+  eachField(octets, {
     2: (reader) => fields.push(decodeField(reader.bytes())),
     5: (reader) => removed.push(reader.string()),
     6: (reader) => answerFields.push(decodeField(reader.bytes())),
@@ -138,9 +139,9 @@ function decodeField(octets: Uint8Array): ServiceField {
   let value = Buffer.alloc(0);
   let append: boolean | undefined;
   let action = 0;
-  each(octets, {
+  eachField(octets, {
     1: (reader) =>
-      each(reader.bytes(), {
+      eachField(reader.bytes(), {
         1: (header) => {
           name = header.string();
         },
@@ -153,7 +154,7 @@ function decodeField(octets: Uint8Array): ServiceField {
       }),
     2: (reader) => {
       append = false;
-      each(reader.bytes(), {
+      eachField(reader.bytes(), {
         1: (wrapped) => {
           append = wrapped.bool();
         },
@@ -164,15 +165,4 @@ function decodeField(octets: Uint8Array): ServiceField {
     },
   });
   return { name, value: value.toString("latin1"), append, action };
-}
-
-/** Hands each field that is known to its reader and passes over the others. */
-function each(octets: Uint8Array, fields: Readonly<Record<number, (reader: BinaryReader) => unknown>>): void {
-  const reader = new BinaryReader(octets);
-  while (reader.pos < reader.len) {
-    const [field, wire] = reader.tag();
-    const read = fields[field];
-    if (read === undefined) reader.skip(wire, field);
-    else read(reader);
-  }
 }
