@@ -1,35 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import {
-  Agent,
-  request as httpRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type RequestOptions,
-} from "node:http";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { test } from "node:test";
-import { echoFrames, httpServer, type Mode, socketMesh, textOf } from "../support/socket-mesh.ts";
+import { ask, echoFrames, httpServer, type Mode, socketMesh, textOf } from "../support/socket-mesh.ts";
 import { eventually, inScope } from "../support/with-proxy.ts";
 
 const MODES: readonly Mode[] = ["disabled", "strict"];
-
-interface Answer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly trailers: NodeJS.Dict<string>;
-  readonly body: string;
-}
-
-/** Makes a request by HOST:PORT. */
-async function ask(address: string, options: RequestOptions = {}, body?: string): Promise<Answer> {
-  const [host, port] = address.split(":");
-  const request = httpRequest({ host, port, path: "/", agent: false, ...options });
-  request.end(body);
-  const [message] = (await once(request, "response")) as [IncomingMessage];
-  request.on("error", () => {});
-  const text = await textOf(message);
-  return { status: message.statusCode ?? 0, headers: message.headers, trailers: message.trailers, body: text };
-}
 
 for (const mode of MODES) {
   test(`requests pass through two sidecars with their fields, bodies and trailers (mtls ${mode})`, async () => {

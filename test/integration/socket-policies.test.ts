@@ -1,22 +1,7 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { test } from "node:test";
-import { connectTo, httpServer, socketMesh, tcpServer, textOf } from "../support/socket-mesh.ts";
+import { type Answer, ask, connectTo, httpServer, socketMesh, tcpServer } from "../support/socket-mesh.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
-
-interface Answer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
-
-async function get(address: string, path = "/", headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const [host, port] = address.split(":");
-  const request = httpRequest({ host, port, path, agent: false, headers }).end();
-  const [message] = (await once(request, "response")) as [IncomingMessage];
-  return { status: message.statusCode ?? 0, headers: message.headers, body: await textOf(message) };
-}
 
 /** What became of a connection: the first octets of an echo, or the reason in the sidecar's log. */
 async function outcomeOf(scope: Scope, address: string, sidecar: Sidecar): Promise<string> {
@@ -44,13 +29,17 @@ test("requests of HTTP/1.1 over a rate limit are told when to come back", async 
       mode: "strict",
       inbound: { rateLimits },
     });
-    const ask = (tenant: string): Promise<Answer> => get(address, "/orders/1", { "x-tenant": tenant });
-    assert.deepEqual([(await ask("a")).status, (await ask("a")).status, (await ask("b")).status], [200, 200, 200]);
-    const refused = await ask("a");
+    const order = (tenant: string): Promise<Answer> =>
+      ask(address, { path: "/orders/1", headers: { "x-tenant": tenant } });
+    assert.deepEqual(
+      [(await order("a")).status, (await order("a")).status, (await order("b")).status],
+      [200, 200, 200],
+    );
+    const refused = await order("a");
     assert.equal(refused.status, 429);
     assert.equal(refused.headers["outrigger-reason"], "RATE_LIMIT");
     assert.ok(Number(refused.headers["retry-after"]) >= 1, JSON.stringify(refused.headers));
-    assert.equal((await get(address, "/others")).status, 200);
+    assert.equal((await ask(address, { path: "/others" })).status, 200);
     assert.equal((await inbound.call(3)).reason, "RATE_LIMIT");
   });
 });
@@ -77,7 +66,7 @@ test("faults are injected into requests of HTTP/1.1 and connections of TCP", asy
     const faults = [{ name: "down", match: { upstream: "up" }, abort: "unavailable" }];
     const web = await httpServer(scope, (_request, response) => response.end("ok"));
     const http = await socketMesh(scope, { protocol: "http1", applications: [web.address], outbound: { faults } });
-    const answer = await get(http.address);
+    const answer = await ask(http.address);
     assert.deepEqual([answer.status, answer.headers["outrigger-reason"]], [503, "FAULT_INJECTED"]);
 
     const app = await echo(scope);
@@ -97,7 +86,7 @@ test("a trace of HTTP/1.1 goes on through both sidecars to the application", asy
       outbound: { tracing },
     });
     const trace = "0af7651916cd43dd8448eb211c80319c";
-    const { body } = await get(address, "/", { traceparent: `00-${trace}-b7ad6b7169203331-01` });
+    const { body } = await ask(address, { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } });
     assert.match(body, new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`));
     assert.ok(!body.includes("b7ad6b7169203331"), "the application's parent is a span of its sidecar's");
     for (const sidecar of [inbound, outbound]) assert.equal((await sidecar.call()).trace_id, trace);

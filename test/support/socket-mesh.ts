@@ -2,8 +2,11 @@ import { once } from "node:events";
 import {
   createServer as createHttpServer,
   type Server as HttpServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestListener,
+  type RequestOptions,
 } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -145,6 +148,25 @@ export function closed(socket: Socket): Promise<void> {
     else socket.once("close", () => resolve());
     socket.resume();
   });
+}
+
+/** What came of a request of HTTP/1.1. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly trailers: NodeJS.Dict<string>;
+  readonly body: string;
+}
+
+/** Makes a request of HTTP/1.1, on a connection of its own, to HOST:PORT. */
+export async function ask(address: string, options: RequestOptions = {}, body?: string): Promise<Answer> {
+  const [host, port] = address.split(":");
+  const request = httpRequest({ host, port, path: "/", agent: false, ...options });
+  request.end(body);
+  const [message] = (await once(request, "response")) as [IncomingMessage];
+  request.on("error", () => {});
+  const text = await textOf(message);
+  return { status: message.statusCode ?? 0, headers: message.headers, trailers: message.trailers, body: text };
 }
 
 /** The body of a message. */

@@ -1,31 +1,16 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import { test } from "node:test";
 import { AuthorizationServer } from "../../support/authorization-server.ts";
 import { idOf } from "../../support/certificates.ts";
-import { httpServer, socketMesh } from "../../support/socket-mesh.ts";
+import { type Answer, ask, httpServer, socketMesh } from "../../support/socket-mesh.ts";
 import { inScope, type Scope } from "../../support/with-proxy.ts";
 
-interface Answer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
-
-async function get(
+const get = (
   address: string,
   path: string,
   headers: Readonly<Record<string, string | string[]>> = {},
-): Promise<Answer> {
-  const [host, port] = address.split(":");
-  const asked = httpRequest({ host, port, path, agent: false, headers: { ...headers } });
-  asked.end();
-  const [message] = (await once(asked, "response")) as [IncomingMessage];
-  let body = "";
-  for await (const chunk of message.setEncoding("utf8")) body += chunk;
-  return { status: message.statusCode ?? 0, headers: message.headers, body };
-}
+): Promise<Answer> => ask(address, { path, headers: { ...headers } });
 
 /** An application of HTTP/1.1 that remembers the fields it got. */
 async function application(scope: Scope): Promise<{ readonly address: string; readonly seen: IncomingHttpHeaders[] }> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Metadata, type ServerDuplexStream, type ServiceError } from "@grpc/grpc-js";
-import { type Consul, type ConsulOptions, startConsul } from "../../support/consul.ts";
+import type { Consul } from "../../support/consul.ts";
 import { GrpcServer, grpcClient, testService } from "../../support/grpc-service.ts";
 import { freePort } from "../../support/ports.ts";
 import { sampleValue } from "../../support/prometheus.ts";
@@ -9,24 +9,7 @@ import { skipUnless } from "../../support/real-parts.ts";
 import { ISSUER, Issuer, KeyServer, keySet } from "../../support/tokens.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
 import { consulProxy } from "./consul-proxy.ts";
-import { call, echo, found } from "./mesh.ts";
-
-async function agent(scope: Scope, options: ConsulOptions = {}): Promise<Consul> {
-  const consul = await startConsul(options);
-  scope.onEnd(async () => void (await consul.stop().catch(() => undefined)));
-  return consul;
-}
-
-/** Writes the intentions for `up`, in Consul's words. */
-async function intend(consul: Consul, sources: readonly object[], more: object = {}): Promise<void> {
-  for (const entry of [
-    { Kind: "service-defaults", Name: "up", Protocol: "grpc" },
-    { Kind: "service-intentions", Name: "up", Sources: sources, ...more },
-  ]) {
-    const { status, body } = await consul.request("PUT", "/v1/config", entry);
-    assert.equal(status, 200, String(body));
-  }
-}
+import { agent, call, echo, found, intend } from "./mesh.ts";
 
 interface Pair {
   readonly inbound: Sidecar;

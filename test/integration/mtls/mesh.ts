@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,6 +6,7 @@ import type { Metadata, ServiceError } from "@grpc/grpc-js";
 import { Metadata as Fields } from "@grpc/grpc-js";
 import type { CertificateRequest } from "../../../src/identity/make-certificate.ts";
 import { type CertificateFiles, certificateFiles, TestCa } from "../../support/certificates.ts";
+import { type Consul, type ConsulOptions, startConsul } from "../../support/consul.ts";
 import { GrpcServer, grpcClient, testService } from "../../support/grpc-service.ts";
 import { eventually, type Scope, type Sidecar, type SidecarConfig } from "../../support/with-proxy.ts";
 
@@ -165,4 +167,26 @@ export async function found(sidecar: Sidecar): Promise<void> {
     () => (cluster?.size ?? 0) > 0,
     () => "an instance of up",
   );
+}
+
+/** An agent that ends with the scope. */
+export async function agent(scope: Scope, options: ConsulOptions = {}): Promise<Consul> {
+  const consul = await startConsul(options);
+  scope.onEnd(async () => void (await consul.stop().catch(() => undefined)));
+  return consul;
+}
+
+/** Writes the intentions for `up`, in Consul's words. */
+export async function intend(
+  consul: Consul,
+  sources: readonly object[],
+  { protocol = "grpc", ...more }: { readonly protocol?: string; readonly [key: string]: unknown } = {},
+): Promise<void> {
+  for (const entry of [
+    { Kind: "service-defaults", Name: "up", Protocol: protocol },
+    { Kind: "service-intentions", Name: "up", Sources: sources, ...more },
+  ]) {
+    const { status, body } = await consul.request("PUT", "/v1/config", entry);
+    assert.equal(status, 200, String(body));
+  }
 }

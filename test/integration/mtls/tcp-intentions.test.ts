@@ -1,20 +1,17 @@
-import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { test } from "node:test";
-import { startConsul } from "../../support/consul.ts";
 import { skipUnless } from "../../support/real-parts.ts";
 import { closed, connectTo, tcpServer } from "../../support/socket-mesh.ts";
 import { eventually, inScope } from "../../support/with-proxy.ts";
-import { found } from "./mesh.ts";
+import { agent, found, intend } from "./mesh.ts";
 
 test(
   "intentions of a real Consul decide about connections of TCP by their source, also of those that stand",
   skipUnless("consul"),
   async () => {
     await inScope(async (scope) => {
-      const consul = await startConsul();
-      scope.onEnd(async () => void (await consul.stop().catch(() => undefined)));
+      const consul = await agent(scope);
       const application = await tcpServer(scope, (socket) => void socket.pipe(socket));
       const discovery = { consul: { address: consul.address } };
       const mtls = { mode: "strict", source: { consul: {} } };
@@ -31,15 +28,9 @@ test(
         return sidecar.listen("up");
       };
       const [web, other] = [await caller("web"), await caller("other")];
-      const intend = async (source: object): Promise<void> => {
-        const Sources = [{ Name: "web", ...source }];
-        for (const entry of [
-          { Kind: "service-defaults", Name: "up", Protocol: "Permissions" in source ? "http" : "tcp" },
-          { Kind: "service-intentions", Name: "up", Sources },
-        ]) {
-          const { status, body } = await consul.request("PUT", "/v1/config", entry);
-          assert.equal(status, 200, String(body));
-        }
+      const decide = async (source: object): Promise<void> => {
+        const protocol = "Permissions" in source ? "http" : "tcp";
+        await intend(consul, [{ Name: "web", ...source }], { protocol });
         const wanted = "Action" in source ? source.Action : "permissions";
         const known = (): string => {
           const does = inbound.runtime.intentions.current.current?.intentions[0]?.does;
@@ -56,13 +47,13 @@ test(
         return socket;
       };
 
-      await intend({ Action: "allow" });
+      await decide({ Action: "allow" });
       const standing = await open(web);
       await once(standing, "data");
       const neighbour = await open(other);
       await once(neighbour, "data");
 
-      await intend({ Action: "deny" });
+      await decide({ Action: "deny" });
       await closed(standing);
       await closed(await open(web));
       await eventually(
@@ -73,7 +64,7 @@ test(
       await once(neighbour, "data");
 
       // What permissions would see of requests, nobody can see here.
-      await intend({ Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/" } }] });
+      await decide({ Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/" } }] });
       await closed(await open(web));
       await eventually(
         () => inbound.calls.some(({ detail }) => String(detail).includes("whose permissions are for HTTP")),
