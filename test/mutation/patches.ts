@@ -152,10 +152,10 @@ export const patches: readonly Patch[] = [
     tests: CONNECTIONS,
   },
   {
-    name: "GOAWAY is ignored: the connection takes new streams",
+    name: "GOAWAY is heeded late: the connection takes new streams in the turn in which it came",
     file: "src/http2/connection.ts",
     from: "this.goawayReceived = true;",
-    to: "",
+    to: "queueMicrotask(() => void (this.goawayReceived = true));",
     tests: ["test/cluster/connection-pool-goaway.test.ts"],
   },
   {

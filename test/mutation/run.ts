@@ -4,12 +4,16 @@
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { startProcess } from "../support/process.ts";
 import { applied } from "./apply.ts";
 import { type Patch, patches } from "./patches.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-/** Milliseconds for one test, so that one that waits for ever is red; for all tests of a patch; for those of all patches. */
+/**
+ * Milliseconds for one test, so that one that waits for ever is red; for all tests of a patch, which pass in a small part of it
+ * without the patch: one that leads to a loop without an end is noticed by that; for those of all patches.
+ */
 const TEST_LIMIT = 45_000;
 const LIMIT = 120_000;
 const LIMIT_OF_ALL = 600_000;
@@ -69,7 +73,7 @@ async function check(copy: string, patch: Patch): Promise<void> {
   process.stdout.write(`${outcome.red ? "noticed  " : "UNNOTICED"} ${seconds} s  ${patch.name}\n    ${outcome.what}\n`);
 }
 
-/** Runs tests in a copy, until one fails. They are red where one has failed, not where they could not be run at all. */
+/** Runs tests in a copy, until one fails. They are red where one has failed or hangs, not where they could not be run at all. */
 async function runTests(copy: string, patterns: readonly string[], limit = LIMIT): Promise<Outcome> {
   const files = patterns.flatMap((pattern) => globSync(pattern, { cwd: copy }));
   const args = ["--test", "--test-reporter=tap", `--test-timeout=${TEST_LIMIT}`, ...files];
@@ -81,10 +85,12 @@ async function runTests(copy: string, patterns: readonly string[], limit = LIMIT
     () => undefined,
   );
   const failed = await failure;
+  const hangs = (await Promise.race([running.exited, setImmediate("hangs" as const)])) === "hangs";
   const exit = await running.stop();
   const output = running.stdout() + running.stderr();
   if (/SyntaxError/.test(output)) throw new Error(`it does not parse: ${output.slice(0, 500)}`);
   if (failed !== undefined) return { red: true, what: failed };
   if (exit.code === 0) return { red: false, what: `all tests in ${patterns.join(" ")} passed` };
+  if (hangs) return { red: true, what: `a test hangs: ${patterns.join(" ")}` };
   throw new Error(`the tests did not run: ${output.slice(0, 500)}`);
 }
