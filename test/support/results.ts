@@ -26,14 +26,14 @@ export function environment(): Environment {
   };
 }
 
-/** The commit of the clone, with "+" behind it where tracked files were changed since; "unknown" outside of one. */
+/** The commit of the clone, with "+" behind it where tracked files other than results were changed since; "unknown" outside of one. */
 export async function commit(): Promise<string> {
   const git = async (...args: string[]) => {
     const run = await runProcess("git", args, { cwd: root });
     return run.code === 0 ? run.stdout.trim() : "unknown";
   };
   const head = await git("rev-parse", "HEAD");
-  const changed = await git("status", "--porcelain", "--untracked-files=no");
+  const changed = await git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!test/results");
   return head === "unknown" || changed === "" ? head : `${head}+`;
 }
 
