@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import type { Clock } from "../core/clock.ts";
+import { SparingLog } from "../core/sparing-log.ts";
 import { isTls } from "../net/detect.ts";
 import type { WorkloadCertificate } from "./certificate.ts";
 import type { Credentials } from "./credentials.ts";
@@ -54,6 +55,7 @@ export class Door {
   private readonly options: DoorOptions;
   private readonly handler: DoorHandler;
   private readonly count = new HandshakeCount();
+  private readonly refusals: SparingLog;
   /** Which connection an event of the TLS server is about, for the event itself does not say of what it was made. */
   private readonly entering = new AsyncLocalStorage<Entering>();
   private readonly transports = new WeakMap<object, Entering>();
@@ -62,6 +64,8 @@ export class Door {
   constructor(options: DoorOptions, handler: DoorHandler) {
     this.options = options;
     this.handler = handler;
+    const message = "a connection was refused: its TLS handshake did not succeed";
+    this.refusals = new SparingLog(options.log, "info", message, options.clock);
   }
 
   /** Takes a socket that was accepted in this tick. */
@@ -202,7 +206,7 @@ export class Door {
 
   private refuse(socket: Socket, peer: string, result: HandshakeResult, why: string): void {
     this.options.counted(result);
-    this.options.log.info({ peer, result, why }, "a connection was refused: its TLS handshake did not succeed");
+    this.refusals.tell({ peer, result, why });
     socket.on("error", ignore);
     socket.destroy();
   }

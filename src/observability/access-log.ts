@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { Sparing } from "../core/sparing.ts";
 import type { Call } from "../http/call.ts";
 import { type Direction, type Origin, type Reason, Status, statusName } from "../http/reason.ts";
 import { milliseconds, type Phases } from "./explain/phases.ts";
@@ -92,15 +93,13 @@ export class AccessLog {
   private readonly services: AccessServices;
   /** May be changed at any time. */
   rules: AccessRules;
-  private tokens: number;
-  private filledAt = 0;
-  private suppressed = 0;
+  private readonly sparing: Sparing;
 
   constructor(logger: Logger, rules: AccessRules, services: AccessServices) {
     this.logger = logger;
     this.rules = rules;
     this.services = services;
-    this.tokens = rules.limit;
+    this.sparing = new Sparing(() => services.now());
   }
 
   idOf(call: Call): string {
@@ -109,11 +108,11 @@ export class AccessLog {
 
   /** Whether a call has a line. `waited`: milliseconds to the head of its answer, or to its end where none came. */
   wants(status: number, reason: Reason | undefined, waited: number): boolean {
-    const { mode, sampling, slow } = this.rules;
+    const { mode, sampling, slow, limit } = this.rules;
     if (status === 0 ? mode === "all" && (sampling >= 1 || this.services.random() < sampling) : mode !== "none")
       return true;
-    if (slow !== undefined && waited >= slow) return this.allowed();
-    return (reason !== undefined || BROKEN.has(status)) && this.allowed();
+    if (slow !== undefined && waited >= slow) return this.sparing.allows(limit);
+    return (reason !== undefined || BROKEN.has(status)) && this.sparing.allows(limit);
   }
 
   write(record: AccessRecord): void {
@@ -145,25 +144,8 @@ export class AccessLog {
       detail: record.detail === undefined ? undefined : clip(record.detail),
     };
     for (const name of this.rules.redact) if (fields[name] !== undefined) fields[name] = "***";
-    if (this.suppressed > 0) {
-      fields.suppressed = this.suppressed;
-      this.suppressed = 0;
-    }
+    fields.suppressed = this.sparing.takeLeftOut();
     this.logger.info(fields, "call");
-  }
-
-  /** Takes one of the lines that there are a second. What is over it is counted, and told with the next line. */
-  private allowed(): boolean {
-    const now = this.services.now();
-    const { limit } = this.rules;
-    this.tokens = Math.min(limit, this.tokens + ((now - this.filledAt) / 1000) * limit);
-    this.filledAt = now;
-    if (this.tokens < 1) {
-      this.suppressed++;
-      return false;
-    }
-    this.tokens--;
-    return true;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/keepalive.ts";
 import type { Address } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
+import { SparingLog } from "../core/sparing-log.ts";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
 import type { Head } from "../http/headers.ts";
@@ -69,13 +70,20 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   protected readonly options: AcceptorOptions;
   private readonly accepted = new Roster<AcceptedConnection>();
   private readonly keepalive: Keepalive<AcceptedConnection>;
+  private readonly violations: SparingLog;
+  private readonly silences: SparingLog;
   /** Why callers are asked to go; undefined while they are not. */
   private leaving: string | undefined = undefined;
 
   constructor(options: AcceptorOptions) {
     this.direction = options.direction;
     this.options = options;
-    this.keepalive = new Keepalive(options.keepalive, options.http2.clock, this);
+    const { log, http2, keepalive } = options;
+    this.keepalive = new Keepalive(keepalive, http2.clock, this);
+    const closed = "its connection is closed";
+    const unanswered = `a caller did not answer a PING within ${keepalive.timeout} ms; ${closed}`;
+    this.violations = new SparingLog(log, "warn", `a caller broke the protocol; ${closed}`, http2.clock);
+    this.silences = new SparingLog(log, "warn", unanswered, http2.clock);
   }
 
   /** What becomes of a call. */
@@ -167,10 +175,9 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
 
   /** A caller whose machine or network is gone: nobody waits for its calls any more. */
   silent({ peer, connection }: AcceptedConnection): void {
-    const { log, direction, keepalive } = this.options;
-    const message = `a caller did not answer a PING within ${keepalive.timeout} ms`;
-    log.warn({ direction, peer }, `${message}; its connection is closed`);
-    connection.close(message);
+    const { direction, keepalive } = this.options;
+    this.silences.tell({ direction, peer });
+    connection.close(`a caller did not answer a PING within ${keepalive.timeout} ms`);
   }
 
   /**
@@ -260,12 +267,9 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     // Nobody asks it to end later: a listener that a reload took away is forgotten with its last connection.
     if (this.leaving !== undefined && this.accepted.size === 0) this.keepalive.stop();
     const { log, direction } = this.options;
-    if (cause.kind === "violation")
-      log.warn(
-        { direction, peer: entry.peer, cause: cause.reason },
-        "a caller broke the protocol; its connection is closed",
-      );
-    else log.debug({ direction, peer: entry.peer, cause: cause.reason }, "a caller's connection is closed");
+    const what = { direction, peer: entry.peer, cause: cause.reason };
+    if (cause.kind === "violation") this.violations.tell(what);
+    else log.debug(what, "a caller's connection is closed");
   }
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Address } from "../core/address.ts";
 import type { Timer } from "../core/clock.ts";
 import { Roster } from "../core/roster.ts";
+import { SparingLog } from "../core/sparing-log.ts";
 import { Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { headOfHttp1, http1Label } from "../http/http1-head.ts";
@@ -39,11 +40,14 @@ export class Http1Acceptor implements SocketAcceptor {
   private readonly options: SocketAcceptorOptions;
   private readonly accepted = new Roster<Entry>();
   private readonly entries = new WeakMap<Duplex, Entry>();
+  private readonly violations: SparingLog;
   private made: Server | undefined = undefined;
   private leaving = false;
 
   constructor(options: SocketAcceptorOptions) {
     this.options = options;
+    const message = "a caller broke the protocol; its connection is closed";
+    this.violations = new SparingLog(options.log, "warn", message, options.clock);
   }
 
   /** `router`: where its calls go. */
@@ -254,8 +258,7 @@ export class Http1Acceptor implements SocketAcceptor {
   }
 
   private complain(peer: string | undefined, cause: string): void {
-    const { log, direction } = this.options;
-    log.warn({ direction, peer, cause }, "a caller broke the protocol; its connection is closed");
+    this.violations.tell({ direction: this.options.direction, peer, cause });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { CaptureConfig, Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
+import { SparingLog } from "../core/sparing-log.ts";
 import type { Direction } from "../http/reason.ts";
 import { Listener } from "../net/listener.ts";
 import { type OriginalDestination, openOriginalDestination } from "../net/original-destination.ts";
@@ -123,13 +124,15 @@ export class Capture {
       clock,
       log,
     });
+    const refusals = new SparingLog(log, "warn", "a captured connection was closed at once: too many are open", clock);
+    const failures = new SparingLog(log, "error", "a captured connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
       { allowHalfOpen: true, shared },
       {
         onConnection: (socket, peer) => captured.take(socket, peer),
-        onRefused: () => log.warn({ direction }, "a captured connection was closed at once: too many are open"),
-        onError: (error) => log.error({ direction, err: error }, "a captured connection could not be taken"),
+        onRefused: () => refusals.tell({ direction }),
+        onError: (error) => failures.tell({ direction, err: error }),
       },
     );
     this.bound.push({ direction, listener });

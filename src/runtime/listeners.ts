@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { alpn } from "../cluster/open-socket.ts";
 import type { Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
+import { SparingLog } from "../core/sparing-log.ts";
 import { unroutedFilters } from "../filters/index.ts";
 import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
@@ -208,14 +209,17 @@ export class Listeners {
     take: (socket: Socket, peer: string) => void,
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
+    const { clock } = this.services;
+    const refusals = new SparingLog(log, "warn", "a connection was closed at once: too many are open", clock);
+    const failures = new SparingLog(log, "error", "a connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
       { shared: this.shared },
       {
         onConnection: take,
         makeRoom: () => acceptor.makeRoom(),
-        onRefused: () => log.warn({ listener: name }, "a connection was closed at once: too many are open"),
-        onError: (error) => log.error({ listener: name, err: error }, "a connection could not be taken"),
+        onRefused: () => refusals.tell({ listener: name }),
+        onError: (error) => failures.tell({ listener: name, err: error }),
       },
     );
     log.info(

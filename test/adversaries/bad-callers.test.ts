@@ -124,6 +124,24 @@ test("malformed frames of every type end the connection that they came on, and h
   });
 });
 
+test("callers that break the protocol over and over do not fill the log: what is left out is counted", async () => {
+  await inScope(async (scope) => {
+    const { sidecar } = await makeScene(scope);
+    const breakRules = async (): Promise<void> => {
+      const bad = await connectPeer(scope, sidecar.inbound);
+      bad.write(dataFrame(0, "x"));
+      await ended(bad);
+    };
+    await Promise.all(Array.from({ length: 40 }, breakRules));
+    sidecar.clock.jump(1000);
+    const told = (): typeof sidecar.lines => sidecar.lines.filter(({ msg }) => `${msg}`.includes("broke the protocol"));
+    await breakRules();
+    const untold = told().reduce((sum, { suppressed }) => sum + Number(suppressed ?? 0), 0);
+    assert.equal(told().length + untold, 41);
+    assert.ok(untold > 0);
+  });
+});
+
 const notPassedOn: readonly (readonly [string, PlainField[]])[] = [
   ["a control character in a value", pathHead("/fast", ["x-a", "a\x01b"])],
   ["DEL in a value", pathHead("/fast", ["x-a", "\x7f"])],
