@@ -134,7 +134,8 @@ test("callers that break the protocol over and over do not fill the log: what is
     };
     await Promise.all(Array.from({ length: 40 }, breakRules));
     sidecar.clock.jump(1000);
-    const told = (): typeof sidecar.lines => sidecar.lines.filter(({ msg }) => `${msg}`.includes("broke the protocol"));
+    const told = (): typeof sidecar.lines =>
+      sidecar.lines.filter(({ msg }) => String(msg).includes("broke the protocol"));
     await breakRules();
     const untold = told().reduce((sum, { suppressed }) => sum + Number(suppressed ?? 0), 0);
     assert.equal(told().length + untold, 41);
