@@ -23,8 +23,12 @@ export class Http1Agent extends Agent {
 
   /** Whether there is an idle connection. */
   get hasIdle(): boolean {
-    const idle = this.freeSockets[this.getName()];
-    return idle?.some((socket) => !socket.destroyed && socket.writable) === true;
+    return this.idle !== undefined;
+  }
+
+  /** The idle connection that the next request takes. */
+  get idle(): Socket | undefined {
+    return this.freeSockets[this.getName()]?.findLast((socket) => !socket.destroyed && socket.writable);
   }
 
   isIdle(socket: Socket): boolean {

@@ -159,6 +159,12 @@ export class SocketPool implements Pool {
     for (const { socket } of this.members) socket?.destroy();
   }
 
+  /** Who is at the other end of a connection that was leased, or is about to be used. */
+  peerBehind(lease: SocketLease): SecurePeer | undefined {
+    if (lease.kind === "fresh") return lease.peer;
+    return this.agent.idle === undefined ? undefined : this.peerOf(this.agent.idle);
+  }
+
   /** Who is at the other end of one of its connections, as TLS has verified it. */
   peerOf(socket: Socket): SecurePeer | undefined {
     return this.peers.get(socket);

@@ -18,7 +18,7 @@ import type { Stream } from "../http2/stream.ts";
 import { localAddress } from "../net/local-address.ts";
 import { readInto } from "../net/read-into.ts";
 import { Exchange } from "./exchange.ts";
-import { EXPLAIN } from "./explain-trailer.ts";
+import { heedAsking } from "./explain-trailer.ts";
 import type { Forwarded } from "./forwarded.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
@@ -239,7 +239,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     call.local = entry.local;
     call.serverName = entry.caller?.serverName;
     services.explanations.decisions.begin(call);
-    if (clean !== head && head.get(EXPLAIN) === "1" && services.explainCallers.allows(call)) keepFacts(call);
+    if (clean !== head) heedAsking(call, head, services.explainCallers);
     const exchange = this.makeExchange(call, stream, end);
     exchange.caller = entry;
     if (entry.connection.peer.sidecar) {
@@ -271,12 +271,6 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     if (cause.kind === "violation") this.violations.tell(what);
     else log.debug(what, "a caller's connection is closed");
   }
-}
-
-/** Its caller is told in the end: nothing of it may be written over until then. */
-function keepFacts(call: Call): void {
-  call.facts = [];
-  call.explained = true;
 }
 
 /**

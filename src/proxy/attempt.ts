@@ -11,6 +11,7 @@ import { EndpointSearch, LATE, type SearchOwner } from "./endpoint-search.ts";
 import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
+import { EXHAUSTED, madeAgain } from "./made-again.ts";
 import { type Proof, proofs } from "./proof.ts";
 import { pushbackOf } from "./pushback.ts";
 import type { RequestBody } from "./request-body.ts";
@@ -226,18 +227,7 @@ export class Attempt implements Sending, SearchOwner {
       call.note("notRetried", obstacle, call.attempts);
       return false;
     }
-    call.note("retry", words, call.attempts + 1);
-    services.log.info(
-      {
-        direction: call.direction,
-        upstream: call.upstream,
-        endpoint: call.endpoint,
-        path: call.path,
-        reason: what.reason,
-        proof: words,
-      },
-      "a call is made again",
-    );
+    madeAgain(call, services.log, what.reason, words);
     // A stream that was answered before its request had ended is of no use any more, and must not be heard of either.
     this.forward?.cancel(ErrorCode.CANCEL);
     this.forward = undefined;
@@ -251,7 +241,7 @@ export class Attempt implements Sending, SearchOwner {
     if (headSent || this.forward === undefined) return "the caller has a part of the answer already";
     if (!body.complete) return `the request is over the ${services.replay} octets that are kept for it`;
     if (proof === "refused" && fromSidecar) return "the calling sidecar knows others whom it can ask";
-    return this.search.again(proof, elsewhere) ? undefined : "as many attempts as may be were made";
+    return this.search.again(proof, elsewhere) ? undefined : EXHAUSTED;
   }
 }
 

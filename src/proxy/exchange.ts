@@ -9,7 +9,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { expiryOf } from "./expiry.ts";
-import { EXPLAIN, explainedHead, explanationText } from "./explain-trailer.ts";
+import { explainedFailure, explainedHead } from "./explain-trailer.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry-run.ts";
@@ -390,15 +390,10 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.isOver) return;
     this.sending?.stop(ErrorCode.CANCEL, what);
     this.sending = undefined;
-    const isKnown = this.call.identity !== undefined;
-    this.services.reply.send(this.down, this.explainedFailure(what), this.call.grpc, this.headSent, isKnown);
+    const { call, services } = this;
+    const explained = explainedFailure(services.explanations, call, what);
+    services.reply.send(this.down, explained, call.grpc, this.headSent, call.identity !== undefined);
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
-  }
-
-  private explainedFailure(what: Failure): Failure {
-    if (!this.call.explained) return what;
-    const text = explanationText(this.services.explanations.explain(this.call), undefined);
-    return { ...what, fields: [...(what.fields ?? []), [EXPLAIN, text]] };
   }
 
   /** Refuses the call in the protocol's own way, for callers that can tell it from an answer. */

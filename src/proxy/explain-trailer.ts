@@ -1,10 +1,10 @@
-import type { Call } from "../http/call.ts";
+import type { Call, Failure } from "../http/call.ts";
 import { withField } from "../http/head-edit.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { Explanations } from "../observability/explain/explanations.ts";
 
-/** Asks for an explanation with "1" in a request, and is one in the trailers of the answer. */
+/** Asks for an explanation with "1" in a request, and is one in the answer: in its trailers, or its head where it has none. */
 export const EXPLAIN = "outrigger-explain";
 
 /** Octets of the field: peers take 8 KiB of header list, or 16. */
@@ -28,6 +28,20 @@ export class ExplainCallers {
     if (direction === "outbound") return this.application;
     return identity !== undefined && this.identities.some((form) => form.test(identity));
   }
+}
+
+/** Marks a call whose caller asks, and may: nothing of it is written over until it is told, which is in the end. */
+export function heedAsking(call: Call, head: Head, callers: ExplainCallers): void {
+  if (head.get(EXPLAIN) !== "1" || !callers.allows(call)) return;
+  call.facts = [];
+  call.explained = true;
+}
+
+/** A failure of our own with the explanation of the call, where that is wanted. */
+export function explainedFailure(explanations: Explanations, call: Call, what: Failure): Failure {
+  if (!call.explained) return what;
+  const text = explanationText(explanations.explain(call), undefined);
+  return { ...what, fields: [...(what.fields ?? []), [EXPLAIN, text]] };
 }
 
 /** The trailers with the explanation of the call, and in it that of the sidecar which was called, where it gave one. */

@@ -10,6 +10,7 @@ import type { Head } from "../http/headers.ts";
 import { headOfHttp1, http1Label } from "../http/http1-head.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import { localAddress } from "../net/local-address.ts";
+import { heedAsking } from "./explain-trailer.ts";
 import type { Http1Call } from "./http1-call.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { Http1Upgrade } from "./http1-upgrade.ts";
@@ -226,6 +227,7 @@ export class Http1Acceptor implements SocketAcceptor {
     call.local = local;
     call.serverName = caller?.serverName;
     services.explanations.decisions.begin(call);
+    if (known !== head) heedAsking(call, head, services.explainCallers);
     return call;
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import type { SecurePeer } from "../cluster/connect.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { UnsentError } from "../cluster/http1-agent.ts";
 import type { SocketLease } from "../cluster/socket-pool.ts";
@@ -10,6 +11,7 @@ import { statusOfAnswer } from "../http/http-status.ts";
 import { answerFields, http1Fields, isIdempotent, pairs } from "../http/http1-head.ts";
 import { type Reason, reasons } from "../http/reason.ts";
 import { CarriedRequest } from "./carried-request.ts";
+import { EXPLAIN, explanationText } from "./explain-trailer.ts";
 import { PUSHBACK } from "./pushback.ts";
 import type { ExchangeServices } from "./services.ts";
 import { SocketCall } from "./socket-call.ts";
@@ -61,6 +63,8 @@ export abstract class Http1Call extends SocketCall {
   protected upstream: CarriedRequest | undefined = undefined;
   protected answered: IncomingMessage | undefined = undefined;
   private reason: Reason | undefined = undefined;
+  /** What the sidecar that was called says of how it decided. */
+  protected theirs: string | undefined = undefined;
 
   constructor({ call, request, services, unrouted }: Http1CallOptions) {
     super(call, services, unrouted);
@@ -108,6 +112,7 @@ export abstract class Http1Call extends SocketCall {
     const head = services.tracer.inject(services.headers, call, call.head);
     const fields = http1Fields(head, this.framing());
     fields.push(["via", `${this.request.httpVersion} ${PSEUDONYM}`]);
+    if (call.explained && isSidecar(endpoint, endpoint.sockets?.peerBehind(lease))) fields.push([EXPLAIN, "1"]);
     if (lease.kind === "fresh") agent.offer(lease.socket);
     const options = {
       agent,
@@ -137,9 +142,8 @@ export abstract class Http1Call extends SocketCall {
     if (this.isOver) throw new NotPassedOn("UPSTREAM_LOST");
     const { call, services, target } = this;
     const { statusCode = 502 } = answer;
-    // TLS has shown that it is one, or discovery says so.
-    const isSidecar = endpoint.sockets?.peerOf(answer.socket) !== undefined || endpoint.meta.outrigger !== undefined;
-    const reason = isSidecar ? asReason(answer.headers["outrigger-reason"]) : undefined;
+    const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
+    const reason = bySidecar ? asReason(answer.headers["outrigger-reason"]) : undefined;
     if (reason !== undefined && answer.headers["outrigger-unprocessed"] === "1" && !this.hasBody && !this.isUpgrade)
       throw new NotPassedOn(
         reason,
@@ -149,8 +153,9 @@ export abstract class Http1Call extends SocketCall {
     this.answered = answer;
     call.httpStatus = statusCode;
     this.answering();
+    if (bySidecar) this.theirs = explanationOf(answer);
     const isForeign = (name: string): boolean =>
-      isSidecar ? name === "outrigger-unprocessed" : name.startsWith("outrigger-");
+      bySidecar ? name === "outrigger-unprocessed" || name === EXPLAIN : name.startsWith("outrigger-");
     let fields: readonly (readonly [string, string])[] = answerFields(answer.rawHeaders, isForeign);
     if (target?.response !== undefined || call.answerFields !== undefined) {
       const came = services.headers.head([[":status", String(statusCode)], ...fields]);
@@ -161,6 +166,12 @@ export abstract class Http1Call extends SocketCall {
     }
     const session = endpoint.affinity === undefined ? undefined : endpoint.sessionField(call);
     this.pass(answer, session === undefined ? fields : [...fields, session]);
+  }
+
+  /** What its caller reads of how it was decided, as a field; undefined where it did not ask, or may not. */
+  protected explanation(): readonly [string, string] | undefined {
+    const { call, services, theirs } = this;
+    return call.explained ? [EXPLAIN, explanationText(services.explanations.explain(call), theirs)] : undefined;
   }
 
   protected get isUpgrade(): boolean {
@@ -220,6 +231,16 @@ export type Making = () => CarriedRequest;
 
 /** Passes an answer on; throws where it is not to be. */
 export type Answering = (answer: IncomingMessage) => void;
+
+/** TLS has shown that it is one, or discovery says so. */
+export function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
+  return peer !== undefined || meta.outrigger !== undefined;
+}
+
+function explanationOf({ headers }: IncomingMessage): string | undefined {
+  const text = headers[EXPLAIN];
+  return typeof text === "string" ? text : undefined;
+}
 
 function passesIn(head: Head): number {
   let passes = 0;

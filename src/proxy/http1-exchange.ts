@@ -3,6 +3,7 @@ import type { Failure } from "../http/call.ts";
 import { answerFields, pairs } from "../http/http1-head.ts";
 import { reset } from "../net/reset.ts";
 import type { CarriedRequest } from "./carried-request.ts";
+import { EXPLAIN, explainedFailure } from "./explain-trailer.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
 import { http2Proxy } from "./http2-proxy.ts";
 
@@ -54,14 +55,37 @@ export class Http1Exchange extends Http1Call {
   }
 
   protected override pass(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void {
-    const { response } = this;
+    const { response, call } = this;
     response.sendDate = false;
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", fields.flat());
+    const inTrailers = call.explained && this.canTrail(answer) && this.readsTrailers;
+    const said = inTrailers ? undefined : this.explanation();
+    const framed = inTrailers ? chunked(fields) : said === undefined ? fields : [...fields, said];
+    const isWhole = !this.canTrail(answer) || framed.some(([name]) => name === "content-length");
+    // Node does not send one that announces what cannot come.
+    const told = isWhole ? framed.filter(([name]) => name !== "trailer") : framed;
+    response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", told.flat());
     answer.on("data", (chunk: Buffer) => this.sent(chunk.length));
     answer.once("end", () => {
-      if (answer.rawTrailers.length > 0) response.addTrailers(pairs(answer.rawTrailers));
+      const trailers = pairs(answer.rawTrailers);
+      const last = inTrailers ? this.explanation() : undefined;
+      if (last !== undefined) trailers.push([...last]);
+      if (trailers.length > 0) response.addTrailers(trailers);
     });
     answer.pipe(response);
+  }
+
+  /** Whether the answer can have trailers (RFC 9110 §6.4.1, RFC 9112 §7.1.2). */
+  private canTrail({ statusCode }: IncomingMessage): boolean {
+    const { method, httpVersion } = this.request;
+    return httpVersion !== "1.0" && method !== "HEAD" && statusCode !== 204 && statusCode !== 304;
+  }
+
+  /** RFC 9110 §10.1.4. */
+  private get readsTrailers(): boolean {
+    const codings = String(this.request.headers.te ?? "")
+      .toLowerCase()
+      .split(",");
+    return codings.some((coding) => coding.trim() === "trailers");
   }
 
   protected override carried(): void {
@@ -76,9 +100,15 @@ export class Http1Exchange extends Http1Call {
       reset(this.request.socket);
       return;
     }
-    const { status, fields, body } = services.reply.http(what, call.identity !== undefined);
+    const explained = explainedFailure(services.explanations, call, what);
+    const { status, fields, body } = services.reply.http(explained, call.identity !== undefined);
     call.httpStatus = what.reason === "HEADERS_TOO_LARGE" ? 431 : status;
     response.writeHead(call.httpStatus, http1Words(fields).flat());
     response.end(body);
   }
+}
+
+/** Fields of an answer whose explanation comes in trailers, which are announced: with a length it could have none. */
+function chunked(fields: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
+  return [...fields.filter(([name]) => name !== "content-length"), ["trailer", EXPLAIN]];
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import { IdleWatch } from "../core/idle-watch.ts";
 import { type Failure, failure } from "../http/call.ts";
 import type { CarriedRequest } from "./carried-request.ts";
+import { explainedFailure } from "./explain-trailer.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
 import { http2Proxy } from "./http2-proxy.ts";
 
@@ -63,10 +64,12 @@ export class Http1Upgrade extends Http1Call {
   }
 
   private opened({ headers }: IncomingMessage, peer: Duplex): void {
-    for (const name of Object.keys(headers)) if (name.startsWith("outrigger-")) delete headers[name];
     this.phase = "open";
     this.call.httpStatus = 101;
     this.answering();
+    const [field, text] = this.explanation() ?? [];
+    for (const name of Object.keys(headers)) if (name.startsWith("outrigger-")) delete headers[name];
+    if (field !== undefined) headers[field] = text;
     this.forgetDeadline();
     const idle = this.target?.sockets?.idle;
     const end = (): void => this.refuse(failure("IDLE_TIMEOUT", `nothing of the WebSocket has moved for ${idle} ms`));
@@ -91,7 +94,8 @@ export class Http1Upgrade extends Http1Call {
   protected override pass(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void {
     this.phase = "declined";
     const { statusCode = 502, statusMessage = "" } = answer;
-    this.socket.write(headText(statusCode, statusMessage, fields));
+    const said = this.explanation();
+    this.socket.write(headText(statusCode, statusMessage, said === undefined ? fields : [...fields, said]));
     answer.on("data", ({ length }: Buffer) => this.sent(length));
     answer.pipe(this.socket);
   }
@@ -111,7 +115,8 @@ export class Http1Upgrade extends Http1Call {
       return;
     }
     this.phase = "declined";
-    const { status, fields, body } = services.reply.http(what, call.identity !== undefined);
+    const explained = explainedFailure(services.explanations, call, what);
+    const { status, fields, body } = services.reply.http(explained, call.identity !== undefined);
     call.httpStatus = status;
     socket.write(headText(status, "", http1Words(fields)));
     socket.end(body);

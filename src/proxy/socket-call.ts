@@ -7,10 +7,11 @@ import { reasons, Status } from "../http/reason.ts";
 import { AttemptPermit } from "./attempt-permit.ts";
 import { LATE } from "./endpoint-search.ts";
 import { expiryOf } from "./expiry.ts";
-import type { Proof } from "./proof.ts";
+import { EXHAUSTED, madeAgain } from "./made-again.ts";
+import { type Proof, proofs } from "./proof.ts";
 import type { ExchangeServices } from "./services.ts";
 import { type SocketOwner, SocketSearch } from "./socket-search.ts";
-import type { Router, Target, Unrouted } from "./target.ts";
+import type { Resolution, Router, Target, Unrouted } from "./target.ts";
 
 /**
  * A call that takes a whole connection of its upstream, a request of HTTP/1.1 or TCP: what it shares with calls of HTTP/2, from
@@ -32,6 +33,8 @@ export abstract class SocketCall implements SocketOwner {
   private deadline: Deadline | undefined = undefined;
   private patience: Deadline | undefined = undefined;
   private cancelLookup: (() => void) | undefined = undefined;
+  /** Where it goes is not known yet. */
+  private wait: Extract<Resolution, { kind: "wait" }> | undefined = undefined;
   private waiting = false;
   private fellBack = false;
 
@@ -65,18 +68,22 @@ export abstract class SocketCall implements SocketOwner {
         this.refuse(found.failure);
         return;
       case "wait":
+        this.wait = found;
         if (!this.onWait()) return;
         this.cancelLookup = found.settle(() => {
           this.cancelLookup = undefined;
+          this.wait = undefined;
           this.route(router);
         });
     }
   }
 
-  private enter(target: Target): void {
+  /** `how`: the way there, where it is another than the call's name. */
+  private enter(target: Target, how = ""): void {
     if (this.target !== undefined) {
       // Its first cluster was given up: it goes on under the policies and the counts that it began with.
       this.target = { ...target, filters: this.target.filters, series: this.target.series };
+      this.call.note("routed", `${target.name}${how}`);
       this.start();
       return;
     }
@@ -115,9 +122,10 @@ export abstract class SocketCall implements SocketOwner {
     const { breakers, name } = target;
     if (breakers !== undefined) {
       this.permit = new AttemptPermit(breakers, call.path, services.loop.now());
+      const { breaker } = this.permit;
+      call.note("breaker", breaker.word, breaker.share, breaker.threshold);
       const refusal = this.permit.refusal(name);
       if (refusal !== undefined) {
-        call.note("breaker", `${name} open`);
         const other = this.fellBack ? undefined : target.fallback?.();
         this.permit = undefined;
         if (other === undefined) {
@@ -125,8 +133,7 @@ export abstract class SocketCall implements SocketOwner {
           return;
         }
         this.fellBack = true;
-        call.note("routed", `${other.name}, the fallback of ${name}`);
-        this.enter(other);
+        this.enter(other, `, the fallback of ${name}`);
         return;
       }
     }
@@ -161,8 +168,12 @@ export abstract class SocketCall implements SocketOwner {
       return false;
     }
     this.waiting = true;
+    const { wait, target } = this;
+    // For a connection the search says it, which there is without waiting where one is idle.
+    if (wait !== undefined) this.call.note("waits", wait.what);
+    else if (target?.cluster.known === false) this.call.note("waits", "the first answer of discovery");
     this.patience = deadlines.arm(loop.now() + room.limits.time, () => {
-      const why = this.target === undefined ? "its name was not found" : this.target.cluster.noneReason().detail;
+      const why = this.wait?.why() ?? this.target?.cluster.noneReason().detail ?? "";
       const detail = `the call waited ${room.limits.time / 1000}s for ${this.call.upstream || "a lookup"}: ${why}`;
       this.refuse(failure("NO_ENDPOINTS", detail, { unprocessed: true }));
     });
@@ -191,6 +202,7 @@ export abstract class SocketCall implements SocketOwner {
   }
 
   onNoEndpoint(what: Failure): void {
+    this.permit?.settle(what.status, what.reason, this.services.loop.now());
     // Where its upstream was given up meanwhile, the configuration in force may know another way.
     if (this.target?.cluster.isClosed === true && this.router !== undefined && !this.fellBack) {
       this.fellBack = true;
@@ -209,15 +221,20 @@ export abstract class SocketCall implements SocketOwner {
   /** There is no answer. Another attempt is made where `proof` says that the application has not seen the call. */
   protected failed(what: Failure, proof: Proof | undefined): void {
     this.search?.done("failure", what.status, what.reason);
+    if (proof === undefined || this.isOver || !this.again(what, proof)) this.give(what);
+  }
+
+  private again({ reason }: Failure, proof: Proof): boolean {
+    const { call, services, search } = this;
     // A limit is not asked again at once: it has said that it takes time.
-    const elsewhere = reasons[what.reason].retry === "later";
-    if (proof === undefined || this.isOver || this.search?.again(proof, elsewhere) !== true) {
-      this.give(what);
-      return;
+    if (search?.again(proof, reasons[reason].retry === "later") !== true) {
+      call.note("notRetried", EXHAUSTED, call.attempts);
+      return false;
     }
-    this.call.note("retry", `${what.reason}: it has not been processed`, this.call.attempts + 1);
+    madeAgain(call, services.log, reason, proof === "sidecar" ? `${proofs.sidecar}: ${reason}` : proofs[proof]);
     this.state = "reaching";
-    this.search.next();
+    search.next();
+    return true;
   }
 
   /** The upstream has failed the call. */

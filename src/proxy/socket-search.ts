@@ -26,6 +26,7 @@ export class SocketSearch extends EndpointSearch {
   protected override reach(endpoint: Endpoint): void {
     if (endpoint.sockets === undefined) throw new Error(`${endpoint.label} has no connections for one call each`);
     if (!this.owner.onWait()) return;
+    if (!endpoint.sockets.agent.hasIdle) this.call.note("waits", "a connection");
     this.cancelWait = endpoint.sockets.take(
       this.waiterAt(endpoint, (lease: SocketLease) => this.taker.onSocket(endpoint, lease)),
     );

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { test } from "node:test";
-import { ask, echoFrames, httpServer, type Mode, socketMesh, textOf } from "../support/socket-mesh.ts";
+import { ask, echoFrames, httpServer, type Mode, socketMesh, tcpServer, textOf } from "../support/socket-mesh.ts";
 import { eventually, inScope } from "../support/with-proxy.ts";
 
 const MODES: readonly Mode[] = ["disabled", "strict"];
@@ -424,5 +424,23 @@ test("the circuit breaker of an upstream opens by answers of 5xx, and its instan
     const before = asked;
     await ask(address);
     assert.equal(asked, before);
+  });
+});
+
+test("an answer that announces trailers and can have none goes on without the announcement", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => {
+      socket.once("data", (asked: Buffer) => {
+        const isHead = asked.toString("latin1").startsWith("HEAD ");
+        const framing = isHead ? "transfer-encoding: chunked" : "content-length: 2";
+        socket.end(`HTTP/1.1 200 OK\r\ntrailer: x-sum\r\n${framing}\r\nconnection: close\r\n\r\n${isHead ? "" : "ok"}`);
+      });
+    });
+    const upstream = { endpoints: [app.address] };
+    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address], upstream });
+    for (const method of ["GET", "HEAD"]) {
+      const { status, headers, body } = await ask(address, { method });
+      assert.deepEqual([status, headers.trailer, body], [200, undefined, method === "GET" ? "ok" : ""]);
+    }
   });
 });

@@ -28,7 +28,7 @@ export const explain = object({
   callers: preset(
     list(caller),
     none,
-    "Who reads an explanation in the trailers of an answer by sending outrigger-explain: 1. application: the one beside " +
-      "this sidecar, of its own calls. People ask the admin listener and need no entry.",
+    "Who reads an explanation in the answer, in its trailers if it has some, by sending outrigger-explain: 1. application: the one " +
+      "beside this sidecar, of its own calls. People ask the admin listener and need no entry.",
   ),
 });
