@@ -93,7 +93,10 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
     const { admin, probe } = control;
     // Standard output is the application's where there is one.
     if (parenthood !== undefined) await parenthood.begin();
-    else void runtime.whenReady().then(() => process.stdout.write(readyLine(runtime, { admin, probe })));
+    else
+      void runtime.whenReady().then(() => {
+        if (!runtime.draining) process.stdout.write(readyLine(runtime, { admin, probe }));
+      });
     code = await shutdown.code;
   } catch (error) {
     log.logger.fatal({ err: error }, error instanceof Error ? error.message : String(error));

@@ -228,6 +228,8 @@ export interface UpstreamConfig {
       }
     | undefined;
   readonly routing: "declared" | "consul";
+  /** Whether the sidecar is ready only once its endpoints are known. */
+  readonly startup: "required" | "optional";
   readonly hosts: readonly string[];
   readonly listen: Address | undefined;
   readonly balancer: keyof typeof balancers;

@@ -22,7 +22,7 @@ export interface Needed {
 
 /**
  * Whether the sidecar may get calls, and if not, why: listeners, and the first answer for every upstream that it was started
- * with.
+ * with, unless that is optional.
  */
 export class Readiness {
   private readonly clock: Clock;

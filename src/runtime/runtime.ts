@@ -39,7 +39,7 @@ import { applyLimits, applyToServices, type ProcessServices } from "./services.t
 import { Sources } from "./sources.ts";
 import { TokenKeys } from "./token-keys.ts";
 import { registerTokenMetrics } from "./token-metrics.ts";
-import { type MakeCluster, Upstreams } from "./upstreams.ts";
+import { type Expected, type MakeCluster, Upstreams } from "./upstreams.ts";
 
 export interface RuntimeOptions {
   readonly config: Config;
@@ -100,8 +100,7 @@ export class Runtime {
   readonly drainBegan = new Watch(false);
   /** The application, where this sidecar has started it. */
   child: Child | undefined = undefined;
-  /** Configurations applied so far. */
-  version = 1;
+  private readonly applied = new Watch(1);
   /** Why the last configuration that was offered is not in force; undefined while it is. */
   lastRefusal: string | undefined = undefined;
   private inForce: Config;
@@ -226,6 +225,11 @@ export class Runtime {
     return this.inForce;
   }
 
+  /** Configurations applied so far. */
+  get version(): number {
+    return this.applied.current;
+  }
+
   /** The application beside this sidecar; undefined for a caller-only one. */
   get application(): Application | undefined {
     return this.app;
@@ -275,21 +279,38 @@ export class Runtime {
     const detail = refused === undefined ? undefined : `the last configuration was refused: ${refused}`;
     const parts = [this.mtls, this.intentions, this.tokenKeys];
     const details = [detail, ...parts.map(({ warning }) => warning)].filter((text) => text !== undefined);
+    for (const optional of this.upstreams.needed("optional"))
+      if (!optional.known) details.push(`${optional.noneReason().detail} (startup: optional)`);
     const missing = parts.map(({ waiting }) => waiting).filter((waiting) => waiting !== undefined);
-    return this.readiness.state(this.upstreams.required(), details, missing);
+    return this.readiness.state(this.upstreams.needed("required"), details, missing);
   }
 
   get draining(): boolean {
     return this.drainBegan.current;
   }
 
-  /** Resolves once every declared upstream has had its first answer. */
+  /** Resolves once every declared upstream that is not optional has had its first answer. */
   async whenReady(): Promise<void> {
     await new Promise<void>((resolve) => this.whenOpen(resolve));
-    // What Consul says of how an upstream is routed may name others that have to be known.
-    for (const needed of this.upstreams.required())
-      await new Promise<void>((resolve) => void needed.whenKnown(resolve));
+    // What Consul says of how an upstream is routed, and a reload, may name others that have to be known, or fewer.
+    for (let unknown = this.unknown(); unknown !== undefined; unknown = this.unknown()) await this.news(unknown);
     this.ready();
+  }
+
+  private unknown(): Expected | undefined {
+    return [...this.upstreams.needed("required")].find(({ known }) => !known);
+  }
+
+  /** Resolves once something is known, or another configuration is in force. */
+  private news(of: Expected): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop();
+        resolve();
+      };
+      const stop = this.applied.onChange(done);
+      of.whenKnown(done);
+    });
   }
 
   /** Calls back once there is all without which every call would be refused. */
@@ -359,7 +380,7 @@ export class Runtime {
     this.intentions.apply(config);
     this.tokenKeys.apply(config.jwt);
     if (!isDeepStrictEqual(before.authorization, config.authorization)) this.reconsiderCalls();
-    this.version++;
+    this.applied.set(this.version + 1);
     this.lastRefusal = undefined;
     this.applyService(before, config);
     return { kind: "applied", version: this.version };

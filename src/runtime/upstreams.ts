@@ -35,8 +35,8 @@ import type { Sources } from "./sources.ts";
 import type { ChainSurroundings, UpstreamChain } from "./upstream-chain.ts";
 import { type PolicyServices, UpstreamPolicies } from "./upstream-policies.ts";
 
-/** Something that has to be known, and says when it is. */
-type Required = Needed & { whenKnown(callback: () => void): () => void };
+/** Something that is to be known, and says when it is. */
+export type Expected = Needed & { whenKnown(callback: () => void): () => void };
 
 /**
  * Makes the cluster of a name. `lookup`: how the source calls it, where that is something else; `upstream`: whose calls it gets,
@@ -195,9 +195,10 @@ export class Upstreams implements OutboundRules {
     for (const cluster of given) cluster.close();
   }
 
-  /** What has to be known of the upstreams that the configuration names. */
-  *required(): IterableIterator<Required> {
-    for (const [name, { target }] of this.declared) {
+  /** What is to be known of the upstreams that the configuration names: before there is any call, or whenever it comes. */
+  *needed(startup: UpstreamConfig["startup"]): IterableIterator<Expected> {
+    for (const [name, { config, target }] of this.declared) {
+      if (config.startup !== startup) continue;
       yield target.cluster;
       const chain = this.chains.of(name);
       if (chain === undefined) continue;

@@ -60,6 +60,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
 /** What an upstream has only where it is asked for. */
 const off = {
   routing: "declared",
+  startup: "required",
   protocol: "grpc",
   idleTimeout: undefined,
   streams: undefined,

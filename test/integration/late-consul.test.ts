@@ -15,13 +15,14 @@ async function lateConsul(scope: Scope): Promise<FakeConsul> {
   return consul;
 }
 
-function caller(scope: Scope, { address }: FakeConsul): Promise<Sidecar> {
-  return scope.sidecar({ identity: { name: "caller" }, discovery: { consul: { address } }, upstreams: { up: {} } });
+function caller(scope: Scope, { address }: FakeConsul, up: Readonly<Record<string, unknown>> = {}): Promise<Sidecar> {
+  return scope.sidecar({ identity: { name: "caller" }, discovery: { consul: { address } }, upstreams: { up } });
 }
 
 async function readiness({ runtime }: Sidecar): Promise<string> {
   const state = runtime.ready();
-  return state.ready ? "ready" : state.waiting.map(({ what, detail }) => `${what}: ${detail}`).join("; ");
+  if (state.ready) return state.detail === undefined ? "ready" : `ready, but ${state.detail}`;
+  return state.waiting.map(({ what, detail }) => `${what}: ${detail}`).join("; ");
 }
 
 for (const late of [0, 5, 60]) {
@@ -60,3 +61,39 @@ for (const late of [0, 5, 60]) {
     });
   });
 }
+
+test("an optional upstream is not waited for, which is said; its calls wait for it all the same", async () => {
+  await inScope(async (scope) => {
+    const consul = await lateConsul(scope);
+    const sidecar = await caller(scope, consul, { startup: "optional" });
+    await sidecar.runtime.whenReady();
+    await eventually(
+      async () =>
+        /^ready, but consul has not answered for up yet: .* \(startup: optional\)$/.test(await readiness(sidecar)),
+      () => "what is not known yet",
+    );
+    const first = call(sidecar.outbound);
+    await eventually(
+      () => sidecar.unrest().some((what) => what.includes("calls in the waiting room")),
+      () => "a call that waits",
+    );
+    await consul.start();
+    sidecar.clock.jump(5000);
+    assert.equal((await first).error, undefined);
+    assert.equal(await readiness(sidecar), "ready");
+  });
+});
+
+test("a reload that makes the upstream optional that is waited for ends the wait", async () => {
+  await inScope(async (scope) => {
+    const consul = await lateConsul(scope);
+    const sidecar = await caller(scope, consul);
+    const ready = sidecar.runtime.whenReady();
+    assert.match(await readiness(sidecar), /^upstream up: /);
+    const { upstreams } = sidecar.runtime.config;
+    const optional = new Map([...upstreams].map(([name, up]) => [name, { ...up, startup: "optional" as const }]));
+    assert.equal((await sidecar.runtime.apply({ ...sidecar.runtime.config, upstreams: optional })).kind, "applied");
+    await ready;
+    assert.match(await readiness(sidecar), /^ready, but /);
+  });
+});

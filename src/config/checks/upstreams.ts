@@ -49,6 +49,13 @@ function checkSource(name: string, upstream: Upstream, draft: Draft<FileConfig>,
   if (reading.has([...path, "discovery"]) && said === undefined) return;
   const source = said ?? effectiveSource(draft, reading);
   const given = reading.has([...path, "endpoints"]);
+  if (source === "static" && upstream.startup === "optional") {
+    reading.reportValue([...path, "startup"], {
+      code: "no-effect",
+      message: `startup has no effect: the endpoints of ${name} stand here, so nothing is waited for`,
+      expected: "another source of them, or no startup",
+    });
+  }
   if (source !== undefined) {
     checkDns(name, upstream.dns, source, reading);
     checkConsul(name, upstream.consul, source, reading);

@@ -66,6 +66,11 @@ const upstream = object({
     "declared",
     "Who says where its calls go: this file, or Consul's service-router, service-splitter and service-resolver as well: see [consul-routing.md](consul-routing.md).",
   ),
+  startup: preset(
+    words(["required", "optional"]),
+    "required",
+    "Whether the sidecar is ready only once discovery has answered for it. Its calls wait for the answer either way.",
+  ),
   hosts: preset(
     list(authority()),
     none,
