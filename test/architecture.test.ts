@@ -109,7 +109,7 @@ test("an import that does not point downwards is found", () => {
     ["src/routing/route-table.ts", "../observability/log.ts", false],
     ["src/cluster/cluster.ts", "../discovery/source.ts", true],
     ["src/cluster/cluster.ts", "../routing/route-table.ts", false],
-    ["src/discovery/consul.ts", "../net/connector.ts", false],
+    ["src/discovery/consul/consul.ts", "../../net/connector.ts", false],
     ["src/http2/connection.ts", "../http/headers.ts", true],
     ["src/http2/hpack/decoder.ts", "../frame.ts", true],
     ["src/http/call.ts", "../http2/stream.ts", false],

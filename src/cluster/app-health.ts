@@ -6,7 +6,7 @@ import type { Http2Services } from "../http2/connection.ts";
 import { dial } from "../net/connector.ts";
 import { checkHealth, type HealthAnswer } from "./grpc-health.ts";
 import { fetchHttp1 } from "./health/check.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool } from "./pool/pool.ts";
 
 /** How the application is asked. */
 export type HealthCheck =

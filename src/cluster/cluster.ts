@@ -6,7 +6,6 @@ import type { Call } from "../http/call.ts";
 import type { AttemptReport } from "./attempt-report.ts";
 import type { PickContext } from "./balancer.ts";
 import { Selection } from "./choice/selection.ts";
-import { defaultPoolOptions, type PoolOptions, type PoolServices } from "./connection-pool.ts";
 import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts";
 import { EndpointSet } from "./endpoint-set.ts";
 import { conditionOf, type EndpointStats, statsOf } from "./endpoint-stats.ts";
@@ -14,8 +13,9 @@ import { OutlierDetection } from "./health/outlier-detection.ts";
 import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
 import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
+import { defaultPoolOptions, type PoolOptions, type PoolServices } from "./pool/connection-pool.ts";
+import type { SocketsOptions } from "./pool/socket-pool.ts";
 import { Skew } from "./skew.ts";
-import type { SocketsOptions } from "./socket-pool.ts";
 import { Weights, type WeightsHost } from "./weights.ts";
 
 export interface ClusterOptions {

@@ -1,5 +1,5 @@
-import type { ConnectionStats } from "./connection-pool.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { ConnectionStats } from "./pool/connection-pool.ts";
 import type { SlowStartSettings } from "./slow-start.ts";
 import { isWarming } from "./weights.ts";
 

@@ -6,15 +6,15 @@ import type { Call } from "../http/call.ts";
 import type { ConnectFailure } from "../net/connect-failure.ts";
 import type { AttemptReport } from "./attempt-report.ts";
 import { type AffinitySettings, type SessionField, sessionField, tokenIn, tokenOf } from "./choice/affinity.ts";
-import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./connection-pool.ts";
 import { ActiveCheck, type Checked, type CheckState } from "./health/active-check.ts";
 import type { CheckSettings } from "./health/check.ts";
 import type { Judged } from "./health/outlier-detection.ts";
 import { OutlierRecord } from "./health/record.ts";
 import { PeakLatency } from "./latency.ts";
 import { type LoadSettings, LoadWeight } from "./load-weight.ts";
-import type { Pool } from "./pool.ts";
-import { SocketPool } from "./socket-pool.ts";
+import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./pool/connection-pool.ts";
+import type { Pool } from "./pool/pool.ts";
+import { SocketPool } from "./pool/socket-pool.ts";
 
 export type EndpointState =
   | { readonly kind: "up" }

@@ -2,9 +2,9 @@ import { version } from "../core/version.ts";
 import { formatTimeout, isGrpc, parseStatus } from "../http/grpc.ts";
 import { Status, statusName } from "../http/reason.ts";
 import type { Http2Services } from "../http2/connection.ts";
-import { askPool, type Question } from "./ask-pool.ts";
 import { decodeResponse, encodeRequest, MAX_SERVICE_NAME } from "./health-message.ts";
-import type { Pool } from "./pool.ts";
+import { askPool, type Question } from "./pool/ask-pool.ts";
+import type { Pool } from "./pool/pool.ts";
 
 /** What an application says of its health; `error` where it said nothing that can be understood. */
 export type HealthAnswer = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN" | "UNIMPLEMENTED" | { readonly error: string };

@@ -3,7 +3,7 @@ import type { CheckSettings } from "../cluster/health/check.ts";
 import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
-import type { DnsFamily } from "../discovery/dns-options.ts";
+import type { DnsFamily } from "../discovery/dns/options.ts";
 import type { AuthorizationOptions } from "../filters/authorization-policy.ts";
 import type { ExternalOptions } from "../filters/external/external-authorization.ts";
 import type { TokenOptions, TokenUse } from "../filters/jwt/tokens.ts";

@@ -1,5 +1,5 @@
-import type { PolicyAnswer } from "../runtime/describe-policies.ts";
-import type { RoutingAnswer } from "../runtime/describe-routing.ts";
+import type { PolicyAnswer } from "../runtime/upstreams/describe-policies.ts";
+import type { RoutingAnswer } from "../runtime/upstreams/describe-routing.ts";
 /**
  * What admin and probe answer, in the form of the JSON. `docs/admin/` has a JSON Schema of each; a test holds the two together.
  * Dates are ISO 8601 in UTC; what is not known is null, so that every key is always there.

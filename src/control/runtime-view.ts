@@ -9,9 +9,9 @@ import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
-import { describePolicies } from "../runtime/describe-policies.ts";
-import { describeRouting } from "../runtime/describe-routing.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { describePolicies } from "../runtime/upstreams/describe-policies.ts";
+import { describeRouting } from "../runtime/upstreams/describe-routing.ts";
 import type {
   AuthorizationServiceAnswer,
   ClusterAnswer,

@@ -1,10 +1,10 @@
-import { ConsulSource } from "./consul.ts";
-import type { ConsulOptions } from "./consul-client.ts";
-import { ConsulRegistrar } from "./consul-registrar.ts";
-import { type DirectoryOptions, DirectorySource } from "./directory.ts";
-import { DirectoryRegistrar } from "./directory-registrar.ts";
-import { DnsSource } from "./dns.ts";
-import type { DnsOptions } from "./dns-options.ts";
+import type { ConsulOptions } from "./consul/client.ts";
+import { ConsulSource } from "./consul/consul.ts";
+import { ConsulRegistrar } from "./consul/registrar.ts";
+import { type DirectoryOptions, DirectorySource } from "./directory/directory.ts";
+import { DirectoryRegistrar } from "./directory/registrar.ts";
+import { DnsSource } from "./dns/dns.ts";
+import type { DnsOptions } from "./dns/options.ts";
 import type { DiscoveryServices } from "./services.ts";
 import type { DiscoverySource, Registrar } from "./source.ts";
 import { type StaticOptions, StaticSource } from "./static.ts";

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/keepalive.ts";
+import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/pool/keepalive.ts";
 import type { Address } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { SparingLog } from "../core/sparing-log.ts";

@@ -13,8 +13,8 @@ import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { EXHAUSTED, madeAgain } from "./made-again.ts";
 import { type Proof, proofs } from "./proof.ts";
-import { pushbackOf } from "./pushback.ts";
 import type { RequestBody } from "./request-body.ts";
+import { pushbackOf } from "./retry/pushback.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Destination } from "./target.ts";
 

@@ -8,7 +8,7 @@ import { type Spoken, spokenBy } from "../net/detect.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
 import type { Relays } from "./relay.ts";
-import type { Arrival } from "./socket-acceptor.ts";
+import type { Arrival } from "./sockets/socket-acceptor.ts";
 
 /** What becomes of a connection that was going somewhere. */
 export type Passage =

@@ -1,5 +1,5 @@
 import type { CompileRegex } from "../core/regex.ts";
-import type { ChainMatch, FieldTest, TextTest } from "../discovery/chain.ts";
+import type { ChainMatch, FieldTest, TextTest } from "../discovery/consul/chain/chain.ts";
 import type { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { parameter, withoutQuery } from "../http/path-query.ts";

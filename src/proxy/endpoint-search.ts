@@ -1,7 +1,7 @@
 import type { AttemptReport } from "../cluster/attempt-report.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
-import type { Waiter } from "../cluster/waiting-line.ts";
+import type { Waiter } from "../cluster/pool/waiting-line.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { type Reason, statusName } from "../http/reason.ts";

@@ -12,7 +12,7 @@ import { expiryOf } from "./expiry.ts";
 import { explainedFailure, explainedHead } from "./explain-trailer.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
-import { RetryRun } from "./retry-run.ts";
+import { RetryRun } from "./retry/run.ts";
 import type { ExchangeServices } from "./services.ts";
 import { StreamAge, type StreamAgePolicy } from "./stream-age.ts";
 import { type Resolution, type Router, resolved, type Target, type Unrouted } from "./target.ts";

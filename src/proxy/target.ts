@@ -7,7 +7,7 @@ import type { HeadEdit } from "../http/field-edits.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";
-import type { RetryPolicy } from "./retry-policy.ts";
+import type { RetryPolicy } from "./retry/policy.ts";
 import type { StreamAgePolicy } from "./stream-age.ts";
 
 /** How an upstream speaks to whose calls take a whole connection. */

@@ -7,7 +7,7 @@ import { StaticSource } from "../discovery/static.ts";
 import { routeFilters } from "../filters/index.ts";
 import type { Target } from "../proxy/target.ts";
 import type { ProcessServices } from "./services.ts";
-import { type MakeCluster, socketsOf } from "./upstreams.ts";
+import { type MakeCluster, socketsOf } from "./upstreams/upstreams.ts";
 
 /** One endpoint, which is not judged: there is no other to call instead. */
 const alone: ClusterPolicy = {

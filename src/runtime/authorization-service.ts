@@ -14,7 +14,7 @@ import type { ExchangeServices } from "../proxy/services.ts";
 import type { Destination } from "../proxy/target.ts";
 import { WaitingRoom } from "../proxy/waiting-room.ts";
 import type { ProcessServices } from "./services.ts";
-import type { MakeCluster } from "./upstreams.ts";
+import type { MakeCluster } from "./upstreams/upstreams.ts";
 
 const CHECK = "/envoy.service.auth.v3.Authorization/Check";
 /** Questions at once, and the octets of those that are not answered; with more it counts as not answering. */

@@ -8,10 +8,10 @@ import { type OriginalDestination, openOriginalDestination } from "../net/origin
 import { Captured, type Passage } from "../proxy/captured.ts";
 import { LoopGuard } from "../proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../proxy/relay.ts";
-import type { Arrival } from "../proxy/socket-acceptor.ts";
+import type { Arrival } from "../proxy/sockets/socket-acceptor.ts";
 import { onwardProblem } from "./egress.ts";
 import type { ProcessServices } from "./services.ts";
-import type { Upstreams } from "./upstreams.ts";
+import type { Upstreams } from "./upstreams/upstreams.ts";
 
 export interface CaptureHost {
   /** In force; asked for each connection. */

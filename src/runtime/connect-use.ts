@@ -1,5 +1,5 @@
 import type { Config } from "../config/types.ts";
-import type { ConnectUse } from "../discovery/consul-client.ts";
+import type { ConnectUse } from "../discovery/consul/client.ts";
 
 /**
  * What of a configuration is a part of Consul Connect. Instances that are dialled by TLS only have to be in it; in permissive

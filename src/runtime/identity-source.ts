@@ -1,5 +1,5 @@
 import type { Config } from "../config/types.ts";
-import { ConsulConnect } from "../discovery/consul-connect.ts";
+import { ConsulConnect } from "../discovery/consul/connect.ts";
 import type { IdentitySource } from "../identity/material.ts";
 import { ConsulIdentity } from "../identity/sources/consul.ts";
 import { DevelopmentIdentity } from "../identity/sources/development.ts";

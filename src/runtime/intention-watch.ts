@@ -3,7 +3,7 @@ import type { Config, ConsulConfig } from "../config/types.ts";
 import { follow } from "../core/follow.ts";
 import { loadRegex, noRegex } from "../core/regex.ts";
 import { Watch } from "../core/watch.ts";
-import { ConsulIntentions, type IntentionsAnswer } from "../discovery/consul-intentions.ts";
+import { ConsulIntentions, type IntentionsAnswer } from "../discovery/consul/intentions.ts";
 import { readIntentions } from "../filters/intentions/intention.ts";
 import type { IntentionSet } from "../filters/intentions/intentions.ts";
 import { needsRegex } from "../filters/intentions/permission.ts";

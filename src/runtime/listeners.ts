@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
-import { alpn } from "../cluster/open-socket.ts";
+import { alpn } from "../cluster/pool/open-socket.ts";
 import type { Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
 import { SparingLog } from "../core/sparing-log.ts";
@@ -13,8 +13,8 @@ import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
 import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
 import { Inbound } from "../proxy/inbound.ts";
 import { Outbound, type OutboundRules } from "../proxy/outbound.ts";
-import { SideEntrance } from "../proxy/side-entrance.ts";
-import type { Arrival } from "../proxy/socket-acceptor.ts";
+import { SideEntrance } from "../proxy/sockets/side-entrance.ts";
+import type { Arrival } from "../proxy/sockets/socket-acceptor.ts";
 import type { Router, SocketTarget, Target } from "../proxy/target.ts";
 import { type Mtls, RENEWAL } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";

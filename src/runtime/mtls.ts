@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ConnectOptions } from "../cluster/connect.ts";
-import { type UpstreamMode, UpstreamTls } from "../cluster/upstream-tls.ts";
+import type { ConnectOptions } from "../cluster/pool/connect.ts";
+import { type UpstreamMode, UpstreamTls } from "../cluster/pool/upstream-tls.ts";
 import type { Config } from "../config/types.ts";
 import { Watch } from "../core/watch.ts";
 import type { EndpointSpec } from "../discovery/source.ts";

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
-import { type Connect, plainConnect } from "../cluster/connect.ts";
 import type { EndpointNews } from "../cluster/news.ts";
-import { alpn, type OpenSocket, plainSocket, type SocketProtocol } from "../cluster/open-socket.ts";
+import { type Connect, plainConnect } from "../cluster/pool/connect.ts";
+import { alpn, type OpenSocket, plainSocket, type SocketProtocol } from "../cluster/pool/open-socket.ts";
 import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
-import { consulQuestion } from "../discovery/consul-name.ts";
+import { consulQuestion } from "../discovery/consul/name.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import type { Call, Failure } from "../http/call.ts";
@@ -25,21 +25,21 @@ import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
-import {
-  registerAuthorizationMetrics,
-  registerFaultMetrics,
-  registerMirrorMetrics,
-  registerPolicyMetrics,
-} from "./policy-metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
-import { registerRoutingMetrics } from "./routing-metrics.ts";
 import { sameApplication } from "./service-change.ts";
 import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { TokenKeys } from "./token-keys.ts";
 import { registerTokenMetrics } from "./token-metrics.ts";
-import { type Expected, type MakeCluster, Upstreams } from "./upstreams.ts";
+import {
+  registerAuthorizationMetrics,
+  registerFaultMetrics,
+  registerMirrorMetrics,
+  registerPolicyMetrics,
+} from "./upstreams/policy-metrics.ts";
+import { registerRoutingMetrics } from "./upstreams/routing-metrics.ts";
+import { type Expected, type MakeCluster, Upstreams } from "./upstreams/upstreams.ts";
 
 export interface RuntimeOptions {
   readonly config: Config;

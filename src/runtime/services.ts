@@ -1,4 +1,4 @@
-import { defaultKeepalive, type KeepaliveSettings } from "../cluster/keepalive.ts";
+import { defaultKeepalive, type KeepaliveSettings } from "../cluster/pool/keepalive.ts";
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config, SourceKind, UpstreamConfig } from "../config/types.ts";
 import { AnswerCache } from "../discovery/answer-cache.ts";
-import type { DnsName, DnsOptions } from "../discovery/dns-options.ts";
+import type { DnsName, DnsOptions } from "../discovery/dns/options.ts";
 import { ReplaceableSource } from "../discovery/replaceable-source.ts";
 import type { DiscoveryServices } from "../discovery/services.ts";
 import type { DiscoverySource, Registrar } from "../discovery/source.ts";

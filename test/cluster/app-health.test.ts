@@ -8,7 +8,7 @@ import { AppHealth, type HealthCheck } from "../../src/cluster/app-health.ts";
 import { FakeClock, settled } from "../support/clock.ts";
 import { freePort } from "../support/ports.ts";
 import { FakeServer } from "./fake-server.ts";
-import { NOTHING_LEFT, PoolHarness } from "./pool-harness.ts";
+import { NOTHING_LEFT, PoolHarness } from "./pool/harness.ts";
 
 const log = pino({ enabled: false });
 

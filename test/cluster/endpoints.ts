@@ -1,10 +1,10 @@
 import { pino } from "pino";
 import type { AttemptReport } from "../../src/cluster/attempt-report.ts";
 import type { PickContext, PickerTools } from "../../src/cluster/balancer.ts";
-import type { Connect } from "../../src/cluster/connect.ts";
-import { defaultPoolOptions, type PoolServices } from "../../src/cluster/connection-pool.ts";
 import { Endpoint } from "../../src/cluster/endpoint.ts";
-import { defaultKeepalive } from "../../src/cluster/keepalive.ts";
+import type { Connect } from "../../src/cluster/pool/connect.ts";
+import { defaultPoolOptions, type PoolServices } from "../../src/cluster/pool/connection-pool.ts";
+import { defaultKeepalive } from "../../src/cluster/pool/keepalive.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { EndpointSpec } from "../../src/discovery/source.ts";
 import { HeaderTable } from "../../src/http/headers.ts";

@@ -1,4 +1,4 @@
-import type { Connect } from "../../src/cluster/connect.ts";
+import type { Connect } from "../../src/cluster/pool/connect.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
 import { Connection, type ConnectionHandler, type Http2Services } from "../../src/http2/connection.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Server, ServerCredentials, type ServiceDefinition, status } from "@grpc/grpc-js";
-import { plainConnect } from "../../src/cluster/connect.ts";
-import { ConnectionPool, defaultPoolOptions } from "../../src/cluster/connection-pool.ts";
 import { checkHealth } from "../../src/cluster/grpc-health.ts";
+import { plainConnect } from "../../src/cluster/pool/connect.ts";
+import { ConnectionPool, defaultPoolOptions } from "../../src/cluster/pool/connection-pool.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { HeaderTable } from "../../src/http/headers.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
@@ -12,7 +12,7 @@ import { defaultLimits } from "../../src/http2/limits.ts";
 import type { Stream } from "../../src/http2/stream.ts";
 import { settled } from "../support/clock.ts";
 import { poolServices } from "./endpoints.ts";
-import { NOTHING_LEFT, PoolHarness } from "./pool-harness.ts";
+import { NOTHING_LEFT, PoolHarness } from "./pool/harness.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AnswerCache } from "../../src/discovery/answer-cache.ts";
-import { ConsulSource } from "../../src/discovery/consul.ts";
-import type { ConsulOptions } from "../../src/discovery/consul-client.ts";
+import type { ConsulOptions } from "../../src/discovery/consul/client.ts";
+import { ConsulSource } from "../../src/discovery/consul/consul.ts";
 import type { Subscription } from "../../src/discovery/source.ts";
-import { consulOptions, FAST, TWO, TWO_HOSTS } from "./consul-support.ts";
-import { FakeConsul, refuse } from "./fake-consul.ts";
+import { FakeConsul, refuse } from "./consul/fake-consul.ts";
+import { consulOptions, FAST, TWO, TWO_HOSTS } from "./consul/support.ts";
 import { hosts, type LogLine, testServices, until, untilFresh, untilHosts } from "./services.ts";
 
 interface Life {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConsulSource } from "../../src/discovery/consul.ts";
+import { ConsulSource } from "../../src/discovery/consul/consul.ts";
 import { ReplaceableSource } from "../../src/discovery/replaceable-source.ts";
-import { consulOptions, FAST, TWO, TWO_HOSTS } from "./consul-support.ts";
-import { FakeConsul, refuse } from "./fake-consul.ts";
+import { FakeConsul, refuse } from "./consul/fake-consul.ts";
+import { consulOptions, FAST, TWO, TWO_HOSTS } from "./consul/support.ts";
 import { hosts, testServices, until, untilFresh, untilHosts, untilStale } from "./services.ts";
 
 interface Setup {

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { ConsulConfig } from "../../src/config/types.ts";
 import { type SourceOptions, sources } from "../../src/discovery/sources.ts";
-import { consulOptions } from "./consul-support.ts";
-import { dnsOptions } from "./dns-support.ts";
+import { consulOptions } from "./consul/support.ts";
+import { dnsOptions } from "./dns/support.ts";
 import { testServices } from "./services.ts";
 
 // What the configuration calls its Consul is what the source takes, without a copy in between.

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readCache, writeCache } from "../../src/discovery/cache-record.ts";
-import { readChain } from "../../src/discovery/chain-reader.ts";
-import { judge } from "../../src/discovery/consul-judge.ts";
-import { readExecuted, readHealth } from "../../src/discovery/consul-schema.ts";
-import { parseRecord } from "../../src/discovery/directory-record.ts";
+import { readChain } from "../../src/discovery/consul/chain/reader.ts";
+import { judge } from "../../src/discovery/consul/judge.ts";
+import { readExecuted, readHealth } from "../../src/discovery/consul/schema.ts";
+import { parseRecord } from "../../src/discovery/directory/record.ts";
 import { readIntentions } from "../../src/filters/intentions/intention.ts";
 import { mutateText } from "./mutate-text.ts";
 import { pick, type Random, shape, type Target } from "./target.ts";

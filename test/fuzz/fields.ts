@@ -5,7 +5,7 @@ import { traceContextOf, traceFields } from "../../src/http/trace-context.ts";
 import type { WorkloadCertificate } from "../../src/identity/certificate.ts";
 import { parseSpiffeId } from "../../src/identity/spiffe.ts";
 import { clientCertificate, Forwarded } from "../../src/proxy/forwarded.ts";
-import { pushbackOf } from "../../src/proxy/pushback.ts";
+import { pushbackOf } from "../../src/proxy/retry/pushback.ts";
 import { parseAuthority } from "../../src/routing/authority.ts";
 import { mutateText } from "./mutate-text.ts";
 import { shape, type Target } from "./target.ts";

@@ -11,7 +11,7 @@ import { readSvids } from "../../src/identity/workload-message.ts";
 import { decodeAnswer as decodeRate } from "../../src/limits/rate-limit-messages.ts";
 import { spokenBy } from "../../src/net/detect.ts";
 import { readSockaddr } from "../../src/net/original-destination.ts";
-import { readLevels } from "../../src/proxy/idempotency-level.ts";
+import { readLevels } from "../../src/proxy/retry/idempotency-level.ts";
 import { mutateOctets } from "./mutate.ts";
 import { pick, shape, type Target } from "./target.ts";
 

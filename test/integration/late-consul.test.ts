@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakeConsul } from "../discovery/fake-consul.ts";
+import { FakeConsul } from "../discovery/consul/fake-consul.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
 import { call, echo } from "./mtls/mesh.ts";
 

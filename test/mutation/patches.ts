@@ -258,7 +258,7 @@ export const patches: readonly Patch[] = [
   },
   {
     name: "an upstream that is no longer declared loses its connections although it may be looked up",
-    file: "src/runtime/upstreams.ts",
+    file: "src/runtime/upstreams/upstreams.ts",
     from: "if (this.lookUpInstead(name, target.cluster)) continue;",
     to: "",
     tests: RELOAD,
@@ -419,14 +419,14 @@ export const patches: readonly Patch[] = [
   },
   {
     name: "whoever has a good certificate is the service that was dialled",
-    file: "src/cluster/upstream-tls.ts",
+    file: "src/cluster/pool/upstream-tls.ts",
     from: "if (!expected.matches(who.id))",
     to: 'if (!expected.matches(who.id) && who.id.text === "")',
     tests: ["test/integration/mtls/identity.test.ts"],
   },
   {
     name: "a mark that is gone from the catalog leads to plaintext",
-    file: "src/cluster/upstream-tls.ts",
+    file: "src/cluster/pool/upstream-tls.ts",
     from: 'if (!isLost) return "plaintext";',
     to: 'return "plaintext";',
     tests: ["test/integration/status-table/*.test.ts"],

@@ -9,7 +9,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { Captured, type Passage } from "../../src/proxy/captured.ts";
 import { LoopGuard } from "../../src/proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../../src/proxy/relay.ts";
-import type { Arrival } from "../../src/proxy/socket-acceptor.ts";
+import type { Arrival } from "../../src/proxy/sockets/socket-acceptor.ts";
 import { FakeClock } from "../support/clock.ts";
 import { freePort } from "../support/ports.ts";
 import { eventually } from "../support/with-proxy.ts";

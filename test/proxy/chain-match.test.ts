@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadRegex } from "../../src/core/regex.ts";
-import type { ChainMatch, FieldTest } from "../../src/discovery/chain.ts";
+import type { ChainMatch, FieldTest } from "../../src/discovery/consul/chain/chain.ts";
 import { Call } from "../../src/http/call.ts";
 import { HeaderTable } from "../../src/http/headers.ts";
 import { compileChainMatch } from "../../src/proxy/chain-match.ts";

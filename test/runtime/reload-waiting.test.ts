@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
-import { FakeConsul } from "../discovery/fake-consul.ts";
+import { FakeConsul } from "../discovery/consul/fake-consul.ts";
 import { freePort } from "../support/ports.ts";
 import { callHead, connectPeer } from "../support/raw-call.ts";
 import { fieldOf, type RawPeer, RawServer } from "../support/raw-peer.ts";

@@ -1,4 +1,4 @@
-import type { HashPolicy } from "../../discovery/chain.ts";
+import type { HashPolicy } from "../../discovery/consul/chain/chain.ts";
 import type { Call } from "../../http/call.ts";
 import { cookie } from "../../http/cookie.ts";
 import { parameter } from "../../http/path-query.ts";

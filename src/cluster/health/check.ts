@@ -4,9 +4,9 @@ import { version } from "../../core/version.ts";
 import type { Head } from "../../http/headers.ts";
 import type { Http2Services } from "../../http2/connection.ts";
 import { dial } from "../../net/connector.ts";
-import { askPool, type Question } from "../ask-pool.ts";
 import { checkHealth } from "../grpc-health.ts";
-import type { Pool } from "../pool.ts";
+import { askPool, type Question } from "../pool/ask-pool.ts";
+import type { Pool } from "../pool/pool.ts";
 
 /** How endpoints are asked whether they serve. Times in milliseconds. */
 export interface CheckSettings {

@@ -1,6 +1,6 @@
 import { Cluster } from "../../../src/cluster/cluster.ts";
-import type { Connect } from "../../../src/cluster/connect.ts";
-import { defaultKeepalive } from "../../../src/cluster/keepalive.ts";
+import type { Connect } from "../../../src/cluster/pool/connect.ts";
+import { defaultKeepalive } from "../../../src/cluster/pool/keepalive.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { unroutedFilters } from "../../../src/filters/index.ts";
@@ -13,7 +13,7 @@ import { createLog } from "../../../src/observability/log.ts";
 import { Outbound } from "../../../src/proxy/outbound.ts";
 import { makeServices } from "../../../src/runtime/services.ts";
 import { Sources } from "../../../src/runtime/sources.ts";
-import { Upstreams } from "../../../src/runtime/upstreams.ts";
+import { Upstreams } from "../../../src/runtime/upstreams/upstreams.ts";
 import { grpcMessage } from "../sample-call.ts";
 import { DirectSocket } from "./direct-socket.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashKey } from "../../../src/cluster/choice/hash-key.ts";
-import type { HashPolicy } from "../../../src/discovery/chain.ts";
+import type { HashPolicy } from "../../../src/discovery/consul/chain/chain.ts";
 import { Call } from "../../../src/http/call.ts";
 import { HeaderTable } from "../../../src/http/headers.ts";
 

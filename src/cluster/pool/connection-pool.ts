@@ -1,0 +1,465 @@
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../../core/address.ts";
+import { Backoff } from "../../core/backoff.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { later } from "../../core/later.ts";
+import type { HeaderTable } from "../../http/headers.ts";
+import type { CloseCause } from "../../http2/close-cause.ts";
+import type { Connection } from "../../http2/connection.ts";
+import { ErrorCode, errorCodeName } from "../../http2/errors.ts";
+import type { FlushLoop } from "../../http2/flush-loop.ts";
+import type { ConnectFailure } from "../../net/connect-failure.ts";
+import type { Connect, Meta } from "./connect.ts";
+import { IdleRule } from "./idle-rule.ts";
+import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
+import { PoolMember, type PoolMemberHost } from "./member.ts";
+import type { Pool } from "./pool.ts";
+import type { SocketsOptions } from "./socket-pool.ts";
+import { type Waiter, WaitingLine } from "./waiting-line.ts";
+
+/** What a pool takes from its surroundings. */
+export interface PoolServices {
+  readonly clock: Clock;
+  readonly loop: FlushLoop;
+  readonly headers: HeaderTable;
+  readonly log: Logger;
+  /** Uniform in [0, 1), as Math.random. */
+  readonly random: () => number;
+  readonly connect: Connect;
+  /** Where calls take a whole connection: how it is made. */
+  readonly sockets?: SocketsOptions | undefined;
+  readonly keepalive: KeepaliveSettings;
+}
+
+export interface PoolOptions {
+  /**
+   * Whether calls go out on a new connection at once, or only once its peer's SETTINGS came. The latter costs a new connection
+   * a round trip at most (measured on loopback: 0.02 ms), and gains that a peer that takes connections and ends them, as many
+   * a proxy with nothing behind it does, is a failure to connect, which is safe to retry, and not a lost call.
+   */
+  readonly firstStream: "atOnce" | "afterSettings";
+  /** Calls that may wait for a connection; one more is refused with QUEUE_FULL. */
+  readonly maxWaiting: number;
+  /** Connections at once; may change. A peer that allows one stream a connection needs one for each call in flight. */
+  readonly maxConnections: number;
+  /** Milliseconds after which a connection beyond the first that nobody needed is closed. */
+  readonly surplusIdle: number;
+}
+
+export const defaultPoolOptions: PoolOptions = {
+  firstStream: "afterSettings",
+  maxWaiting: 2000,
+  maxConnections: 1024,
+  surplusIdle: 30_000,
+};
+
+/** Who is told how connecting goes: the endpoint. */
+export interface PoolWatcher {
+  /** What discovery says of it now. */
+  readonly meta: Meta;
+  /** A connection can be handed out; called for every one that opens. */
+  onReachable(): void;
+  /** Connecting failed and no connection is left. Those who wait are told after this. */
+  onUnreachable(failure: ConnectFailure): void;
+  /** After `drain`: the last connection is gone. Called once. */
+  onDrained(): void;
+}
+
+/** One connection, as people see it. */
+export interface ConnectionStats {
+  readonly state: "dialling" | "new" | "open" | "draining";
+  /** The SPIFFE id of the peer; undefined in plaintext. */
+  readonly identity: string | undefined;
+  readonly streams: number;
+  /** The most that the peer allows at once. */
+  readonly maxStreams: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Milliseconds since the dial began. */
+  readonly age: number;
+}
+
+/** Streams per stream allowed from which on another connection is opened. */
+const CROWDED = 0.8;
+/** What a peer is expected to allow before it says so; defaultPeerSettings has the same. */
+const EXPECTED_STREAMS = 100;
+/** Connections in the making at once, where more calls wait than one connection will hold. */
+const MAX_DIALS = 4;
+/** A connection that went away is replaced at once where there was a call within this many milliseconds, … */
+const RECENT = 5000;
+/** … and it had lived this long: a peer that ends every connection at once is not asked in a loop. */
+const YOUNG = 100;
+/** Calls that wait where an idle connection is replaced, before more take it as it is. */
+const PATIENT = 100;
+/** Looks that have to find a surplus connection without a stream before it is closed. */
+const IDLE_LOOKS = 4;
+
+/**
+ * The HTTP/2 connections of one endpoint. One multiplexed connection costs a fraction of many, so calls fill the first; the
+ * next is opened before the peer's limit on streams stalls anybody.
+ *
+ * Invariants:
+ * - `open` holds what is handed out; a connection leaves it in the tick in which it takes no more streams;
+ * - while a call waits, a connection is in the making, or what is open is full and the bound on connections is reached;
+ * - calls that wait are served in their order and before newer ones;
+ * - after `drain` nothing is dialled, and every connection ends with its last stream.
+ */
+export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolMember> {
+  // --- immutable ---
+  private readonly address: Address;
+  private readonly label: string;
+  private readonly services: PoolServices;
+  private readonly options: PoolOptions;
+  private readonly watcher: PoolWatcher;
+
+  // --- connections ---
+  private readonly members = new Set<PoolMember>();
+  private open: Connection[] = [];
+  private phase: "serving" | "draining" | "drained" = "serving";
+  /** The last dial failed: what is dialled now has to prove itself before a call goes out on it. */
+  private doubtful = false;
+  private allowedLast = EXPECTED_STREAMS;
+  private usedAt = Number.NEGATIVE_INFINITY;
+  private readonly keepalive: Keepalive<PoolMember>;
+  private readonly idleRule = new IdleRule();
+
+  // --- waiting ---
+  private readonly line = new WaitingLine();
+  private readonly backoff: Backoff;
+  /** Set while a failed dial beside connections that stand is not repeated. */
+  private pause: Timer | undefined = undefined;
+  private sweepTimer: Timer | undefined = undefined;
+
+  constructor(address: Address, services: PoolServices, options: PoolOptions, watcher: PoolWatcher) {
+    this.address = address;
+    this.label = formatAddress(address);
+    this.services = services;
+    this.options = options;
+    this.watcher = watcher;
+    this.keepalive = new Keepalive(services.keepalive, services.clock, this);
+    this.backoff = new Backoff({ base: 200, cap: 10_000, random: services.random });
+  }
+
+  /** Connections that stand or are in the making. */
+  get size(): number {
+    return this.members.size;
+  }
+
+  /** Whether a connection is in the making. */
+  get connecting(): boolean {
+    return this.making() > 0;
+  }
+
+  /** A connection with room for a stream, valid until control is given back; undefined where the call has to `wait`. */
+  ready(): Connection | undefined {
+    const now = this.services.loop.now();
+    this.usedAt = now;
+    const { open, idleRule } = this;
+    if (open.length > 0) this.keepalive.touch();
+    for (let at = 0; at < open.length; at++) {
+      const connection = open[at];
+      if (connection !== undefined && connection.available > 0) {
+        const { activeStreams } = connection;
+        if (activeStreams === 0 && now - connection.heardAt > idleRule.limit && !idleRule.allows(connection, now)) {
+          this.setAside(connection);
+          at--;
+        } else if (activeStreams + 1 < connection.peer.maxConcurrentStreams * CROWDED) return connection;
+      }
+    }
+    if (open.length > 0) return this.crowded();
+    return this.line.length < PATIENT ? undefined : idleRule.unblamed;
+  }
+
+  /** Has `waiter` told once there is a connection, or none is to be had. Returns what gives it up; idempotent. */
+  wait(waiter: Waiter): () => void {
+    if (this.phase !== "serving") return later(() => waiter.onFailed("NO_ENDPOINTS", this.gone()));
+    if (this.line.length >= this.options.maxWaiting) {
+      const message = `${this.line.length} calls wait for a connection to ${this.label} already`;
+      return later(() => waiter.onFailed("QUEUE_FULL", message));
+    }
+    const leave = this.line.join(waiter);
+    this.connectForLine();
+    return leave;
+  }
+
+  /** Connects unless a connection stands or is in the making. */
+  probe(): void {
+    if (this.open.length === 0) this.connect(1);
+  }
+
+  /** Takes no more calls; connections end with their last stream, and calls that wait are told that the endpoint left. */
+  drain(reason: string): void {
+    if (this.phase !== "serving") return;
+    this.phase = "draining";
+    this.pause?.cancel();
+    this.sweepTimer?.cancel();
+    this.open = [];
+    for (const member of [...this.members]) {
+      member.retire(reason);
+      if (member.state.kind === "gone") this.members.delete(member);
+    }
+    this.line.fail("NO_ENDPOINTS", this.gone());
+    this.settleDrain();
+  }
+
+  /**
+   * Has connections by TLS make room for others, one after the other over `spread` milliseconds and without losing a stream: who is
+   * at the other end is found out anew.
+   */
+  renew(reason: string, spread: number): void {
+    const { clock, random } = this.services;
+    for (const member of this.members)
+      if (member.identity !== undefined) clock.setTimer(random() * spread, () => this.renewMember(member, reason));
+  }
+
+  private renewMember(member: PoolMember, reason: string): void {
+    const { connection, state } = member;
+    if (connection === undefined || state.kind === "draining") return;
+    this.withdraw(connection);
+    member.retire(reason);
+    this.replace(member);
+  }
+
+  /** Drains, and ends every connection now: streams are told that they are lost. */
+  close(reason: string): void {
+    this.drain(reason);
+    for (const member of [...this.members]) member.end(reason);
+  }
+
+  get waiting(): number {
+    return this.line.length;
+  }
+
+  connections(): ConnectionStats[] {
+    const now = this.services.clock.now();
+    const stats: ConnectionStats[] = [];
+    for (const { state, connection, since, identity } of this.members) {
+      if (state.kind === "gone") continue;
+      stats.push({
+        state: state.kind,
+        identity,
+        streams: connection?.activeStreams ?? 0,
+        maxStreams: connection?.peer.maxConcurrentStreams ?? 0,
+        bytesSent: connection?.bytesSent ?? 0,
+        bytesReceived: connection?.bytesReceived ?? 0,
+        age: now - since,
+      });
+    }
+    return stats;
+  }
+
+  // --- what members tell ---
+
+  connected(_member: PoolMember, connection: Connection): void {
+    const trusted = !this.doubtful && this.allowedLast >= EXPECTED_STREAMS;
+    if (this.options.firstStream === "atOnce" && trusted) this.offer(connection);
+  }
+
+  proven(_member: PoolMember, connection: Connection): void {
+    this.doubtful = false;
+    this.backoff.reset();
+    this.allowedLast = connection.peer.maxConcurrentStreams;
+    if (this.open.includes(connection)) this.serve();
+    else this.offer(connection);
+  }
+
+  capacity(): void {
+    if (this.line.length > 0) this.serve();
+  }
+
+  retired(member: PoolMember, connection: Connection, code: ErrorCode, debug: string): void {
+    if (code === ErrorCode.ENHANCE_YOUR_CALM && debug.includes("too_many_pings")) this.slowDown();
+    else if (code !== ErrorCode.NO_ERROR)
+      this.complain(`ended a connection with ${errorCodeName(code)} ${debug}`.trimEnd());
+    this.withdraw(connection);
+    this.replace(member);
+  }
+
+  ended(member: PoolMember, connection: Connection, cause: CloseCause): void {
+    if (cause.kind === "violation") this.complain(`broke the protocol: ${cause.reason}`);
+    if (this.idleRule.ended(connection, cause.kind === "lost" ? cause.idle : undefined))
+      this.complain(`ended an idle connection without GOAWAY: calls avoid such as have been idle for half as long`);
+    this.members.delete(member);
+    this.withdraw(connection);
+    if (this.phase === "serving") this.replace(member);
+    else this.settleDrain();
+  }
+
+  failed(member: PoolMember, failure: ConnectFailure): void {
+    this.members.delete(member);
+    this.open = this.open.filter((connection) => !connection.draining);
+    if (this.phase !== "serving") {
+      this.settleDrain();
+    } else if (this.open.length > 0) {
+      this.pauseDialling();
+    } else if (this.making() === 0) {
+      // It takes no new connections, but may well serve those that it has.
+      const spare = this.idleRule.relieve();
+      if (spare === undefined) this.unreachable(failure.reason, failure.message);
+      else this.offer(spare);
+    }
+  }
+
+  // --- what keepalive asks ---
+
+  watched(): Iterable<PoolMember> {
+    return [...this.members];
+  }
+
+  silent(member: PoolMember): void {
+    const { clock, keepalive } = this.services;
+    const ms = Math.round(clock.now() - (member.connection?.heardAt ?? 0));
+    const message = `${this.label} did not answer a PING within ${keepalive.timeout} ms and has said nothing for ${ms} ms`;
+    // Nobody picks the endpoint any more by the time that its streams are told.
+    if (member.connection !== undefined) this.withdraw(member.connection);
+    if (this.phase === "serving" && this.open.length === 0) this.unreachable("CONNECT_TIMEOUT", message);
+    else this.services.log.warn({ endpoint: this.label }, message);
+    member.end(message);
+  }
+
+  private slowDown(): void {
+    if (!this.keepalive.slowDown()) return;
+    this.complain(
+      "finds that it is asked too often whether it is still there (too_many_pings): from now on half as often",
+    );
+  }
+
+  fault(error: unknown): void {
+    this.services.log.error(
+      { err: error, endpoint: formatAddress(this.address) },
+      "a fault of our own on a connection",
+    );
+  }
+
+  // --- the rest ---
+
+  private unreachable(reason: ConnectFailure["reason"], message: string): void {
+    this.doubtful = true;
+    this.idleRule.forget();
+    this.watcher.onUnreachable({ kind: "failed", reason, message });
+    this.line.fail(reason, message);
+  }
+
+  private complain(what: string): void {
+    this.services.log.warn({ endpoint: this.label }, `${this.label} ${what}`);
+  }
+
+  private offer(connection: Connection): void {
+    this.open.push(connection);
+    if (this.open.length > 1) this.watchSurplus();
+    this.watcher.onReachable();
+    this.serve();
+  }
+
+  /** Gives no more calls to a connection that its peer might be about to end. */
+  private setAside(connection: Connection): void {
+    this.withdraw(connection);
+    if (this.members.size < this.options.maxConnections && this.idleRule.post(connection)) return;
+    for (const member of [...this.members]) if (member.connection === connection) member.retire("idle");
+  }
+
+  private withdraw(connection: Connection): void {
+    const at = this.open.indexOf(connection);
+    if (at >= 0) this.open.splice(at, 1);
+  }
+
+  /** Every connection is about to be full: opens another, and gives the one with the most room. */
+  private crowded(): Connection | undefined {
+    let roomiest: Connection | undefined;
+    let used = 1;
+    let allowed = this.making() * Math.min(this.allowedLast, EXPECTED_STREAMS);
+    for (const connection of this.open) {
+      used += connection.activeStreams;
+      allowed += connection.peer.maxConcurrentStreams;
+      if (connection.available > (roomiest?.available ?? 0)) roomiest = connection;
+    }
+    if (used >= allowed * CROWDED) this.connect(this.making() + 1);
+    return roomiest;
+  }
+
+  private serve(): void {
+    while (this.line.length > 0) {
+      const connection = this.ready();
+      if (connection === undefined) break;
+      this.line.shift()?.onConnection(connection);
+    }
+    this.connectForLine();
+  }
+
+  private connectForLine(): void {
+    if (this.line.length === 0) return;
+    this.connect(Math.ceil(this.line.length / Math.max(1, Math.min(this.allowedLast, EXPECTED_STREAMS))));
+  }
+
+  /** Sees to it that so many connections are in the making, as far as the bounds go. */
+  private connect(count: number): void {
+    const { open, members, services } = this;
+    if (this.phase !== "serving" || (this.pause !== undefined && open.some((connection) => !connection.draining)))
+      return;
+    // A peer that allows no stream at all would not allow one on another connection.
+    if (open.some((connection) => !connection.canOpen && !connection.draining && connection.activeStreams === 0))
+      return;
+    for (let making = this.making(); making < Math.min(count, MAX_DIALS); making++) {
+      if (members.size >= this.options.maxConnections) return;
+      members.add(new PoolMember(this.address, services.connect, this, services.clock.now(), this.watcher.meta));
+    }
+  }
+
+  /** Connections that will be handed out but are not yet. */
+  private making(): number {
+    let count = 0;
+    for (const member of this.members) {
+      const { state } = member;
+      if (state.kind === "dialling" || (state.kind === "new" && !this.open.includes(state.connection))) count++;
+    }
+    return count;
+  }
+
+  /** A connection went away. Whether its endpoint still stands is found out before the next call has to. */
+  private replace(member: PoolMember): void {
+    if (this.line.length > 0) {
+      this.connectForLine();
+      return;
+    }
+    if (this.open.length > 0) return;
+    const now = this.services.clock.now();
+    if (now - this.usedAt <= RECENT && now - member.since >= YOUNG) this.connect(1);
+  }
+
+  private pauseDialling(): void {
+    this.pause ??= this.services.clock.setTimer(this.backoff.next(), () => {
+      this.pause = undefined;
+      this.connectForLine();
+    });
+  }
+
+  private watchSurplus(): void {
+    this.sweepTimer ??= this.services.clock.setTimer(this.options.surplusIdle / IDLE_LOOKS, () => {
+      this.sweepTimer = undefined;
+      this.closeSurplus();
+      if (this.open.length > 1) this.watchSurplus();
+    });
+  }
+
+  private closeSurplus(): void {
+    for (const member of [...this.members]) {
+      const { state } = member;
+      if (state.kind !== "open" || this.open.indexOf(state.connection) < 1) continue;
+      member.idleLooks = state.connection.activeStreams === 0 ? member.idleLooks + 1 : 0;
+      if (member.idleLooks < IDLE_LOOKS) continue;
+      this.withdraw(state.connection);
+      member.retire("idle");
+    }
+  }
+
+  private settleDrain(): void {
+    if (this.phase !== "draining" || this.members.size > 0) return;
+    this.phase = "drained";
+    this.keepalive.stop();
+    this.watcher.onDrained();
+  }
+
+  private gone(): string {
+    return `${this.label} is no instance of the service any more`;
+  }
+}

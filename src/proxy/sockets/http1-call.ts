@@ -1,0 +1,266 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Endpoint } from "../../cluster/endpoint.ts";
+import type { SecurePeer } from "../../cluster/pool/connect.ts";
+import { UnsentError } from "../../cluster/pool/http1-agent.ts";
+import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
+import { type Call, type Failure, failure } from "../../http/call.ts";
+import { changeHead } from "../../http/field-change.ts";
+import type { Head } from "../../http/headers.ts";
+import { statusOfAnswer } from "../../http/http-status.ts";
+import { answerFields, http1Fields, isIdempotent, pairs } from "../../http/http1-head.ts";
+import { type Reason, reasons } from "../../http/reason.ts";
+import { EXPLAIN, explanationText } from "../explain-trailer.ts";
+import { PUSHBACK } from "../retry/pushback.ts";
+import type { ExchangeServices } from "../services.ts";
+import type { Unrouted } from "../target.ts";
+import { CarriedRequest } from "./carried-request.ts";
+import { SocketCall } from "./socket-call.ts";
+
+export interface Http1CallOptions {
+  readonly call: Call;
+  readonly request: IncomingMessage;
+  readonly services: ExchangeServices;
+  readonly unrouted: Unrouted;
+}
+
+/** Ends an attempt by way of `onRes`: its answer is not passed on. */
+class NotPassedOn extends Error {
+  readonly reason: Reason;
+  /** What the caller is told of it, should nobody else answer: when to come again. */
+  readonly fields: NonNullable<Failure["fields"]>;
+
+  constructor(reason: Reason, fields: NonNullable<Failure["fields"]> = []) {
+    super(reason);
+    this.reason = reason;
+    this.fields = fields;
+  }
+}
+
+/** Fields of a sidecar's refusal that are for whoever asked. */
+const OF_REFUSALS: ReadonlySet<string> = new Set([
+  "retry-after",
+  "x-ratelimit-limit",
+  "x-ratelimit-remaining",
+  "x-ratelimit-reset",
+]);
+
+/** How this process calls itself in `via`, by which a request that comes back to it is known. */
+const PSEUDONYM = `outrigger-${randomBytes(6).toString("hex")}`;
+/**
+ * Times that a request may come through this process. More than once is no circle yet: one application calls another, which passes
+ * the request on to a third by way of the first.
+ */
+const MAX_PASSES = 8;
+
+/**
+ * A request of HTTP/1.1, from its head to the end of its answer. `http2-proxy` carries it over the connection that was found for it;
+ * what else a proxy owes (docs/protocols.md) is done here and in `CarriedRequest`.
+ */
+export abstract class Http1Call extends SocketCall {
+  protected readonly request: IncomingMessage;
+  protected readonly hasBody: boolean;
+  protected upstream: CarriedRequest | undefined = undefined;
+  protected answered: IncomingMessage | undefined = undefined;
+  private reason: Reason | undefined = undefined;
+  /** What the sidecar that was called says of how it decided. */
+  protected theirs: string | undefined = undefined;
+
+  constructor({ call, request, services, unrouted }: Http1CallOptions) {
+    super(call, services, unrouted);
+    this.request = request;
+    const { headers } = request;
+    this.hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  }
+
+  /** Ends it, whatever becomes of its answer. True where it was under way. */
+  cut(why: string): boolean {
+    if (this.isOver) return false;
+    this.refuse(failure("DRAINING", why));
+    return true;
+  }
+
+  /** Has `http2-proxy` carry the request that `make` makes. */
+  protected abstract send(make: Making, answer: Answering): Promise<void>;
+  /** Whether the caller has a part of the answer. */
+  protected abstract get headSent(): boolean;
+  /** Passes the answer on; its fields are those that go on. */
+  protected abstract pass(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void;
+  /** What is said of the framing of the request, and of what it wants to become. */
+  protected abstract framing(): readonly (readonly [string, string])[];
+  /** The request is carried to its end. */
+  protected abstract carried(): void;
+
+  protected override carry(endpoint: Endpoint, lease: SocketLease): void {
+    if (passesIn(this.call.head) > MAX_PASSES) {
+      if (lease.kind === "fresh") lease.socket.destroy();
+      this.refuse(failure("LOOP", `the request has come through this sidecar ${MAX_PASSES} times`));
+      return;
+    }
+    const make: Making = () => this.make(endpoint, lease);
+    const answer: Answering = (incoming) => this.onAnswer(endpoint, incoming);
+    this.send(make, answer).then(
+      () => this.carried(),
+      (error: unknown) => this.broken(error, endpoint, lease),
+    );
+  }
+
+  private make(endpoint: Endpoint, lease: SocketLease): CarriedRequest {
+    const { call, services, request } = this;
+    const agent = endpoint.sockets?.agent;
+    if (agent === undefined) throw new Error(`${endpoint.label} does not speak HTTP/1.1`);
+    const head = services.tracer.inject(services.headers, call, call.head);
+    const fields = http1Fields(head, this.framing());
+    fields.push(["via", `${this.request.httpVersion} ${PSEUDONYM}`]);
+    if (call.explained && isSidecar(endpoint, endpoint.sockets?.peerBehind(lease))) fields.push([EXPLAIN, "1"]);
+    if (lease.kind === "fresh") agent.offer(lease.socket);
+    const options = {
+      agent,
+      method: head.get(":method") ?? "GET",
+      path: head.get(":path") ?? "/",
+      // The types want a record, which has no order and no duplicates.
+      headers: fields as unknown as Record<string, string>,
+      setHost: false,
+    };
+    const upstream = new CarriedRequest(options, request, this.hasBody, (octets) => {
+      call.bytesReceived += octets;
+      this.target?.series.received(octets);
+    });
+    // An idle connection came free meanwhile.
+    agent.takeBack()?.destroy();
+    this.upstream = upstream;
+    this.attend(upstream);
+    // It must not wait for the end of a body that another attempt has read.
+    if (!this.hasBody) upstream.end();
+    return upstream;
+  }
+
+  /** Listens to what `http2-proxy` does not. */
+  protected attend(_upstream: CarriedRequest): void {}
+
+  private onAnswer(endpoint: Endpoint, answer: IncomingMessage): void {
+    if (this.isOver) throw new NotPassedOn("UPSTREAM_LOST");
+    const { call, services, target } = this;
+    const { statusCode = 502 } = answer;
+    const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
+    const reason = bySidecar ? asReason(answer.headers["outrigger-reason"]) : undefined;
+    if (reason !== undefined && answer.headers["outrigger-unprocessed"] === "1" && !this.hasBody && !this.isUpgrade)
+      throw new NotPassedOn(
+        reason,
+        pairs(answer.rawHeaders).filter(([name]) => OF_REFUSALS.has(name)),
+      );
+    this.reason = reason;
+    this.answered = answer;
+    call.httpStatus = statusCode;
+    this.answering();
+    if (bySidecar) this.theirs = explanationOf(answer);
+    const isForeign = (name: string): boolean =>
+      bySidecar ? name === "outrigger-unprocessed" || name === EXPLAIN : name.startsWith("outrigger-");
+    let fields: readonly (readonly [string, string])[] = answerFields(answer.rawHeaders, isForeign);
+    if (target?.response !== undefined || call.answerFields !== undefined) {
+      const came = services.headers.head([[":status", String(statusCode)], ...fields]);
+      const head = changeHead(services.headers, target?.response?.apply(came) ?? came, call.answerFields ?? []);
+      fields = [...head.entries()]
+        .filter(([name]) => name !== ":status")
+        .map(([name, value]) => [name, value] as const);
+    }
+    const session = endpoint.affinity === undefined ? undefined : endpoint.sessionField(call);
+    this.pass(answer, session === undefined ? fields : [...fields, session]);
+  }
+
+  /** What its caller reads of how it was decided, as a field; undefined where it did not ask, or may not. */
+  protected explanation(): readonly [string, string] | undefined {
+    const { call, services, theirs } = this;
+    return call.explained ? [EXPLAIN, explanationText(services.explanations.explain(call), theirs)] : undefined;
+  }
+
+  protected get isUpgrade(): boolean {
+    return false;
+  }
+
+  /** Octets of the answer that go to the caller. */
+  protected sent(octets: number): void {
+    this.call.bytesSent += octets;
+    this.target?.series.sent(octets);
+  }
+
+  /** The answer has gone to the caller, whole. */
+  protected complete(detail?: string): void {
+    const { httpStatus } = this.call;
+    const status = statusOfAnswer(httpStatus);
+    const { reason } = this;
+    const origin = reason === undefined ? "app" : "peer";
+    this.finish({ status, reason, origin, detail }, reason === undefined ? "ok" : "failure");
+  }
+
+  private broken(error: unknown, endpoint: Endpoint, lease: SocketLease): void {
+    // What the attempt still has to say is nobody's business any more: `http2-proxy` would take it for the next one's.
+    this.upstream?.removeAllListeners().on("error", () => {});
+    this.upstream?.destroy();
+    this.upstream = undefined;
+    if (this.isOver) return;
+    const why = error instanceof Error ? error.message : String(error);
+    const facts: object = typeof error === "object" && error !== null ? error : {};
+    const code = "code" in facts && typeof facts.code === "string" ? facts.code : "";
+    if (error instanceof NotPassedOn) {
+      const detail = `the sidecar of ${endpoint.label} refused the request`;
+      this.failed(failure(error.reason, detail, { unprocessed: true, fields: error.fields }), "sidecar");
+    } else if (error instanceof UnsentError) {
+      this.failed(lostAt(endpoint, why), "unsent");
+    } else if (lease.kind === "fresh" && lease.peer !== undefined && code.startsWith("ERR_SSL")) {
+      const { reason, message } = lease.peer.explain(why);
+      this.failed(failure(reason, message, { unprocessed: true }), this.hasBody ? undefined : "sidecar");
+    } else if (code.startsWith("HPE_")) {
+      this.failed(failure("PROTOCOL", `${endpoint.label} broke the protocol: ${why}`), undefined);
+    } else {
+      const isRepeatable =
+        lease.kind === "idle" && !this.headSent && !this.hasBody && isIdempotent(this.request.method ?? "");
+      this.failed(lostAt(endpoint, why), isRepeatable ? "kept" : undefined);
+    }
+  }
+
+  protected override leaveUpstream(): void {
+    const { upstream } = this;
+    this.upstream = undefined;
+    upstream?.destroy();
+  }
+}
+
+/** Makes the request, as it goes on. */
+export type Making = () => CarriedRequest;
+
+/** Passes an answer on; throws where it is not to be. */
+export type Answering = (answer: IncomingMessage) => void;
+
+/** TLS has shown that it is one, or discovery says so. */
+export function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
+  return peer !== undefined || meta.outrigger !== undefined;
+}
+
+function explanationOf({ headers }: IncomingMessage): string | undefined {
+  const text = headers[EXPLAIN];
+  return typeof text === "string" ? text : undefined;
+}
+
+function passesIn(head: Head): number {
+  let passes = 0;
+  for (const [name, value] of head.entries()) if (name === "via") passes += value.split(PSEUDONYM).length - 1;
+  return passes;
+}
+
+function lostAt(endpoint: Endpoint, why: string): Failure {
+  return failure("UPSTREAM_LOST", `the connection to ${endpoint.label} was lost during the call: ${why}`);
+}
+
+function asReason(text: unknown): Reason | undefined {
+  return typeof text === "string" && Object.hasOwn(reasons, text) ? (text as Reason) : undefined;
+}
+
+/** The fields of a failure in the words of HTTP: when to come again, instead of gRPC's pushback. */
+export function http1Words(fields: readonly (readonly [string, string])[]): (readonly [string, string])[] {
+  const said = fields.some(([name]) => name === "retry-after");
+  return fields.flatMap(([name, value]): (readonly [string, string])[] => {
+    if (name !== PUSHBACK) return [[name, value]];
+    return said ? [] : [["retry-after", String(Math.ceil(Number(value) / 1000))]];
+  });
+}

@@ -1,0 +1,166 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Logger } from "pino";
+import type { Cluster } from "../../cluster/cluster.ts";
+import type { Pool } from "../../cluster/pool/pool.ts";
+import type { BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../../config/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Deadlines } from "../../core/deadlines.ts";
+import { CallLimit } from "../../filters/call-limit.ts";
+import { statusOf } from "../../http/status-words.ts";
+import type { Http2Services } from "../../http2/connection.ts";
+import { Breakers } from "../../proxy/breakers.ts";
+import type { BreakerListener } from "../../proxy/circuit-breaker.ts";
+import { RetryBudget } from "../../proxy/retry/budget.ts";
+import { DescriptorFile } from "../../proxy/retry/descriptor-file.ts";
+import { IdempotentMethods, type MethodKnowledge } from "../../proxy/retry/idempotent-methods.ts";
+import { newRetryCounts, type RetryCounts, RetryPolicy } from "../../proxy/retry/policy.ts";
+import { ReflectedMethods } from "../../proxy/retry/reflected-methods.ts";
+
+/** What policies take from their surroundings. */
+export interface PolicyServices {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly http2: Http2Services;
+  readonly log: Logger;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Tells other threads that a breaker has opened here, for `openFor` milliseconds. `method`: as `Breakers` calls it. */
+  readonly opened?: ((upstream: string, method: string, why: string, openFor: number) => void) | undefined;
+}
+
+/**
+ * What the policies of an upstream have counted and found out: kept over reloads for as long as it is declared. A breaker is a new
+ * one only where its own settings change; limits change under the calls that they hold.
+ */
+export interface PolicyState {
+  readonly upstream: string;
+  cluster: Cluster;
+  readonly retries: { readonly budget: RetryBudget; readonly counts: RetryCounts };
+  config: Pick<UpstreamConfig, "retry" | "circuitBreaker" | "limits">;
+  retry: RetryPolicy | undefined;
+  breakers: Breakers | undefined;
+  calls: CallLimit | undefined;
+}
+
+/** The policies of every declared upstream, made of the configuration and of what is kept of the one before. */
+export class UpstreamPolicies {
+  private readonly states = new Map<string, PolicyState>();
+  private readonly services: PolicyServices;
+  /** What opens now does so on the word of another thread. */
+  private hearing = false;
+
+  constructor(services: PolicyServices) {
+    this.services = services;
+  }
+
+  /** Goes over to another configuration of an upstream. */
+  apply(upstream: string, config: UpstreamConfig, cluster: Cluster): PolicyState {
+    const state = this.states.get(upstream) ?? newState(upstream, config, cluster);
+    this.states.set(upstream, state);
+    const before = state.config;
+    state.config = config;
+    state.cluster = cluster;
+    state.retry = this.makeRetry(config.retry, state);
+    state.calls = this.limit(config.limits, state.calls);
+    if (state.breakers === undefined || !isDeepStrictEqual(before.circuitBreaker, config.circuitBreaker)) {
+      state.breakers?.close();
+      state.breakers = this.makeBreakers(config.circuitBreaker, upstream);
+    }
+    return state;
+  }
+
+  /** A breaker has opened in another thread: what it has seen fail will fail here, too. */
+  hearOpened(upstream: string, method: string, why: string): void {
+    const breaker = this.states.get(upstream)?.breakers?.for(method);
+    if (breaker?.state !== "closed") return;
+    this.hearing = true;
+    breaker.open(why);
+    this.hearing = false;
+  }
+
+  /** The upstream is no longer declared. */
+  free(upstream: string): void {
+    this.states.get(upstream)?.breakers?.close();
+    this.states.delete(upstream);
+  }
+
+  close(): void {
+    for (const upstream of [...this.states.keys()]) this.free(upstream);
+  }
+
+  of(upstream: string): PolicyState | undefined {
+    return this.states.get(upstream);
+  }
+
+  all(): IterableIterator<PolicyState> {
+    return this.states.values();
+  }
+
+  /** A retry policy with the budget and the counts of its upstream. */
+  makeRetry(config: RetryConfig | undefined, state: PolicyState): RetryPolicy | undefined {
+    if (config === undefined) return undefined;
+    const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
+    return new RetryPolicy(
+      options,
+      new IdempotentMethods(config.idempotentMethods, this.knowledge(config.descriptors, state.cluster)),
+      state.retries,
+      this.services.random,
+    );
+  }
+
+  /** What methods say of themselves; found out anew whenever the settings of the upstream change. */
+  private knowledge(descriptors: string | undefined, cluster: Cluster): MethodKnowledge | undefined {
+    if (descriptors === undefined) return undefined;
+    const { log, http2 } = this.services;
+    if (descriptors !== "reflection") return new DescriptorFile(descriptors, log);
+    return new ReflectedMethods(() => reachable(cluster), { http2, log: log.child({ upstream: cluster.name }) });
+  }
+
+  private limit(config: LimitsConfig | undefined, known: CallLimit | undefined): CallLimit | undefined {
+    const { maxConcurrent, maxQueue, maxQueueTime } = config ?? {};
+    const options =
+      maxConcurrent === undefined
+        ? undefined
+        : { maxConcurrent, maxQueue: maxQueue ?? 0, maxQueueTime: maxQueueTime ?? 0 };
+    if (known === undefined) return options && new CallLimit(options, this.services.deadlines, this.services.clock);
+    // Calls that wait hold on to the old limit: it lets them in as it goes.
+    known.options = options ?? { maxConcurrent: Number.POSITIVE_INFINITY, maxQueue: 0, maxQueueTime: 0 };
+    known.fill();
+    return options && known;
+  }
+
+  private makeBreakers(config: BreakerConfig | undefined, upstream: string): Breakers | undefined {
+    if (config === undefined) return undefined;
+    const { slowCall, slowRate, fallback } = config;
+    const options = {
+      ...config,
+      statuses: new Set(config.statuses.map(statusOf)),
+      slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
+      status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
+    };
+    const listener = (method: string) => this.listener(upstream, method, config.openFor);
+    return new Breakers(options, this.services.clock, listener, upstream);
+  }
+
+  private listener(upstream: string, method: string, openFor: number): BreakerListener {
+    return (state, why) => {
+      const log = this.services.log.child({ upstream, ...(method === "" ? {} : { method }) });
+      if (state === "open") {
+        log.warn({ why }, "the circuit breaker is open");
+        if (!this.hearing) this.services.opened?.(upstream, method, why, openFor);
+      } else if (state === "closed") log.info("the circuit breaker is closed again");
+      else log.info("the circuit breaker lets one call try");
+    };
+  }
+}
+
+/** The connections of an instance that is up. */
+function reachable(cluster: Cluster): Pool | undefined {
+  for (const { state, pool } of cluster.endpoints) if (state.kind === "up") return pool;
+  return undefined;
+}
+
+function newState(upstream: string, config: UpstreamConfig, cluster: Cluster): PolicyState {
+  const retries = { budget: new RetryBudget(), counts: newRetryCounts() };
+  return { upstream, cluster, retries, config, retry: undefined, breakers: undefined, calls: undefined };
+}
