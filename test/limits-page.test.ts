@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { defaultPoolOptions } from "../src/cluster/pool/connection-pool.ts";
@@ -64,3 +64,9 @@ for (const [heading, limits] of sections) {
     );
   });
 }
+
+test("docs/limits.md names tests that there are", async () => {
+  const named = [...page.matchAll(/`(test\/[\w./-]+\.ts)`/g)].map(([, path = ""]) => path);
+  assert.ok(named.length > 15);
+  for (const path of named) await access(join(import.meta.dirname, "..", path));
+});

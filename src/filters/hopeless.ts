@@ -1,4 +1,5 @@
 import { type Call, failure } from "../http/call.ts";
+import { LONGEST_METHOD } from "../http/call-match.ts";
 import type { Filter } from "./filter.ts";
 
 /** Milliseconds after which what was seen before is forgotten; half of it at a time. */
@@ -44,7 +45,7 @@ export class HopelessCalls {
     const ms = now - call.startedAt;
     let fastest = this.methods.get(key);
     if (fastest === undefined) {
-      if (this.methods.size >= MAX_METHODS) return;
+      if (this.methods.size >= MAX_METHODS || call.path.length > LONGEST_METHOD) return;
       fastest = { now: ms, before: Number.POSITIVE_INFINITY, count: 0, since: now };
       this.methods.set(key, fastest);
     }

@@ -1,5 +1,8 @@
 import type { Call } from "./call.ts";
 
+/** Octets of a `:path` by which something is remembered or counted: callers may make up paths of 64 KiB. */
+export const LONGEST_METHOD = 256;
+
 /** Which calls a policy is for; what is absent holds for all. */
 export interface CallMatch {
   /** `*`, `package.Service/*` or `package.Service/Method`. */

@@ -71,4 +71,6 @@ export interface Fact {
 /** Takes what is decided about calls. Taking costs some nanoseconds; texts are made when somebody asks. */
 export interface Recorder {
   note(call: Call, decision: Decision, subject: string | Explainer, value: number, bound: number): void;
+  /** The call is over: nothing of it changes any more. */
+  over(call: Call): void;
 }

@@ -1,5 +1,5 @@
 import type { Call, Failure, Outcome, Place } from "../http/call.ts";
-import { matchMethod } from "../http/call-match.ts";
+import { LONGEST_METHOD, matchMethod } from "../http/call-match.ts";
 import { Status } from "../http/reason.ts";
 import { AdaptiveLimit, type AdaptiveOptions } from "./adaptive-limit.ts";
 import { overLimit } from "./refusal.ts";
@@ -96,7 +96,7 @@ export class ConcurrencyLimit {
     if (options.per === "method") {
       const known = this.byMethod.get(path);
       if (known !== undefined) return known;
-      if (this.byMethod.size < MOST_METHODS) {
+      if (this.byMethod.size < MOST_METHODS && path.length <= LONGEST_METHOD) {
         const made = { method: path.slice(1), limit: new CallLimit(options, this.random, this.now) };
         this.byMethod.set(path, made);
         return made;

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { clip } from "../core/clip.ts";
 import { Sparing } from "../core/sparing.ts";
 import type { Call } from "../http/call.ts";
 import { type Direction, type Origin, type Reason, Status, statusName } from "../http/reason.ts";
@@ -44,9 +45,6 @@ export interface AccessRecord {
   /** What only the log says of a failure. */
   readonly detail: string | undefined;
 }
-
-/** Characters of a text that a stranger chose. */
-const LONGEST = 256;
 
 /** Facts of a line that can be left out of it: what may say who somebody is. */
 export const redactable = ["peer", "peer_service", "identity", "method", "authority", "request_id", "detail"] as const;
@@ -147,10 +145,6 @@ export class AccessLog {
     fields.suppressed = this.sparing.takeLeftOut();
     this.logger.info(fields, "call");
   }
-}
-
-function clip(text: string): string {
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`;
 }
 
 /** Without the slash at its start, and without a query, which may hold what no log should. */

@@ -1,3 +1,5 @@
+import { clip } from "../core/clip.ts";
+
 /** An error as the log has it. */
 export interface LoggedError {
   readonly type: string;
@@ -10,6 +12,7 @@ export interface LoggedError {
 
 const DEEPEST = 4;
 const MOST = 8;
+const LONGEST_MESSAGE = 2048;
 const LONGEST_STACK = 4096;
 
 /**
@@ -21,12 +24,12 @@ export function describeError(error: unknown): LoggedError {
 }
 
 function describe(error: unknown, depth: number): LoggedError {
-  if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
+  if (!(error instanceof Error)) return { type: typeof error, message: clip(String(error), LONGEST_MESSAGE) };
   const code: unknown = Reflect.get(error, "code");
   const deeper = depth < DEEPEST;
   return {
     type: error.name,
-    message: error.message,
+    message: clip(error.message, LONGEST_MESSAGE),
     ...(typeof code === "string" ? { code } : {}),
     ...(typeof error.stack === "string" ? { stack: error.stack.slice(0, LONGEST_STACK) } : {}),
     ...(error.cause === undefined || !deeper ? {} : { cause: describe(error.cause, depth + 1) }),

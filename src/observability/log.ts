@@ -1,4 +1,5 @@
 import { type Logger, pino } from "pino";
+import { clip } from "../core/clip.ts";
 import type { Clock } from "../core/clock.ts";
 import { ecsLine } from "./ecs.ts";
 import { describeError } from "./log-error.ts";
@@ -23,6 +24,11 @@ export interface LogOptions {
   /** Takes complete lines, see LogSink. */
   readonly sink: { write(line: string): void };
 }
+
+/** Characters of a field: a SPIFFE id may have 2,048. Callers and peers choose what some of them say. */
+const LONGEST_FIELD = 2048;
+/** Characters of a message: that of a refused configuration has all that is wrong with it. */
+const LONGEST_MESSAGE = 65_536;
 
 /** The log of a process: JSON, a line an event. */
 export interface Log {
@@ -53,7 +59,15 @@ export function createLog(options: LogOptions): Log {
         level,
         base: { service: options.service, version: options.version },
         timestamp: () => `,"time":"${new Date(clock.wall()).toISOString()}"`,
-        formatters: { level: (label) => ({ level: label }) },
+        formatters: { level: (label) => ({ level: label }), log: clipped },
+        hooks: {
+          logMethod(args, method) {
+            const at = args.findIndex((arg) => typeof arg === "string");
+            const message: unknown = args[at];
+            if (typeof message === "string") args[at] = clip(message, LONGEST_MESSAGE);
+            method.apply(this, args);
+          },
+        },
         serializers: { err: describeError },
         onChild: (child) => children.add(child),
       },
@@ -81,6 +95,17 @@ export function createLog(options: LogOptions): Log {
       children.setLevel(next);
     },
   };
+}
+
+/** Fields whose texts are bounded, whoever chose them. */
+function clipped(fields: Record<string, unknown>): Record<string, unknown> {
+  let bounded = fields;
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value !== "string" || value.length <= LONGEST_FIELD) continue;
+    if (bounded === fields) bounded = { ...fields };
+    bounded[name] = clip(value, LONGEST_FIELD);
+  }
+  return bounded;
 }
 
 function callLevel(level: LogLevel): LogLevel {

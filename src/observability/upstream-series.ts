@@ -1,3 +1,4 @@
+import { LONGEST_METHOD } from "../http/call-match.ts";
 import type { Direction, Origin, Reason } from "../http/reason.ts";
 import type { Exemplar } from "./durations.ts";
 import { MethodSeries } from "./method-series.ts";
@@ -13,7 +14,6 @@ const UNIMPLEMENTED = 12;
 
 /** `/package.Service/Method` in printable ASCII, as long as a sane one; anything else stays without a label. */
 const methodPath = /^\/[!-"$-.0->@-~][!-"$->@-~]*\/[!-"$-.0->@-~]+$/;
-const longestPath = 256;
 
 /**
  * Counts of one upstream in one direction.
@@ -101,7 +101,7 @@ export class UpstreamSeries {
 
   private label(path: string): MethodSeries | undefined {
     if (this.released || this.budget.used >= this.budget.max) return undefined;
-    if (path.length > longestPath || !methodPath.test(path)) return undefined;
+    if (path.length > LONGEST_METHOD || !methodPath.test(path)) return undefined;
     this.budget.used++;
     const method = this.series(path.slice(1));
     this.methods.set(path, method);

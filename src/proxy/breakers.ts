@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { LONGEST_METHOD } from "../http/call-match.ts";
 import { type BreakerListener, type BreakerOptions, CircuitBreaker } from "./circuit-breaker.ts";
 
 /** Methods with a breaker of their own; the rest share one. A breaker takes some 8 KiB. */
@@ -33,7 +34,8 @@ export class Breakers {
   /** The breaker of calls of a `:path`. */
   for(path: string): CircuitBreaker {
     const name = this.options.scope === "upstream" ? "" : path;
-    return this.byMethod.get(name) ?? this.make(this.byMethod.size < MAX_METHODS ? name : "other");
+    const isNamed = this.byMethod.size < MAX_METHODS && name.length <= LONGEST_METHOD;
+    return this.byMethod.get(name) ?? this.make(isNamed ? name : "other");
   }
 
   /** Method, or "", and breaker. */

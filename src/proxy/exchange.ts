@@ -420,6 +420,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     call.outcome = outcome;
     call.endedAt = this.services.loop.now();
     filters.onFinish(call, outcome, call.endedAt);
+    call.recorder?.over(call);
   }
 
   private stopWaiting(): void {

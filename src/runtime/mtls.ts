@@ -16,6 +16,9 @@ import type { ProcessServices } from "./services.ts";
 /** Why connections make room for others when somebody is no longer trusted, and milliseconds over which they do. */
 export const RENEWAL = { reason: "whom this sidecar trusts has changed", spread: 4000 } as const;
 
+/** Names of whom it is known who they have to be: callers may have names looked up, one after the other. */
+const MAX_PATTERNS = 1024;
+
 /** A configuration that can be put in force; one of the two is called. */
 export interface PreparedMtls {
   readonly adopt: () => void;
@@ -220,6 +223,7 @@ export class Mtls {
     if (known !== undefined) return known;
     const pattern = written === undefined ? consulPattern(name, placeOf(own.id)) : IdPattern.parse(written);
     if (typeof pattern === "string") throw new Error(`upstreams.${name}.identity is no SPIFFE id: ${pattern}`);
+    if (this.patterns.size >= MAX_PATTERNS) this.patterns.clear();
     this.patterns.set(key, pattern);
     return pattern;
   }

@@ -95,3 +95,16 @@ test("an error that is its own cause ends", () => {
   made.logger.error({ err: error }, "round");
   assert.ok(JSON.stringify(lines()).length < 40_000);
 });
+
+test("texts that others choose are clipped wherever they stand: in fields, messages and errors", () => {
+  const { log: made, lines } = log();
+  const long = "x".repeat(100_000);
+  made.logger.info({ path: long, short: "y", number: 1 }, "a path");
+  made.logger.warn(long);
+  made.logger.error({ err: new Error(long, { cause: new Error(long) }) }, `it failed: ${long}`);
+  const [fields, message, error] = lines() as Record<string, string>[];
+  assert.deepEqual([fields?.path?.length, fields?.short, fields?.number, fields?.msg], [2049, "y", 1, "a path"]);
+  assert.equal(message?.msg?.length, 65_537);
+  assert.ok(JSON.stringify({ ...error, msg: "" }).length < 15_000);
+  assert.ok((error?.msg ?? "").startsWith("it failed: x"));
+});

@@ -1,5 +1,6 @@
 import type { Call } from "../../http/call.ts";
 import type { Decision, Explainer, Fact, Recorder } from "../../http/decision.ts";
+import { isLarge, smallCopy } from "./small-call.ts";
 
 /** Facts of a usual call: routes, routed, candidates, picked, attempt, answered, attemptEnded, ended; and four limits. */
 const FACTS_A_CALL = 12;
@@ -20,7 +21,8 @@ export interface Recorded {
  *
  * Invariants:
  * - a call's number is never used again, and its place among `calls` is the number modulo their count;
- * - `next` is the place of the oldest fact, the next to be written over.
+ * - `next` is the place of the oldest fact, the next to be written over;
+ * - of a call that is over no more is kept than `small-call.ts` says, however much its caller has sent.
  */
 export class Decisions implements Recorder {
   private readonly clock: { now(): number };
@@ -74,6 +76,12 @@ export class Decisions implements Recorder {
     this.numbers[first + 2] = value;
     this.numbers[first + 3] = bound;
     call.facts?.push({ decision, subject, value, bound, at: now });
+  }
+
+  over(call: Call): void {
+    if (!isLarge(call)) return;
+    const place = call.id % this.calls.length;
+    if (this.calls[place] === call) this.calls[place] = smallCopy(call);
   }
 
   /** What is known of a call by its number. */

@@ -1,3 +1,4 @@
+import { clip } from "../../core/clip.ts";
 import type { Call, Outcome } from "../../http/call.ts";
 import type { Fact } from "../../http/decision.ts";
 import { Status, statusName } from "../../http/reason.ts";
@@ -161,7 +162,7 @@ function addressOf(endpoint: string): Record<string, string | number> {
 
 /** Without the slash at its start and without a query. */
 function methodOf({ path }: Call): string {
-  return (path.split("?", 1)[0] ?? "").slice(path.startsWith("/") ? 1 : 0) || "unknown";
+  return clip((path.split("?", 1)[0] ?? "").slice(path.startsWith("/") ? 1 : 0)) || "unknown";
 }
 
 function isError(kind: SpanRecord["kind"], status: number): boolean {
@@ -172,7 +173,7 @@ function eventsOf(facts: readonly Fact[], wall: (at: number) => number): SpanRec
   return facts
     .filter(({ decision }) => EVENTS.has(decision))
     .map(({ decision, subject, at }) => ({
-      name: typeof subject === "string" ? `${decision}: ${subject}` : decision,
+      name: typeof subject === "string" ? clip(`${decision}: ${subject}`) : decision,
       at: wall(at),
     }));
 }

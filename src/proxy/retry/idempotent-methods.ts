@@ -1,3 +1,5 @@
+import { remembered } from "../../core/remembered.ts";
+
 /** What is known of an idempotent method. */
 export interface Idempotence {
   /** Where it is known from, in the words of the log. */
@@ -16,9 +18,6 @@ const proof = "the configuration declares the method idempotent";
 const declaredSingle: Idempotence = { proof, single: true };
 const declaredAny: Idempotence = { proof, single: false };
 
-/** Paths whose answer is remembered. */
-const MEMORY = 1024;
-
 /**
  * The methods of an upstream that do no harm when they run more than once: those that the configuration names, and those whose
  * `idempotency_level` says so.
@@ -28,7 +27,7 @@ export class IdempotentMethods {
   private readonly services: readonly string[];
   private readonly all: boolean;
   private readonly knowledge: MethodKnowledge | undefined;
-  private readonly declared = new Map<string, boolean>();
+  private readonly isOfService = remembered((path) => this.services.some((service) => path.startsWith(service)));
 
   /** `patterns`: `package.Service/Method`, `package.Service/*` or `*`. */
   constructor(patterns: readonly string[], knowledge?: MethodKnowledge) {
@@ -46,14 +45,6 @@ export class IdempotentMethods {
   }
 
   private isDeclared(path: string): boolean {
-    if (this.all) return true;
-    if (this.services.length === 0) return false;
-    let declared = this.declared.get(path);
-    if (declared === undefined) {
-      declared = this.services.some((service) => path.startsWith(service));
-      if (this.declared.size >= MEMORY) this.declared.clear();
-      this.declared.set(path, declared);
-    }
-    return declared;
+    return this.all || (this.services.length > 0 && this.isOfService(path));
   }
 }

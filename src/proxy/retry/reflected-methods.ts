@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { askPool } from "../../cluster/pool/ask-pool.ts";
 import type { Pool } from "../../cluster/pool/pool.ts";
 import { version } from "../../core/version.ts";
+import { LONGEST_METHOD } from "../../http/call-match.ts";
 import { formatTimeout, parseStatus } from "../../http/grpc.ts";
 import { Status, statusName } from "../../http/reason.ts";
 import type { Http2Services } from "../../http2/connection.ts";
@@ -41,6 +42,7 @@ export class ReflectedMethods implements MethodKnowledge {
   of(path: string): Idempotence | undefined {
     const known = this.methods.get(path);
     if (known !== undefined) return known;
+    if (path.length > LONGEST_METHOD) return undefined;
     const service = path.slice(1, path.lastIndexOf("/"));
     const due = this.asked.get(service) ?? (this.asked.size < MAX_SERVICES ? 0 : Number.POSITIVE_INFINITY);
     const { clock } = this.services.http2;

@@ -261,6 +261,7 @@ export abstract class SocketCall implements SocketOwner {
     call.outcome = outcome;
     call.endedAt = now;
     filters.onFinish(call, outcome, now);
+    call.recorder?.over(call);
   }
 
   protected get isOver(): boolean {

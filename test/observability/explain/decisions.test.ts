@@ -62,3 +62,31 @@ test("a call that nobody records takes notes without effect", () => {
   call.note("routes", "a listener");
   assert.equal(call.id, 0);
 });
+
+test("of a call that is over its short fields are remembered, and of its method the beginning", () => {
+  const decisions = ring(16);
+  const long = "x".repeat(60_000);
+  const [small, large, open] = [
+    makeCall([["x-a", "b"]]),
+    makeCall(
+      [
+        ["x-a", "b"],
+        ["x-long", long],
+        [":authority", "up"],
+      ],
+      true,
+      `/${long}`,
+    ),
+    makeCall([["x-long", long]]),
+  ];
+  for (const call of [small, large, open]) decisions.begin(call);
+  large.note("ended", "", 0);
+  for (const call of [small, large]) call.recorder?.over(call);
+  assert.equal(decisions.find(small.id)?.call, small);
+  assert.equal(decisions.find(open.id)?.call, open);
+  const found = decisions.find(large.id);
+  assert.equal(found?.facts.length, 1);
+  const { head, path } = found.call;
+  assert.deepEqual([head.get("x-a"), head.get("x-long"), head.get(":authority")], ["b", undefined, "up"]);
+  assert.deepEqual([path.length, head.get(":path")?.length, head.size < 4096], [257, 257, true]);
+});
