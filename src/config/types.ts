@@ -288,6 +288,7 @@ export interface UpstreamConfig {
   readonly retry: RetryConfig | undefined;
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
   readonly circuitBreaker: BreakerConfig | undefined;
+  readonly admissionControl: AdmissionConfig | undefined;
   readonly limits: LimitsConfig | undefined;
 }
 
@@ -324,6 +325,14 @@ export interface BreakerConfig {
   readonly statuses: readonly StatusWord[];
   readonly scope: "upstream" | "method";
   readonly fallback: { readonly upstream: string | undefined; readonly status: StatusWord | undefined } | undefined;
+}
+
+export interface AdmissionConfig {
+  readonly acceptRate: number;
+  readonly window: number;
+  readonly minimumRequests: number;
+  readonly maxRefused: number;
+  readonly statuses: readonly StatusWord[];
 }
 
 export interface LimitsConfig {

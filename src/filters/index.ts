@@ -5,6 +5,7 @@ import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import { accessLog } from "./access-log.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { type AdmissionControl, admissionControl } from "./admission-control.ts";
 import { type Authorization, authorize } from "./authorization.ts";
 import { type CallLimit, callLimit } from "./call-limit.ts";
 import { callMetrics } from "./call-metrics.ts";
@@ -25,6 +26,8 @@ export interface RouteFilterOptions {
   readonly timeout: number | undefined;
   /** The learned limit of the upstream, where it has one. */
   readonly concurrency: ConcurrencyLimit | undefined;
+  /** From `upstreams.NAME.admissionControl`. */
+  readonly admission?: AdmissionControl | undefined;
   /** From `upstreams.NAME.limits`. */
   readonly calls?: CallLimit | undefined;
   /** The rate limits of the direction. */
@@ -40,6 +43,7 @@ export interface RouteFilterOptions {
 
 /** The filters of a route, in the order in which they see a call. */
 export function routeFilters({
+  admission,
   calls,
   series,
   accessLog: log,
@@ -72,6 +76,8 @@ export function routeFilters({
     ...(faults === undefined ? [] : [faultInjection(faults)]),
     // After both deadlines: by the shorter one.
     ...(hopeless === undefined ? [] : [refuseHopeless(hopeless)]),
+    // Before the line: a call that is refused is not to wait first.
+    ...(admission === undefined ? [] : [admissionControl(admission)]),
     // Before what is charged, after the deadline: a call waits in its line no longer than its caller does.
     ...(calls === undefined ? [] : [callLimit(calls)]),
     // Before the rate limits: a call that is shed is not charged.

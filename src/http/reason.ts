@@ -76,6 +76,7 @@ export const reasons = {
   RATE_LIMIT: { status: 8, retry: "later", text: "too many calls have come" },
   TRY_TIMEOUT: { status: 14, retry: "unknown", text: "no attempt was answered in time" },
   CIRCUIT_OPEN: { status: 14, retry: "safe", text: "the circuit breaker is open" },
+  ADMISSION: { status: 14, retry: "later", text: "the service has not taken too many of the last calls" },
   CONCURRENCY: { status: 8, retry: "later", text: "too many calls are under way" },
   QUEUE_FULL: { status: 14, retry: "safe", text: "too many calls are waiting" },
   NO_ROUTE: { status: 12, retry: "never", text: "no upstream has that name" },

@@ -5,6 +5,8 @@ const SUMMED = new Set([
   "inFlight",
   "connections",
   "refused",
+  "requests",
+  "accepted",
   "leased",
   "limit",
   "allowed",

@@ -86,6 +86,7 @@ const off = {
   healthCheck: undefined,
   failover: [],
   circuitBreaker: undefined,
+  admissionControl: undefined,
   limits: undefined,
 };
 

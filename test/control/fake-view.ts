@@ -129,12 +129,13 @@ export class FakeView implements ControlView {
             why: "12 of 20 calls in 10s failed; the next try is in 3s",
           },
         ],
+        admissionControl: { requests: 100, accepted: 40, refusing: 0.198, refused: 12 },
         limits: [
           { name: "maxConnections", limit: 2, current: null },
           { name: "maxConcurrent", limit: 100, current: 7 },
         ],
       },
-      { upstream: "billing", retry: null, circuitBreakers: [], limits: [] },
+      { upstream: "billing", retry: null, circuitBreakers: [], admissionControl: null, limits: [] },
     ],
     authorizationService: {
       service: "authz",

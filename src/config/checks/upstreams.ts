@@ -6,6 +6,7 @@ import type { Reading } from "../reading.ts";
 import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { checkAdaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { checkAdmission } from "./admission-control.ts";
 import { checkBreaker, checkLimits } from "./breaker.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { checkDns } from "./dns.ts";
@@ -26,6 +27,7 @@ export function checkUpstreams(
     checkEndpoints(name, upstream, listeners, reading);
     const path = ["upstreams", name];
     checkBreaker([...path, "circuitBreaker"], name, upstream.circuitBreaker, draft.upstreams ?? new Map(), reading);
+    checkAdmission([...path, "admissionControl"], upstream.admissionControl, reading);
     checkLimits([...path, "limits"], upstream.limits, reading);
     checkRetry([...path, "retry"], upstream.retry, upstream.timeout, reading);
     checkAdaptiveConcurrency([...path, "adaptiveConcurrency"], upstream.adaptiveConcurrency, reading);

@@ -10,6 +10,7 @@ import { optional, preset, required } from "../schema/type.ts";
 import { duration, percent } from "../schema/units.ts";
 import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { admissionControl } from "./admission-control.ts";
 import { balancing } from "./balancing.ts";
 import { circuitBreaker } from "./breaker.ts";
 import { none } from "./defaults.ts";
@@ -132,6 +133,11 @@ const upstream = object({
     "no such limit",
   ),
   circuitBreaker: optional(circuitBreaker, "Refuses calls for a while where too many fail or are slow."),
+  admissionControl: optional(
+    admissionControl,
+    "Refuses a growing share of its calls while it does not take enough of them: see [overload.md](overload.md#admission-control).",
+    "all calls are sent",
+  ),
   limits: optional(limits, "Hard limits. Each refusal names the limit and its value."),
 });
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import type { AdmissionState } from "../../filters/admission-control.ts";
 import type { PolicyState, UpstreamPolicies } from "./policies.ts";
 
 /** The state of an upstream's policies, as `/clusters` has it. */
@@ -22,14 +23,17 @@ export interface PolicyAnswer {
     /** Why it is not closed, in words; null while it is. */
     readonly why: string | null;
   }[];
+  /** null: no admission control. */
+  readonly admissionControl: AdmissionState | null;
   readonly limits: readonly { readonly name: string; readonly limit: number; readonly current: number | null }[];
 }
 
 /** Every declared upstream that has a policy. */
 export function* describePolicies(policies: UpstreamPolicies, clock: Clock): IterableIterator<PolicyAnswer> {
   for (const state of policies.all()) {
-    const { upstream, retry, breakers, config } = state;
-    if (retry === undefined && breakers === undefined && config.limits === undefined) continue;
+    const { upstream, retry, breakers, admission, config } = state;
+    if (retry === undefined && breakers === undefined && admission === undefined && config.limits === undefined)
+      continue;
     yield {
       upstream,
       retry: describeRetry(state, clock.now()),
@@ -41,6 +45,7 @@ export function* describePolicies(policies: UpstreamPolicies, clock: Clock): Ite
         refused: breaker.refused,
         why: breaker.state === "closed" ? null : breaker.reason,
       })),
+      admissionControl: admission?.state(clock.now()) ?? null,
       limits: describeLimits(state),
     };
   }

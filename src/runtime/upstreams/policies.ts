@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Cluster } from "../../cluster/cluster.ts";
 import type { Pool } from "../../cluster/pool/pool.ts";
-import type { BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../../config/types.ts";
+import type { AdmissionConfig, BreakerConfig, LimitsConfig, RetryConfig, UpstreamConfig } from "../../config/types.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Deadlines } from "../../core/deadlines.ts";
+import { AdmissionControl } from "../../filters/admission-control.ts";
 import { CallLimit } from "../../filters/call-limit.ts";
 import { statusOf } from "../../http/status-words.ts";
 import type { Http2Services } from "../../http2/connection.ts";
@@ -36,10 +37,11 @@ export interface PolicyState {
   readonly upstream: string;
   cluster: Cluster;
   readonly retries: { readonly budget: RetryBudget; readonly counts: RetryCounts };
-  config: Pick<UpstreamConfig, "retry" | "circuitBreaker" | "limits">;
+  config: Pick<UpstreamConfig, "retry" | "circuitBreaker" | "admissionControl" | "limits">;
   retry: RetryPolicy | undefined;
   breakers: Breakers | undefined;
   calls: CallLimit | undefined;
+  admission: AdmissionControl | undefined;
 }
 
 /** The policies of every declared upstream, made of the configuration and of what is kept of the one before. */
@@ -62,6 +64,7 @@ export class UpstreamPolicies {
     state.cluster = cluster;
     state.retry = this.makeRetry(config.retry, state);
     state.calls = this.limit(config.limits, state.calls);
+    state.admission = this.admit(config.admissionControl, state.admission);
     if (state.breakers === undefined || !isDeepStrictEqual(before.circuitBreaker, config.circuitBreaker)) {
       state.breakers?.close();
       state.breakers = this.makeBreakers(config.circuitBreaker, upstream);
@@ -129,6 +132,17 @@ export class UpstreamPolicies {
     return options && known;
   }
 
+  private admit(
+    config: AdmissionConfig | undefined,
+    known: AdmissionControl | undefined,
+  ): AdmissionControl | undefined {
+    if (config === undefined) return undefined;
+    const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
+    if (known === undefined) return new AdmissionControl(options, this.services.http2.loop, this.services.random);
+    known.change(options);
+    return known;
+  }
+
   private makeBreakers(config: BreakerConfig | undefined, upstream: string): Breakers | undefined {
     if (config === undefined) return undefined;
     const { slowCall, slowRate, fallback } = config;
@@ -162,5 +176,14 @@ function reachable(cluster: Cluster): Pool | undefined {
 
 function newState(upstream: string, config: UpstreamConfig, cluster: Cluster): PolicyState {
   const retries = { budget: new RetryBudget(), counts: newRetryCounts() };
-  return { upstream, cluster, retries, config, retry: undefined, breakers: undefined, calls: undefined };
+  return {
+    upstream,
+    cluster,
+    retries,
+    config,
+    retry: undefined,
+    breakers: undefined,
+    calls: undefined,
+    admission: undefined,
+  };
 }

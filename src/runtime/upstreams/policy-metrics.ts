@@ -12,6 +12,7 @@ export function registerPolicyMetrics(registry: Registry, policies: () => Upstre
   const registers = [registry];
   registerBreakers(registers, policies);
   registerLimits(registers, policies);
+  registerAdmission(registers, policies, clock);
   const retrying = function* (): IterableIterator<PolicyState> {
     for (const state of policies().all()) if (state.retry !== undefined) yield state;
   };
@@ -127,6 +128,31 @@ function registerLimits(registers: Registry[], policies: () => UpstreamPolicies)
         this.set({ upstream, limit: "maxConcurrent" }, calls.current);
         this.set({ upstream, limit: "maxQueue" }, calls.waiting);
       }
+    },
+  });
+}
+
+function registerAdmission(registers: Registry[], policies: () => UpstreamPolicies, clock: Clock): void {
+  new Gauge({
+    name: "outrigger_admission_refused_share",
+    help: "The share of an upstream's calls that admission control refuses now.",
+    labelNames: ["upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, admission } of policies().all())
+        if (admission !== undefined) this.set({ upstream }, admission.state(clock.now()).refusing);
+    },
+  });
+  new Counter({
+    name: "outrigger_admission_refused_total",
+    help: "Calls that admission control has refused.",
+    labelNames: ["upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, admission } of policies().all())
+        if (admission !== undefined) this.inc({ upstream }, admission.refused);
     },
   });
 }

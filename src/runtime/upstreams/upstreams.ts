@@ -425,6 +425,7 @@ export class Upstreams implements OutboundRules {
       accessLog,
       tracer,
       timeout: config?.timeout,
+      admission: config && this.policies.of(name)?.admission,
       calls: config && this.policies.of(name)?.calls,
       concurrency: limited ? concurrency.of("outbound", name) : undefined,
       rates,

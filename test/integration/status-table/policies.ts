@@ -1,4 +1,5 @@
 import { answerHead, callHead, outboundHop } from "../../support/raw-call.ts";
+import { fieldOf } from "../../support/raw-peer.ts";
 import type { StatusCase } from "./case.ts";
 
 const out = { direction: "outbound", upstream: "up" } as const;
@@ -55,6 +56,26 @@ export const policies: readonly StatusCase[] = [
       await caller.answer(caller.request(callHead("up", ["grpc-timeout", "20m"]), true));
       sidecar.lines.length = 0;
       return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+    },
+  },
+  {
+    title: "a share of the calls of an upstream that accepts too few of them",
+    expected: {
+      ...out,
+      status: 14,
+      reason: "ADMISSION",
+      message:
+        /^up has accepted 0 of the last \d+ calls, less than 50%(25)?: \d+(\.\d)?%(25)? of its calls are refused$/,
+    },
+    provoke: async (scope) => {
+      const admissionControl = { minimumRequests: 1, maxRefused: "100%", statuses: ["deadlineExceeded"] };
+      const { caller, sidecar } = await outboundHop(scope, { settings: { admissionControl } });
+      // After n calls that nobody has accepted the next one is refused with a chance of n / (n + 1).
+      for (;;) {
+        sidecar.lines.length = 0;
+        const answer = await caller.answer(caller.request(callHead("up", ["grpc-timeout", "20m"]), true));
+        if (fieldOf(answer.head, "grpc-status") === "14") return { sidecar, answer };
+      }
     },
   },
   {
