@@ -29,6 +29,13 @@ export interface PickerTools {
   readonly choices: number;
   /** How many times its share of the calls under way an endpoint may have, where calls are kept together; undefined: any number. */
   readonly maxLoad: number | undefined;
+  /** Where endpoints stand in an order: whether that is one of this sidecar's own, not that of the list. */
+  readonly shuffled: boolean;
+  /**
+   * A call is about to wait for a connection of `first`: the others of the order are tried beside it, one after the other. `won` is
+   * told of the one that has a connection first.
+   */
+  readonly race: (first: Endpoint, order: readonly Endpoint[], won: (winner: Endpoint) => void) => void;
 }
 
 /** A balancing algorithm: one file, one line in the table of balancers. */

@@ -5,6 +5,7 @@ import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "..
 import type { Call } from "../http/call.ts";
 import type { AttemptReport } from "./attempt-report.ts";
 import type { PickContext } from "./balancer.ts";
+import { ConnectRaces } from "./choice/connect-race.ts";
 import { Selection } from "./choice/selection.ts";
 import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts";
 import { EndpointSet } from "./endpoint-set.ts";
@@ -70,6 +71,7 @@ export class Cluster implements WeightsHost, EndpointHost {
   private specs: readonly EndpointSpec[] = NO_SPECS;
   private policy: ClusterPolicy;
   private readonly selection: Selection;
+  private readonly races: ConnectRaces;
   private readonly detection: OutlierDetection<Endpoint>;
   private readonly skewed = new Skew();
   private readonly tell: ((news: EndpointNews) => void) | undefined;
@@ -96,7 +98,14 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.options = { pool: this.pool, probeCap: options.probeCap ?? 10_000 };
     const { loop, clock, random } = services;
     this.weights = new Weights(this, clock);
-    this.selection = new Selection(this.policy, random, () => loop.now(), options.identity);
+    this.races = new ConnectRaces(clock);
+    this.selection = new Selection(
+      this.policy,
+      random,
+      () => loop.now(),
+      (first, order, won) => this.races.begin(first, order, won),
+      options.identity,
+    );
     this.detection = new OutlierDetection(this.policy.outlierDetection, this, clock, this.services.log);
     this.follow();
   }
@@ -284,6 +293,7 @@ export class Cluster implements WeightsHost, EndpointHost {
     if (this.closed) return;
     this.closed = true;
     this.weights.stop();
+    this.races.close();
     this.detection.close();
     this.stopWatching();
     this.subscription.close();
@@ -295,6 +305,10 @@ export class Cluster implements WeightsHost, EndpointHost {
   terminate(reason: string): void {
     this.close();
     for (const endpoint of [...this.leaving]) endpoint.pool.close(reason);
+  }
+
+  connected(endpoint: Endpoint): void {
+    this.races.stands(endpoint);
   }
 
   reachabilityChanged(endpoint: Endpoint): void {

@@ -38,6 +38,8 @@ export interface EndpointOptions {
 
 /** Who is told about an endpoint: its cluster. */
 export interface EndpointHost {
+  /** One more connection to it stands. */
+  connected(endpoint: Endpoint): void;
   /** It went out or came back. */
   reachabilityChanged(endpoint: Endpoint): void;
   /** Its active checks say something else of it. */
@@ -227,6 +229,11 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   }
 
   onReachable(): void {
+    this.comeBack();
+    this.host.connected(this);
+  }
+
+  private comeBack(): void {
     if (this.state.kind !== "unreachable") return;
     const seconds = Math.round((this.services.clock.wall() - this.state.since) / 1000);
     this.state = { kind: "up" };

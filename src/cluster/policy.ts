@@ -18,6 +18,8 @@ export interface ClusterPolicy {
   readonly hash: HashSettings;
   /** For those: how many times its share of the calls under way an endpoint may have; undefined: any number. */
   readonly maxLoad: number | undefined;
+  /** In which order pickFirst takes endpoints: as discovery lists them, or in one of this sidecar's own. */
+  readonly order: "listed" | "shuffled";
   /** How many endpoints this sidecar calls, of each level; undefined: all. */
   readonly aperture: number | undefined;
   /** For balancers that go by what the application says of its load. */
@@ -39,6 +41,7 @@ export const defaultPolicy: ClusterPolicy = {
   choices: 2,
   hash: { by: "path" },
   maxLoad: undefined,
+  order: "listed",
   aperture: undefined,
   load: defaultLoadSettings,
   slowStart: undefined,

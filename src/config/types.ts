@@ -235,6 +235,7 @@ export interface UpstreamConfig {
   readonly balancer: keyof typeof balancers;
   /** Of how many endpoints drawn at random leastRequest takes the best one. */
   readonly choices: number;
+  readonly order: "listed" | "shuffled";
   readonly hash:
     | {
         readonly by: "metadata" | "identity" | "path";

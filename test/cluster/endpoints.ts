@@ -39,7 +39,7 @@ export function idleEndpoints(...weights: number[]): Endpoint[] {
   const services = poolServices(() => {
     throw new Error("nobody dials here");
   });
-  const host = { reachabilityChanged() {}, checkChanged() {}, reported() {}, left() {} };
+  const host = { connected() {}, reachabilityChanged() {}, checkChanged() {}, reported() {}, left() {} };
   const options = { pool: defaultPoolOptions, probeCap: 10_000 };
   return weights.map((weight, at) => new Endpoint(spec(at + 1, { weight }), services, options, host));
 }
@@ -60,5 +60,14 @@ export function report(outcome: AttemptReport["outcome"], more: Partial<AttemptR
 
 /** What a picker takes from its surroundings: this chance, a time that stands, and calls that have nothing in common. */
 export function tools(random: () => number, more: Partial<PickerTools> = {}): PickerTools {
-  return { random, now: () => 0, hash: () => undefined, choices: 2, maxLoad: undefined, ...more };
+  return {
+    random,
+    now: () => 0,
+    hash: () => undefined,
+    choices: 2,
+    maxLoad: undefined,
+    shuffled: false,
+    race: () => {},
+    ...more,
+  };
 }

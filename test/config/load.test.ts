@@ -66,6 +66,7 @@ const off = {
   streams: undefined,
   connectTimeout: undefined,
   choices: 2,
+  order: "listed",
   aperture: undefined,
   consul: undefined,
   retry: undefined,

@@ -71,6 +71,22 @@ export function balancerContract(balancer: BalancerDefinition): void {
     }
   });
 
+  test(`${name} picks one of those that it was given last, however the set changes`, () => {
+    const all = idleEndpoints(1, 1, 1, 1, 1, 1);
+    let picker: Picker | undefined;
+    for (const endpoints of [all, all.slice(2), all.slice(0, 3), idleEndpoints(1, 2), all, []]) {
+      picker = pickerOf(endpoints, picker);
+      for (const id of picked(picker, 50)) assert.ok(idsOf(endpoints).includes(id) || endpoints.length === 0);
+    }
+  });
+}
+
+/** What every balancer has to do besides that gives all endpoints their share. */
+export function spreadingContract(balancer: BalancerDefinition): void {
+  const pickerOf = (endpoints: readonly Endpoint[], previous?: Picker, seed = 1) =>
+    balancer.picker(endpoints, tools(seededRandom(seed)), previous);
+  const name = balancer.name;
+
   test(`${name} picks again among all where every one was tried`, () => {
     for (const weights of [
       [1, 1, 1],

@@ -2,6 +2,7 @@ import type { BalancerDefinition } from "../balancer.ts";
 import { leastRequest } from "./least-request.ts";
 import { maglev } from "./maglev.ts";
 import { peakEwma } from "./peak-ewma.ts";
+import { pickFirst } from "./pick-first.ts";
 import { random } from "./random.ts";
 import { ringHash } from "./ring-hash.ts";
 import { roundRobin } from "./round-robin.ts";
@@ -16,6 +17,7 @@ export const balancers = {
   ringHash,
   maglev,
   weightedRoundRobin,
+  pickFirst,
 } as const satisfies Record<string, BalancerDefinition>;
 
 export type BalancerName = keyof typeof balancers;

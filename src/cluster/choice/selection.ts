@@ -33,15 +33,23 @@ export class Selection {
   private byToken = new Map<string, Endpoint>();
   private readonly random: () => number;
   private readonly own: (() => string | undefined) | undefined;
+  private readonly race: PickerTools["race"];
   /** What makes this sidecar's choice of endpoints another one than others'. */
   private seed: number | undefined = undefined;
 
-  /** `own`: the identity that callers have who come without one. */
-  constructor(policy: ClusterPolicy, random: () => number, time: () => number, own?: () => string | undefined) {
+  /** `race`: see `PickerTools`. `own`: the identity that callers have who come without one. */
+  constructor(
+    policy: ClusterPolicy,
+    random: () => number,
+    time: () => number,
+    race: PickerTools["race"],
+    own?: () => string | undefined,
+  ) {
     this.policy = policy;
     this.random = random;
     this.time = time;
     this.own = own;
+    this.race = race;
     this.tools = this.toolsOf(policy);
   }
 
@@ -97,8 +105,9 @@ export class Selection {
     );
   }
 
-  private toolsOf({ hash, choices, maxLoad }: ClusterPolicy): PickerTools {
-    return { random: this.random, now: this.time, hash: hashKey(hash, this.own), choices, maxLoad };
+  private toolsOf({ hash, choices, maxLoad, order }: ClusterPolicy): PickerTools {
+    const { random, time: now, race } = this;
+    return { random, now, hash: hashKey(hash, this.own), choices, maxLoad, shuffled: order === "shuffled", race };
   }
 
   private ownSeed(): number {

@@ -150,6 +150,10 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     return this.making() > 0;
   }
 
+  get standing(): boolean {
+    return this.open.length > 0;
+  }
+
   /** A connection with room for a stream, valid until control is given back; undefined where the call has to `wait`. */
   ready(): Connection | undefined {
     const now = this.services.loop.now();
@@ -185,6 +189,10 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
   /** Connects unless a connection stands or is in the making. */
   probe(): void {
     if (this.open.length === 0) this.connect(1);
+  }
+
+  giveUp(message: string): void {
+    if (this.open.length === 0) this.line.fail("CONNECT_TIMEOUT", message);
   }
 
   /** Takes no more calls; connections end with their last stream, and calls that wait are told that the endpoint left. */

@@ -8,6 +8,8 @@ export interface Pool {
   readonly size: number;
   /** Whether a connection is in the making. */
   readonly connecting: boolean;
+  /** A connection stands, or is made for each call. */
+  readonly standing: boolean;
   /** Calls that wait for a connection. */
   readonly waiting: number;
   /** A connection of HTTP/2 with room for a stream, valid until control is given back. */
@@ -16,6 +18,8 @@ export interface Pool {
   wait(waiter: Waiter): () => void;
   /** Connects unless a connection stands or is in the making. */
   probe(): void;
+  /** Calls that wait for a connection are told that there is none yet: they go on to another endpoint. */
+  giveUp(message: string): void;
   /** Has connections by TLS make room for others over `spread` milliseconds, without losing a call. */
   renew(reason: string, spread: number): void;
   /** Takes no more calls; connections end with their last one. */

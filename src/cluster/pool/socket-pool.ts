@@ -89,6 +89,11 @@ export class SocketPool implements Pool {
     return false;
   }
 
+  /** Each call has a connection made for it. */
+  get standing(): boolean {
+    return true;
+  }
+
   get waiting(): number {
     return this.line.length;
   }
@@ -137,6 +142,8 @@ export class SocketPool implements Pool {
       onFailed: () => {},
     });
   }
+
+  giveUp(): void {}
 
   /** A connection of TCP is whole or nothing: it goes on. */
   renew(_reason: string, spread: number): void {

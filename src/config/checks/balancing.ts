@@ -53,6 +53,7 @@ function checkBalancer(path: Path, upstream: Upstream, reading: Reading): void {
       `${balancer} compares no calls under way`,
       "balancer: leastRequest beside it",
     );
+  checkFirst(path, upstream, reading);
   if (hashes && upstream.aperture !== undefined && reading.has([...path, "aperture"]))
     reading.reportKey([...path, "aperture"], {
       code: "conflict",
@@ -76,6 +77,16 @@ function checkBalancer(path: Path, upstream: Upstream, reading: Reading): void {
       `${balancer} would move calls with every step`,
       `another balancer than ${words()}`,
     );
+}
+
+function checkFirst(path: Path, upstream: Upstream, reading: Reading): void {
+  if (upstream.balancer !== "pickFirst") {
+    const why = `${upstream.balancer} takes endpoints in no order`;
+    noEffect(reading, upstream, [...path, "order"], why, "balancer: pickFirst beside it");
+    return;
+  }
+  for (const key of ["aperture", "slowStart"])
+    noEffect(reading, upstream, [...path, key], "pickFirst calls one endpoint", "another balancer than pickFirst");
 }
 
 function checkAffinity(path: Path, { affinity }: Upstream, reading: Reading): void {

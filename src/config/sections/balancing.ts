@@ -48,6 +48,11 @@ export const balancing = {
     defaultPolicy.choices,
     "Of how many endpoints drawn at random leastRequest takes the one with the fewest calls under way.",
   ),
+  order: preset(
+    words(["listed", "shuffled"]),
+    defaultPolicy.order,
+    "In which order pickFirst takes endpoints: as they are listed, or in an order of this sidecar's own.",
+  ),
   aperture: optional(
     integer({ min: 1, max: 10_000 }),
     "How many of the endpoints this sidecar calls, of each zone and priority; each sidecar others. Where one goes out another takes its place.",

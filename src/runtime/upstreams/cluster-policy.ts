@@ -22,6 +22,7 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
           ? { by: hash.by, name: hash.name ?? "" }
           : { by: hash.by },
     maxLoad: hash?.maxLoad,
+    order: config.order,
     aperture: config.aperture,
     load: config.loadReports ?? defaultPolicy.load,
     slowStart: slowStart && {
