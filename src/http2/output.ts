@@ -103,23 +103,26 @@ export class Output {
   }
 
   private write(buffer: Buffer, length: number): void {
-    const octets = length;
-    // Whether the write has completed by the time that `write` returned, so that neither its buffer nor its callback waits.
-    let state: "writing" | "settled" | "waiting" = "writing";
-    this.transport.write(buffer.subarray(0, length), () => {
-      if (state === "settled") return;
-      this.inFlight -= octets;
-      if (this.reuse !== "never") give(buffer);
-      if (state === "waiting") this.onWritten();
-      state = "settled";
-    });
-    if (state !== "writing") return;
-    if (this.reuse === "atOnce" && this.transport.writableLength === 0) {
-      state = "settled";
-      this.inFlight -= octets;
-      give(buffer);
-    } else {
-      state = "waiting";
+    const octets = buffer.subarray(0, length);
+    const { transport } = this;
+    // Nearly each write of a socket is complete when it returns. Node tells a callback of that by a tick of its own, which costs
+    // as much as all the rest that it does for a write, so there is none until a write is seen to wait.
+    const mayBeComplete = this.reuse === "atOnce" && transport.writableLength === 0;
+    if (mayBeComplete) {
+      transport.write(octets);
+      if (transport.writableLength === 0) {
+        this.inFlight -= length;
+        give(buffer);
+        return;
+      }
     }
+    // What is written behind it is complete after it.
+    transport.write(mayBeComplete ? NOTHING : octets, () => {
+      this.inFlight -= length;
+      if (this.reuse !== "never") give(buffer);
+      this.onWritten();
+    });
   }
 }
+
+const NOTHING = Buffer.alloc(0);

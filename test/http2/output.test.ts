@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Output } from "../../src/http2/output.ts";
+import { type BufferReuse, Output } from "../../src/http2/output.ts";
 import { settled } from "../support/clock.ts";
 import { TestTransport } from "../support/engine.ts";
 
@@ -11,10 +11,14 @@ function fill(output: Output, text: string): void {
   output.advance(at + text.length);
 }
 
-function makeOutput(): { transport: TestTransport; output: Output; completed: () => number } {
+function makeOutput(reuse: BufferReuse = "callback"): {
+  transport: TestTransport;
+  output: Output;
+  completed: () => number;
+} {
   const transport = new TestTransport();
   let count = 0;
-  const output = new Output(transport, "callback", () => count++);
+  const output = new Output(transport, reuse, () => count++);
   return { transport, output, completed: () => count };
 }
 
@@ -46,32 +50,48 @@ test("what does not fit into one buffer goes on in the next, and what is larger 
   assert.equal(octets(transport), parts.join(""));
 });
 
-test("octets are in flight until the transport has completed their write, which is told", async () => {
-  const { transport, output, completed } = makeOutput();
-  transport.stalled = true;
-  fill(output, "ab");
-  output.flush();
-  fill(output, "c");
-  assert.deepEqual([output.inFlight, output.unflushed, completed()], [2, 1, 0]);
-  transport.flow();
-  await settled(1);
-  assert.deepEqual([output.inFlight, completed()], [0, 1]);
-  output.flush();
-  assert.equal(octets(transport), "abc");
-});
+for (const reuse of ["callback", "atOnce"] as const) {
+  test(`octets are in flight until the transport has completed their write, which is told (${reuse})`, async () => {
+    const { transport, output, completed } = makeOutput(reuse);
+    transport.stalled = true;
+    fill(output, "ab");
+    output.flush();
+    fill(output, "c");
+    assert.deepEqual([output.inFlight, output.unflushed, completed()], [2, 1, 0]);
+    transport.flow();
+    await settled(1);
+    assert.deepEqual([output.inFlight, completed()], [0, 1]);
+    output.flush();
+    assert.equal(octets(transport), "abc");
+  });
 
-test("a buffer is not filled anew before its write is complete", async () => {
-  const { transport, output } = makeOutput();
-  transport.stalled = true;
-  fill(output, "first");
+  test(`a buffer is not filled anew before its write is complete (${reuse})`, async () => {
+    const { transport, output, completed } = makeOutput(reuse);
+    transport.stalled = true;
+    const texts = ["first", "second", "third"];
+    for (const text of texts) {
+      fill(output, text);
+      output.flush();
+    }
+    assert.equal(output.inFlight, 16);
+    transport.flow();
+    await settled(1);
+    assert.equal(octets(transport), texts.join(""));
+    assert.deepEqual([output.inFlight, completed()], [0, 3]);
+  });
+}
+
+test("a write of a socket that is complete when it returns is not told of, and its buffer is filled anew at once", async () => {
+  const { transport, output, completed } = makeOutput("atOnce");
+  const buffer = output.reserve(1);
+  fill(output, "a");
   output.flush();
-  fill(output, "second");
+  assert.equal(output.inFlight, 0);
+  assert.equal(output.reserve(1), buffer);
+  fill(output, "b");
   output.flush();
-  const pending = transport.written[0];
-  assert.equal(pending?.toString(), "first");
-  transport.flow();
   await settled(1);
-  assert.equal(octets(transport), "firstsecond");
+  assert.deepEqual([octets(transport), output.inFlight, completed()], ["ab", 0, 0]);
 });
 
 test("nothing is written to a transport that has ended or is gone", async () => {
