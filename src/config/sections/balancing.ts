@@ -51,7 +51,7 @@ export const balancing = {
   order: preset(
     words(["listed", "shuffled"]),
     defaultPolicy.order,
-    "In which order pickFirst takes endpoints: as they are listed, or in an order of this sidecar's own.",
+    "In which order pickFirst takes endpoints: as they are listed (by their ids where a source has no order), or in an order of this sidecar's own.",
   ),
   aperture: optional(
     integer({ min: 1, max: 10_000 }),
