@@ -6,11 +6,9 @@ import { formatIssues } from "../config/format-issues.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
+import { SIDECAR_USER } from "../kubernetes/sidecar-container.ts";
 import { type Command, Exit, type Input, UsageError } from "./command.ts";
 import { configOption, readConfigFile } from "./config-file.ts";
-
-/** The user that the sidecar has in its image. */
-const SIDECAR_USER = 15001;
 
 const tools = {
   nftables: { program: "nft", set: setNftables, remove: removeNftables },
@@ -19,6 +17,7 @@ const tools = {
 
 type Tool = keyof typeof tools;
 
+/** `outrigger capture`. */
 export const captureCommand: Command = {
   summary: "redirects the connections of this network to the sidecar, or no longer",
   options: {

@@ -4,8 +4,11 @@ import { RENDERED } from "./annotations.ts";
 import type { JsonObject } from "./json-patch.ts";
 import type { SidecarSettings } from "./settings.ts";
 
+/** The name of the sidecar's container. */
 export const SIDECAR = "outrigger";
+/** The name of the container that redirects the pod's connections. */
 export const CAPTURE = "outrigger-capture";
+/** The name of the volume with the sidecar's configuration. */
 export const VOLUME = "outrigger-config";
 
 const FOLDER = "/etc/outrigger";

@@ -1,4 +1,4 @@
-import { at, isObject, type Json, type JsonObject, textAt } from "./json-patch.ts";
+import { at, isObject, type JsonObject, textAt } from "./json-patch.ts";
 
 /** Where the pod of a kind stands: the object itself, or its template. */
 const places: Readonly<Record<string, readonly string[]>> = {
@@ -24,12 +24,4 @@ export function podPlace(object: JsonObject): readonly string[] | undefined {
 export function nameOf(object: JsonObject): string {
   const name = textAt(object, "metadata", "name") ?? textAt(object, "metadata", "generateName") ?? "?";
   return `${textAt(object, "kind") ?? "?"}/${name}`;
-}
-
-/** `object` with what `change` makes of the value at a path. */
-export function changed(object: Json, path: readonly string[], change: (value: Json) => Json): Json {
-  const [key, ...rest] = path;
-  if (key === undefined) return change(object);
-  if (!isObject(object)) return object;
-  return { ...object, [key]: changed(object[key] ?? {}, rest, change) };
 }

@@ -1,4 +1,5 @@
-import { redactable } from "../../observability/access-log.ts";
+import { accessModes, redactable } from "../../observability/access-log.ts";
+import { logFormats, logLevels } from "../../observability/log.ts";
 import { list } from "../schema/collections.ts";
 import { object } from "../schema/object.ts";
 import { optional, preset } from "../schema/type.ts";
@@ -8,17 +9,13 @@ import { none } from "./defaults.ts";
 
 /** `log` */
 export const log = object({
-  level: preset(
-    words(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
-    "info",
-    "What is logged, as JSON lines on standard error.",
-  ),
+  level: preset(words(logLevels), "info", "What is logged, as JSON lines on standard error."),
   format: preset(
-    words(["json", "ecs"]),
+    words(logFormats),
     "json",
     "Names of fields: short ones, or those of the Elastic Common Schema, which the ELK stack takes as they are.",
   ),
-  access: preset(words(["all", "errors", "none"]), "errors", "Which calls are logged."),
+  access: preset(words(accessModes), "errors", "Which calls are logged."),
   sampling: preset(percent(), 1, "Share of the calls that ended with OK which are logged, with access: all."),
   slow: optional(duration(), "A call whose answer takes longer to begin is logged, whatever access says."),
   limit: preset(
