@@ -30,6 +30,7 @@ const buckets = `outrigger_call_duration_seconds_bucket{${where}}`;
 /** Something that never happened has no series: then it is nothing, and not unknown. */
 const orZero = (query: string): string => `${query} or vector(0)`;
 
+/** The dashboards by the names of their files in `deploy/grafana`. */
 export const dashboards: Readonly<Record<string, Dashboard>> = {
   "service-overview": {
     uid: "outrigger-services",
@@ -358,6 +359,7 @@ function grafanaPanel(
   };
 }
 
+/** A dashboard as the file that Grafana reads. */
 export function dashboardText(dashboard: Dashboard): string {
   return `${JSON.stringify(grafana(dashboard), null, 2)}\n`;
 }

@@ -64,6 +64,7 @@ async function families(): Promise<readonly (readonly [string, string, string, s
     .toSorted(([one], [other]) => (one < other ? -1 : 1));
 }
 
+/** The text of `docs/metrics.md`: every metric of a sidecar that is started for it. */
 export async function metricsReference(): Promise<string> {
   const rows = (await families()).map(
     ([name, type, labels, help]) => `| \`${name}\` | ${type} | ${labels} | ${help.replaceAll("|", "\\|")} |`,

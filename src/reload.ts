@@ -7,6 +7,7 @@ import type { Clock } from "./core/clock.ts";
 import { watchFile } from "./core/watch-file.ts";
 import type { ApplyResult, Runtime } from "./runtime/runtime.ts";
 
+/** What is read again, and who takes it. */
 export interface ReloadOptions {
   readonly file: string;
   /** The text that is in force. */

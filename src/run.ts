@@ -15,6 +15,7 @@ import { makeServices } from "./runtime/services.ts";
 import { Shutdown } from "./runtime/shutdown.ts";
 import type { Crew } from "./workers/crew.ts";
 
+/** What the sidecar is started with. */
 export interface RunInput {
   readonly file: string;
   readonly text: string;

@@ -28,6 +28,7 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
+/** How large the demo's mesh is, and where it keeps what. */
 export interface MeshOptions {
   readonly replicas: number;
   readonly registry: Registry;

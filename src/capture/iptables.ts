@@ -32,6 +32,7 @@ export function setIptables(rules: CaptureRules): Step[] {
   ]);
 }
 
+/** The steps that take away what `iptables` has set; none of it fails where nothing is set. */
 export function removeIptables(): Step[] {
   return families.flatMap(({ program }) => [
     ...hooks.map(

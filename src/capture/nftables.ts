@@ -8,6 +8,7 @@ export function setNftables(rules: CaptureRules): Step[] {
   return [{ program: ["nft", "-f", "-"], input: `add table ${TABLE}\ndelete table ${TABLE}\n${ruleset(rules)}` }];
 }
 
+/** The step that takes the table away, whether it is there or not. */
 export function removeNftables(): Step[] {
   return [{ program: ["nft", "-f", "-"], input: `add table ${TABLE}\ndelete table ${TABLE}\n` }];
 }

@@ -19,12 +19,14 @@ export type HealthCheck =
   /** Not at all: it counts as serving. */
   | { readonly kind: "none" };
 
+/** What the application says of itself. */
 export interface Health {
   readonly serving: boolean;
   /** Why, for people. */
   readonly note: string;
 }
 
+/** What asking the application needs. */
 export interface AppHealthServices extends Http2Services {
   readonly log: Logger;
 }

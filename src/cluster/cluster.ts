@@ -19,6 +19,7 @@ import type { SocketsOptions } from "./pool/socket-pool.ts";
 import { Skew } from "./skew.ts";
 import { Weights, type WeightsHost } from "./weights.ts";
 
+/** What a cluster is made of; what a reload may change of it is in `policy`. */
 export interface ClusterOptions {
   readonly name: string;
   /** Where the endpoints come from, for people. */

@@ -9,6 +9,7 @@ interface Known {
   readonly meta: Readonly<Record<string, string>>;
 }
 
+/** How the members of a set were chosen. */
 export interface SetOptions {
   readonly balancer: string;
   readonly subsets: SubsetSettings | undefined;

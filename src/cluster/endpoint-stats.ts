@@ -37,6 +37,7 @@ export interface EndpointStats {
     | undefined;
 }
 
+/** The one word for an endpoint's state, the gravest first. `now`: milliseconds of the clock. */
 export function conditionOf(endpoint: Endpoint, slowStart: SlowStartSettings | undefined, now: number): Condition {
   const { state, checked, outlier } = endpoint;
   if (state.kind !== "up") return state.kind;
@@ -45,6 +46,7 @@ export function conditionOf(endpoint: Endpoint, slowStart: SlowStartSettings | u
   return isWarming(endpoint, slowStart, now) ? "slowStart" : "up";
 }
 
+/** Everything that people see of an endpoint. `now`: milliseconds of the clock. */
 export function statsOf(endpoint: Endpoint, slowStart: SlowStartSettings | undefined, now: number): EndpointStats {
   const { checked, outlier, pool, spec } = endpoint;
   const { state } = outlier;

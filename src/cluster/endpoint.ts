@@ -16,6 +16,7 @@ import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher }
 import type { Pool } from "./pool/pool.ts";
 import { SocketPool } from "./pool/socket-pool.ts";
 
+/** Whether an endpoint can be reached, as far as connecting has shown. */
 export type EndpointState =
   | { readonly kind: "up" }
   /** Connecting failed: not picked until a connection stands again. */
@@ -30,6 +31,7 @@ export type EndpointState =
   /** No longer in the service: its last streams are ending. */
   | { readonly kind: "leaving" };
 
+/** What is the same for all endpoints of a cluster. */
 export interface EndpointOptions {
   readonly pool: PoolOptions;
   /** Milliseconds at most between two tries to reach an endpoint that is out. */

@@ -15,6 +15,7 @@ export interface LoadSettings {
   readonly metrics: readonly string[];
 }
 
+/** What gRFC A58 has by default. */
 export const defaultLoadSettings: LoadSettings = {
   blackout: 10_000,
   expiration: 180_000,

@@ -3,6 +3,7 @@ import type { Reason } from "../http/reason.ts";
 import type { Selection } from "./choice/selection.ts";
 import type { Endpoint } from "./endpoint.ts";
 
+/** Why no endpoint can be picked. */
 export interface NoneReason {
   readonly reason: Reason;
   readonly detail: string;

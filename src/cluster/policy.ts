@@ -36,6 +36,7 @@ export interface ClusterPolicy {
   readonly connectTimeout: number | undefined;
 }
 
+/** What holds for an upstream that says nothing of balancing. */
 export const defaultPolicy: ClusterPolicy = {
   balancer: leastRequest,
   choices: 2,

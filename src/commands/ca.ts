@@ -8,6 +8,7 @@ import { type Command, Exit, type Input, print, UsageError } from "./command.ts"
 
 const DAY = 86_400_000;
 
+/** `outrigger ca`. */
 export const caCommand: Command = {
   summary: "an authority for one machine, and certificates of it: for development",
   words: "init | issue",

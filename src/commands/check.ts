@@ -2,6 +2,7 @@ import { checkText } from "../config/check-text.ts";
 import { type Command, print } from "./command.ts";
 import { configOption, jsonOption, readConfigFile } from "./config-file.ts";
 
+/** `outrigger check`. */
 export const checkCommand: Command = {
   summary: "every error of a configuration with its position, or what was understood",
   options: { config: configOption, json: jsonOption },

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 /** Exit codes, as the documentation has them. */
 export const Exit = { OK: 0, FAILED: 1, USAGE: 2 } as const;
 
+/** Environment variables, as the process was given them. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /** An option of a command, without its dashes. */

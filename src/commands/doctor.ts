@@ -8,6 +8,7 @@ import { configOption, jsonOption, readConfigFile } from "./config-file.ts";
 /** Milliseconds for which idle connections are watched. */
 const PATIENCE = 3000;
 
+/** `outrigger doctor`. */
 export const doctorCommand: Command = {
   summary: "what is wrong around a sidecar: each finding with its evidence and a remedy",
   options: {

@@ -5,6 +5,7 @@ import { adminOptions, adminTarget } from "./admin-client.ts";
 import { type Command, Exit, UsageError } from "./command.ts";
 import { configOption, jsonOption } from "./config-file.ts";
 
+/** `outrigger explain`. */
 export const explainCommand: Command = {
   summary: "why a call went as it did, asked of a running sidecar; without an id its last calls",
   options: {

@@ -3,6 +3,7 @@ import { injectManifest } from "../kubernetes/manifest.ts";
 import { type Command, Exit, UsageError } from "./command.ts";
 import { meshOptions, readMeshDefaults } from "./mesh-defaults.ts";
 
+/** `outrigger inject`. */
 export const injectCommand: Command = {
   summary: "puts the sidecar into the pods of a Kubernetes manifest",
   options: { filename: { short: "f", value: "FILE", doc: "the manifest; - reads standard input" }, ...meshOptions },

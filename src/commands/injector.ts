@@ -15,6 +15,7 @@ const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Milliseconds from being not ready to closing: the API server still sends reviews for so long. */
 const NOTICE = 5_000;
 
+/** `outrigger injector`. */
 export const injectorCommand: Command = {
   summary: "the webhook that puts the sidecar into pods as Kubernetes makes them",
   options: {

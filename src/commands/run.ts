@@ -3,6 +3,7 @@ import { run } from "../run.ts";
 import { type Command, UsageError } from "./command.ts";
 import { configOption, readConfigFile } from "./config-file.ts";
 
+/** `outrigger run`. */
 export const runCommand: Command = {
   summary: "the sidecar, in the foreground; with a program as the parent of the application",
   options: {

@@ -1,6 +1,7 @@
 import { jsonSchema } from "../config/schema-json.ts";
 import { type Command, print } from "./command.ts";
 
+/** `outrigger schema`. */
 export const schemaCommand: Command = {
   summary: "the JSON Schema of the configuration file",
   options: {},

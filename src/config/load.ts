@@ -11,6 +11,7 @@ import { SourceText } from "./source-text.ts";
 import type { Config } from "./types.ts";
 import { vocabulary } from "./vocabulary.ts";
 
+/** What the text of a configuration is read with. */
 export interface LoadOptions {
   /** How messages name the file. */
   readonly file: string;
@@ -18,6 +19,7 @@ export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** A configuration, or every mistake in it. */
 export type LoadResult =
   | {
       readonly ok: true;

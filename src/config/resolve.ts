@@ -63,7 +63,7 @@ function serviceOf(service: NonNullable<FileConfig["service"]>, reading: Reading
 }
 
 /** What a collector speaks at a URL, by the ports and paths that OTLP has. */
-export function otlpProtocol(url: string): "grpc" | "http" {
+function otlpProtocol(url: string): "grpc" | "http" {
   const { port, pathname } = new URL(url);
   return port === "4318" || pathname !== "/" ? "http" : "grpc";
 }

@@ -8,6 +8,7 @@ export interface SubstitutionProblem {
   readonly suggestion: string | undefined;
 }
 
+/** The text with its variables, or what is wrong with them. */
 export type SubstitutionResult =
   | { readonly kind: "done"; readonly text: string; readonly substitution: Substitution }
   | { readonly kind: "failed"; readonly problems: readonly SubstitutionProblem[] };

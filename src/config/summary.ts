@@ -26,6 +26,7 @@ interface UpstreamSummary {
   readonly listen: string | null;
 }
 
+/** What `outrigger check` prints of a configuration that is right. */
 export function summarize(config: Config): Summary {
   const { service, discovery } = config;
   const { inbound, ...others } = config.listeners;

@@ -4,6 +4,7 @@ import type { SourceText } from "./source-text.ts";
 import { substitute } from "./substitute.ts";
 import { isNothing, type MapEntry, type Tree } from "./tree.ts";
 
+/** Takes what is wrong at an offset of the text, with the path of the key there. */
 export type Report = (start: number, path: Path, problem: Problem) => void;
 
 const deepest = 32;

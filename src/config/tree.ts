@@ -16,18 +16,21 @@ export interface Substitution {
   readonly whole: boolean;
 }
 
+/** A list, with where it stands in the text. */
 export interface ListTree {
   readonly kind: "list";
   readonly start: number;
   readonly items: readonly Tree[];
 }
 
+/** A mapping, with where it stands in the text. */
 export interface MapTree {
   readonly kind: "map";
   readonly start: number;
   readonly entries: readonly MapEntry[];
 }
 
+/** A key and its value. */
 export interface MapEntry {
   readonly key: string;
   readonly keyStart: number;

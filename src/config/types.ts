@@ -83,6 +83,7 @@ export interface JwtConfig extends TokenOptions {
   readonly providers: ReadonlyMap<string, TokenUse & TokenRules & { readonly keys: KeyPlace }>;
 }
 
+/** `log`. Durations are in milliseconds. */
 export interface LogConfig {
   readonly level: LogLevel;
   readonly format: LogFormat;
@@ -95,6 +96,7 @@ export interface LogConfig {
   readonly redact: readonly Redactable[];
 }
 
+/** `explain`. */
 export interface ExplainConfig {
   /** Calls that are remembered. */
   readonly calls: number;
@@ -118,10 +120,13 @@ export interface CaptureConfig {
   readonly allow: readonly Address[];
 }
 
+/** What calls of an upstream, or of the service, are made in. */
 export type Protocol = "grpc" | "http2" | "http1" | "tcp";
 
+/** Where endpoints come from. */
 export type SourceKind = "consul" | "directory" | "dns" | "static";
 
+/** `service`: the application beside this sidecar. Durations are in milliseconds. */
 export interface ServiceConfig {
   readonly name: string;
   /** undefined: the default NAME-HOST-PORT of what is advertised. */
@@ -138,6 +143,7 @@ export interface ServiceConfig {
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
 }
 
+/** `names`: which names that nobody declared may be called. Durations are in milliseconds. */
 export interface NamesConfig {
   readonly suffixes: readonly string[];
   readonly onDemand: {
@@ -151,6 +157,7 @@ export interface NamesConfig {
   };
 }
 
+/** `discovery.consul`. */
 export interface ConsulConfig {
   readonly address: string;
   readonly token: string | undefined;
@@ -168,6 +175,7 @@ export interface ConsulConfig {
     | undefined;
 }
 
+/** `discovery`. */
 export interface DiscoveryConfig {
   /** The source of upstreams that name none. */
   readonly default: SourceKind;
@@ -178,6 +186,7 @@ export interface DiscoveryConfig {
   readonly cache: string | undefined;
 }
 
+/** `discovery.dns`. Durations are in milliseconds. */
 export interface DnsConfig {
   readonly refresh: number;
   readonly family: DnsFamily;
@@ -186,6 +195,7 @@ export interface DnsConfig {
   readonly maxStale: number | undefined;
 }
 
+/** `mtls`. Durations are in milliseconds. */
 export interface MtlsConfig {
   readonly mode: MtlsMode;
   /** Exactly one of them, unless the mode is disabled. */
@@ -210,6 +220,7 @@ interface HealthQuestion {
   readonly path: string | undefined;
 }
 
+/** One of `upstreams`. Durations are in milliseconds, shares in [0, 1]. */
 export interface UpstreamConfig {
   readonly protocol: Protocol;
   readonly discovery: SourceKind;
@@ -293,6 +304,7 @@ export interface UpstreamConfig {
   readonly limits: LimitsConfig | undefined;
 }
 
+/** One of `routes`. */
 export interface RouteConfig {
   readonly name: string;
   readonly upstream: string;
@@ -307,6 +319,7 @@ export interface RouteConfig {
   readonly retry: RetryConfig | undefined;
 }
 
+/** One of `faults`. The share is in [0, 1], the delay in milliseconds. */
 export interface FaultConfig {
   readonly name: string;
   readonly direction: Direction;
@@ -316,6 +329,7 @@ export interface FaultConfig {
   readonly abort: StatusWord | undefined;
 }
 
+/** `upstreams.NAME.circuitBreaker`. Durations are in milliseconds, shares in [0, 1]. */
 export interface BreakerConfig {
   readonly failureRate: number;
   readonly slowCall: number | undefined;
@@ -336,6 +350,7 @@ export interface AdmissionConfig {
   readonly statuses: readonly StatusWord[];
 }
 
+/** `upstreams.NAME.limits`. Durations are in milliseconds. */
 export interface LimitsConfig {
   readonly maxConnections: number | undefined;
   readonly maxConcurrent: number | undefined;
@@ -343,6 +358,7 @@ export interface LimitsConfig {
   readonly maxQueueTime: number;
 }
 
+/** `upstreams.NAME.retry`. Durations are in milliseconds, the budget is a share in [0, 1]. */
 export interface RetryConfig {
   readonly attempts: number;
   readonly budget: number;

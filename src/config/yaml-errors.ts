@@ -10,6 +10,7 @@ const local: ReadonlySet<string> = new Set([
   "TAG_RESOLVE_FAILED",
 ]);
 
+/** Whether an error of the YAML parser leaves the rest of the file readable. */
 export function isLocal(code: string): boolean {
   return local.has(code);
 }

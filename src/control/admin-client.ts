@@ -13,6 +13,7 @@ export interface AdminTarget {
     | undefined;
 }
 
+/** What the admin listener answered. */
 export interface AdminReply {
   readonly status: number;
   readonly body: string;

@@ -14,6 +14,7 @@ import { HttpFace } from "./http-face.ts";
 import { liveAnswer, readyAnswer } from "./state-answers.ts";
 import type { ControlView } from "./view.ts";
 
+/** What the admin listener shows, and to whom. */
 export interface AdminOptions {
   readonly view: ControlView;
   /** `admin.hosts` now in force: names besides its own address and localhost by which it may be asked. */

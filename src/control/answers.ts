@@ -17,6 +17,7 @@ export type ReadyAnswer =
   | { readonly ready: true; readonly detail?: string }
   | { readonly ready: false; readonly waiting: readonly Waiting[] };
 
+/** An endpoint in `/clusters`. */
 export interface EndpointAnswer {
   readonly address: string;
   /** `up`, `slowStart`, `unreachable`, `unhealthy`, `ejected`, `halfOpen`, `leaving`; further words may come. */
@@ -34,6 +35,7 @@ export interface EndpointAnswer {
   readonly out: OutAnswer | null;
 }
 
+/** Why an endpoint gets no calls, in `/clusters`. */
 export interface OutAnswer {
   /** `healthCheck`, `consecutiveFailures`, `failurePercentage`, `successRate`. */
   readonly cause: string;
@@ -45,6 +47,7 @@ export interface OutAnswer {
   readonly times: number;
 }
 
+/** A cluster in `/clusters`. */
 export interface ClusterAnswer {
   readonly name: string;
   /** The kind of discovery source. */
@@ -102,6 +105,7 @@ export interface IntentionsAnswer {
   readonly lastError: string | null;
 }
 
+/** Tokens (JWT) in `/clusters`. */
 export interface TokensAnswer {
   readonly providers: readonly {
     readonly name: string;
@@ -113,6 +117,7 @@ export interface TokensAnswer {
   readonly results: Readonly<Record<string, number>>;
 }
 
+/** The authorization service in `/clusters`. */
 export interface AuthorizationServiceAnswer {
   /** The name of its upstream, or its address. */
   readonly service: string;
@@ -128,6 +133,7 @@ export interface AuthorizationServiceAnswer {
   readonly results: Readonly<Record<string, number>>;
 }
 
+/** All of `/clusters`. */
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
   readonly rateLimits: readonly RateLimitAnswer[];
@@ -144,6 +150,7 @@ export interface ClustersAnswer {
   readonly routing: readonly RoutingAnswer[];
 }
 
+/** A connection in `/connections`. */
 export interface ConnectionAnswer {
   readonly direction: "inbound" | "outbound";
   /** `accepted`: a caller made it; `dialled`: this sidecar did. */
@@ -161,6 +168,7 @@ export interface ConnectionAnswer {
   readonly bytesSent: number;
 }
 
+/** All of `/connections`. */
 export interface ConnectionsAnswer {
   readonly connections: readonly ConnectionAnswer[];
 }

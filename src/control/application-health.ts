@@ -4,6 +4,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Watch } from "../core/watch.ts";
 import type { HealthStatus } from "./view.ts";
 
+/** What the application's health is answered from. */
 export interface ApplicationHealthOptions {
   /** The application now in force; undefined where this sidecar has none. */
   readonly application: () => Pick<AppHealth, "ask" | "state"> | undefined;

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type HttpAnswer, type HttpRequest, problem } from "./http-answer.ts";
 
+/** What a small HTTP listener answers, and how. */
 export interface HttpFaceOptions {
   readonly clock: Clock;
   readonly log: Logger;

@@ -14,6 +14,7 @@ import { ScrapeShare } from "./scrape-share.ts";
 import { liveAnswer, readyAnswer, startupAnswer } from "./state-answers.ts";
 import type { ControlView } from "./view.ts";
 
+/** What the probe listener answers from. */
 export interface ProbeOptions {
   readonly view: ControlView;
   readonly clock: Clock;

@@ -1,3 +1,4 @@
+/** Bounds of the waits between tries. */
 export interface BackoffOptions {
   /** Upper bound of the first wait, in milliseconds; it doubles with every failure. */
   readonly base: number;

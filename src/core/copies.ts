@@ -14,6 +14,7 @@ export function takeBuffer(length: number): Buffer {
   return recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(length);
 }
 
+/** Gives a buffer back that `takeBuffer` gave out; nobody may read or write it afterwards. */
 export function giveBuffer(buffer: Buffer): void {
   if (buffer.length === SIZE && spares.length < SPARES) spares.push(buffer);
 }

@@ -1,6 +1,7 @@
 import { Backoff } from "./backoff.ts";
 import type { Clock, Timer } from "./clock.ts";
 
+/** What is followed by blocking queries, and what is done with the answers. */
 export interface FollowOptions<T> {
   /** One blocking query. `index` 0: answer at once. Otherwise: when it has another index, or after a while. */
   readonly ask: (index: bigint) => Promise<T>;

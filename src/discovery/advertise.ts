@@ -3,6 +3,7 @@ import { lookup } from "node:dns/promises";
 import { type Address, formatAddress } from "../core/address.ts";
 import { badEndpoint, isLoopback, isWildcard } from "./bad-endpoint.ts";
 
+/** What the address to publish is found out from. */
 export interface AdvertiseOptions {
   /** `service.advertise`; an empty host and port 0 count as left out. */
   readonly configured: { readonly host: string; readonly port: number } | undefined;

@@ -15,11 +15,13 @@ const VERSION = 1;
 /** How every version of the file begins, so that no file of somebody else is ever overwritten. */
 const MARK = '{"outriggerDiscoveryCache":';
 
+/** The text of the cache file. `readCache` reads it. */
 export function writeCache(answers: Iterable<readonly [string, CachedAnswer]>): string {
   const list = [...answers].map(([key, { updatedAt, endpoints, routing }]) => ({ key, updatedAt, endpoints, routing }));
   return `${MARK}${VERSION},"answers":${JSON.stringify(list)}}\n`;
 }
 
+/** What a cache file says. Never throws: a file that is damaged or another program's is told apart. */
 export function readCache(text: string): CacheContent {
   // A crash of the machine may leave a file of the right size without its content.
   if (/^[\s\0]*$/.test(text)) return { kind: "unusable", why: "it is empty" };

@@ -17,6 +17,7 @@ export interface SourceOptions {
   readonly static: StaticOptions;
 }
 
+/** The name of a discovery source in the configuration. */
 export type SourceKind = keyof SourceOptions;
 
 interface SourceDefinition<Options> {

@@ -6,6 +6,7 @@ import { type Effect, Rule, type RuleOptions } from "./authorization-rule.ts";
 import type { TokenRequirement } from "./intentions/intention.ts";
 import { type IntentionSet, Intentions, type Word } from "./intentions/intentions.ts";
 
+/** `authorization`, but for its service. */
 export interface AuthorizationOptions {
   /** What becomes of a call that nothing is for; undefined: what Consul says, where its intentions count. */
   readonly default: Effect | undefined;
@@ -79,12 +80,13 @@ export interface Policy {
 }
 
 /** The word for the default where rules have names. */
-export const DEFAULT = "default";
+const DEFAULT = "default";
 /** Milliseconds between two lines of the log about the same shadow decision. */
 export const QUIET = 10_000;
 /** Sources of intentions that are counted by name; the catalog may have any number. */
 const MAX_SOURCES = 200;
 
+/** The decision that options and intentions come to, made once a change. `countsOf`: where decisions by a rule are counted. */
 export function compilePolicy(
   options: AuthorizationOptions,
   set: IntentionSet | undefined,

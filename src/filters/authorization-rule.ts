@@ -22,6 +22,7 @@ export interface RuleOptions {
   readonly addresses: readonly string[] | undefined;
 }
 
+/** What a rule does with the calls that it is for. */
 export type Effect = "allow" | "deny";
 
 /** A rule of authorization, compiled once a configuration; asking it allocates nothing for a caller that it knows. */

@@ -2,6 +2,7 @@ import type { Deadline, Deadlines } from "../core/deadlines.ts";
 import { type Call, failure } from "../http/call.ts";
 import type { Filter, Verdict } from "./filter.ts";
 
+/** `limits` of an upstream. */
 export interface CallLimitOptions {
   /** Calls at once. */
   readonly maxConcurrent: number;

@@ -5,6 +5,7 @@ import { type CallMatch, compileMatch } from "../http/call-match.ts";
 import { type Direction, statusName } from "../http/reason.ts";
 import type { Filter, Verdict } from "./filter.ts";
 
+/** A fault that is injected on purpose. */
 export interface FaultOptions {
   readonly name: string;
   readonly direction: Direction;

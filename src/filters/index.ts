@@ -18,6 +18,7 @@ import { type Tokens, verifyTokens } from "./jwt/tokens.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { tracing } from "./tracing.ts";
 
+/** What the filters of an upstream's calls are made of. */
 export interface RouteFilterOptions {
   readonly series: UpstreamSeries;
   readonly accessLog: AccessLog;

@@ -26,6 +26,7 @@ export interface Failure {
   readonly said?: { readonly http: number; readonly text: string; readonly type?: string | undefined };
 }
 
+/** A failure of our own: its status and whether the call was unprocessed follow from the reason where they are not given. */
 export function failure(
   reason: Reason,
   detail: string,

@@ -12,6 +12,7 @@ import { type Head, HeadBuilder, type HeaderTable } from "./headers.ts";
  */
 export type ChangeKind = "set" | "add" | "append" | "overwrite" | "absent" | "remove";
 
+/** What is done to one field of a head. */
 export interface FieldChange {
   readonly name: string;
   readonly value: string;

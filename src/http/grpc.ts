@@ -36,6 +36,7 @@ export function encodeMessage(text: string): string {
   return out;
 }
 
+/** Whether a content-type is one of gRPC: `application/grpc`, with a subtype or parameters or without. */
 export function isGrpc(contentType: string | undefined): boolean {
   if (contentType === undefined || !contentType.startsWith("application/grpc")) return false;
   const next = contentType.charAt("application/grpc".length);

@@ -176,6 +176,7 @@ export interface HeaderTableLimits {
   readonly missesUntilReset: number;
 }
 
+/** What bounds the memory of the table whatever peers send; docs/limits.md has the reasons. */
 export const defaultHeaderTableLimits: HeaderTableLimits = {
   names: 512,
   valuesPerName: 64,

@@ -90,9 +90,11 @@ export const reasons = {
   INTERNAL: { status: 13, retry: "safe", text: "the sidecar has a fault" },
 } as const satisfies Record<string, ReasonFacts>;
 
+/** Why a call failed here; the keys of `reasons`, and of docs/reasons.md. */
 export type Reason = keyof typeof reasons;
 
 /** Who made the answer that the caller got: the application, this proxy, or another sidecar on the way. */
 export type Origin = "app" | "proxy" | "peer";
 
+/** `inbound`: a call of others for the application; `outbound`: one of the application itself. */
 export type Direction = "inbound" | "outbound";

@@ -20,6 +20,7 @@ export const statusWords = [
   "unauthenticated",
 ] as const;
 
+/** How the configuration names a status of gRPC. */
 export type StatusWord = (typeof statusWords)[number];
 
 /** The number of a word. */

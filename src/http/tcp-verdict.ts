@@ -12,12 +12,14 @@ export type TcpVerdict =
   | { readonly kind: "open" }
   | { readonly kind: "nonsense" };
 
+/** What a sidecar says first on a connection of TCP that it has let in. */
 export const ACCEPTED = Buffer.from("+\n");
 
 const LF = 0x0a;
 /** No reason is longer. */
 const LONGEST = 64;
 
+/** What it says, and all that it says, on one that it has not. */
 export function refused(reason: Reason): Buffer {
   return Buffer.from(`-${reason}\n`);
 }

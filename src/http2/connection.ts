@@ -48,6 +48,7 @@ export interface Http2Services {
   readonly unread?: Unread;
 }
 
+/** Which end of a connection it is, and within which bounds. */
 export interface ConnectionOptions {
   readonly role: Role;
   readonly limits: Http2Limits;

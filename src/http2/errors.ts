@@ -21,6 +21,7 @@ export type ErrorCode = number;
 
 const names = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
 
+/** The name of an error code (RFC 9113 §7), or its number where it has none. */
 export function errorCodeName(code: ErrorCode): string {
   return names.get(code) ?? `0x${code.toString(16)}`;
 }

@@ -61,10 +61,12 @@ export function writeData(
   output.advance(at + length);
 }
 
+/** RST_STREAM, RFC 9113 §6.4. */
 export function writeReset(output: Output, streamId: number, code: ErrorCode): void {
   writeWord(output, FrameType.RST_STREAM, streamId, code);
 }
 
+/** WINDOW_UPDATE, RFC 9113 §6.9. `increment` is at least 1. */
 export function writeWindowUpdate(output: Output, streamId: number, increment: number): void {
   writeWord(output, FrameType.WINDOW_UPDATE, streamId, increment);
 }
@@ -88,6 +90,7 @@ export function writeSettings(output: Output, settings: readonly (readonly [id: 
   output.advance(at);
 }
 
+/** SETTINGS with ACK, RFC 9113 §6.5.3. */
 export function writeSettingsAck(output: Output): void {
   const buffer = output.reserve(FRAME_HEADER_SIZE);
   output.advance(putHeader(buffer, output.position, 0, FrameType.SETTINGS, Flag.ACK, 0));

@@ -9,6 +9,7 @@ import type { Receiver } from "./receiver.ts";
 /** Octets of a DATA frame for each octet that counts against a window, at most: the frame's header is nine (RFC 9113 §4.1). */
 const LARGEST_SHARE = 10;
 
+/** Who reads what comes in. */
 export interface IntakeHost {
   /** Reads octets; how many it has read before it was others' turn, or all where nothing is read any more. */
   readSome(chunk: Buffer): number;

@@ -84,6 +84,7 @@ export type BudgetName =
   | "streamErrors"
   | "unknownFrames";
 
+/** Bounds of one connection; docs/limits.md lists them. */
 export const defaultLimits: Http2Limits = {
   // As grpc-go's server leaves it open and Envoy allows 2^31-1, most peers never see a limit; 1,000 bounds memory and
   // is far above what one caller has in flight. Two sidecars open a second connection before it is reached.

@@ -14,6 +14,7 @@ import type { Stream } from "./stream.ts";
 import type { StreamTable } from "./stream-table.ts";
 import { RecvWindow } from "./window.ts";
 
+/** Which end of a connection this is. */
 export type Role = "client" | "server";
 
 /** What the read side needs of its connection. Methods that say so throw ConnectionError. */

@@ -13,6 +13,7 @@
  *                 closed          (a reset of either side leads here from everywhere but idle)
  */
 export type StreamState = "idle" | "open" | "halfClosedLocal" | "halfClosedRemote" | "closed";
+/** What moves a stream from one state to another (RFC 9113 §5.1). */
 export type StreamEvent = "sendHeaders" | "recvHeaders" | "sendEnd" | "recvEnd" | "sendReset" | "recvReset";
 
 /** The state after an event; undefined where the event may not happen in that state. */

@@ -8,6 +8,7 @@ import type { IdPattern } from "./spiffe.ts";
 import type { HandshakeResult } from "./tls-failure.ts";
 import { Trust } from "./trust.ts";
 
+/** What a certificate has to be, to be ours. */
 export interface CredentialRules {
   /** The ids that the own certificate may have. */
   readonly own: readonly IdPattern[];

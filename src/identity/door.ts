@@ -22,6 +22,7 @@ export interface DoorHandler {
   secured(socket: TLSSocket, peer: string, who: WorkloadCertificate, own: WorkloadCertificate): void;
 }
 
+/** How a listener takes connections that may or may not speak TLS. */
 export interface DoorOptions {
   /** Both in force, asked for each connection. */
   readonly mode: () => MtlsMode;

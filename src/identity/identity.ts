@@ -6,6 +6,7 @@ import { type CredentialRules, Credentials } from "./credentials.ts";
 import type { IdentitySource, Material, MaterialTaker } from "./material.ts";
 import { RetiredAuthorities } from "./trust.ts";
 
+/** What an identity is kept up with. */
 export interface IdentityOptions {
   readonly rules: CredentialRules;
   /** Milliseconds for which an authority that the source no longer has is still trusted. */

@@ -7,6 +7,7 @@ export interface KeyPair {
   readonly key: string;
 }
 
+/** What a certificate is to say. */
 export interface CertificateRequest {
   readonly commonName: string;
   /** Alternative names. */

@@ -10,6 +10,7 @@ export interface SpiffeId {
   readonly consul: ConsulWorkload | undefined;
 }
 
+/** What the path of an id of Consul Connect says. */
 export interface ConsulWorkload {
   readonly partition: string | undefined;
   readonly namespace: string;

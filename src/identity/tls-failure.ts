@@ -46,6 +46,7 @@ export function handshakeFailure(code: string): HandshakeResult {
   return "failed";
 }
 
+/** The code of an error of Node or OpenSSL; "" where it has none. */
 export function codeOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : "";
 }

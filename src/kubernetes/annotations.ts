@@ -62,8 +62,10 @@ export const annotations = {
   "memory-limit": { value: "a quantity of memory", doc: "default: 384Mi" },
 } as const satisfies Readonly<Record<string, AnnotationFacts>>;
 
+/** What a pod may say of its sidecar. */
 export type Annotation = keyof typeof annotations;
 
+/** Whether a pod may say that. */
 export function isAnnotation(name: string): name is Annotation {
   return Object.hasOwn(annotations, name);
 }

@@ -1,5 +1,6 @@
 /** A value of JSON. */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+/** An object of JSON. */
 export interface JsonObject {
   readonly [key: string]: Json;
 }
@@ -9,6 +10,7 @@ export type PatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: Json }
   | { readonly op: "remove"; readonly path: string };
 
+/** Whether a value is an object, and no list. */
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -20,11 +22,13 @@ export function at(value: Json | undefined, ...keys: readonly string[]): Json | 
   return here;
 }
 
+/** The text at a path; undefined where there is none. */
 export function textAt(value: Json | undefined, ...keys: readonly string[]): string | undefined {
   const found = at(value, ...keys);
   return typeof found === "string" ? found : undefined;
 }
 
+/** The list at a path; empty where there is none. */
 export function listAt(value: Json | undefined, ...keys: readonly string[]): readonly Json[] {
   const found = at(value, ...keys);
   return Array.isArray(found) ? found : [];

@@ -14,6 +14,7 @@ import type { MeshDefaults } from "./settings.ts";
 import { plainMessage } from "./sidecar-config.ts";
 import { nameOf, podPlace } from "./workloads.ts";
 
+/** A manifest with the sidecar in its pods. */
 export interface InjectedManifest {
   readonly text: string;
   /** A line for each object: what became of it. */

@@ -80,7 +80,7 @@ function warningsOf(spec: JsonObject): string[] {
 }
 
 /** Whether a pod, or the template of one, has a sidecar of ours. */
-export function hasSidecar(pod: JsonObject): boolean {
+function hasSidecar(pod: JsonObject): boolean {
   return at(pod, "metadata", "annotations", STATUS) !== undefined;
 }
 

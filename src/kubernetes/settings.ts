@@ -13,6 +13,7 @@ export interface MeshDefaults {
   readonly config: string;
 }
 
+/** `native`: an init container that stays (KEP-753); `container`: one beside the others. */
 export type Mode = "native" | "container";
 
 /** What a pod's sidecar is to be like. */

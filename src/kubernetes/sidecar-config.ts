@@ -16,6 +16,7 @@ const STAND_INS = {
   CONSUL_HTTP_TOKEN: "token",
 };
 
+/** The configuration of a pod's sidecar, or why there is none. */
 export type Rendered =
   | { readonly kind: "rendered"; readonly text: string; readonly config: Config }
   | { readonly kind: "wrong"; readonly problem: string };

@@ -5,6 +5,7 @@ import { issueCertificate, type KeyPair, makeAuthority } from "../identity/make-
 import { ApiError, type KubernetesApi } from "./api.ts";
 import { at, isObject, type Json, type JsonObject, listAt, pointer, textAt } from "./json-patch.ts";
 
+/** For which Service a certificate is kept up, and where. */
 export interface WebhookCertificateOptions {
   readonly api: KubernetesApi;
   readonly clock: Clock;

@@ -6,6 +6,7 @@ import type { KeyPair } from "../identity/make-certificate.ts";
 import { review } from "./review.ts";
 import type { MeshDefaults } from "./settings.ts";
 
+/** Where the webhook listens, and what it puts into pods. */
 export interface WebhookOptions {
   readonly host: string;
   readonly port: number;

@@ -1,5 +1,6 @@
 import { LatencyWindow } from "./latency-window.ts";
 
+/** Bounds of what is learned, in calls at once. */
 export interface AdaptiveOptions {
   /** Calls at once before anything is known. */
   readonly initial: number;

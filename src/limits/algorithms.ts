@@ -12,4 +12,5 @@ export const algorithms = {
   fixedWindow: (of: Paced, clock: Clock): Allowance => new FixedWindow(of, clock),
 } as const;
 
+/** What `rateLimits.algorithm` may say. */
 export type Algorithm = keyof typeof algorithms;

@@ -107,6 +107,7 @@ export class ConcurrencyLimit {
   }
 }
 
+/** The limit of one method, or of all that have none of their own. */
 export interface MethodLimit {
   readonly method: string | undefined;
   readonly limit: CallLimit;

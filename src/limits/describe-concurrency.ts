@@ -13,6 +13,7 @@ export interface ConcurrencyDescription {
   readonly why: string;
 }
 
+/** Every learned limit as people see it. */
 export function* describeConcurrency(limits: ConcurrencyLimits): IterableIterator<ConcurrencyDescription> {
   for (const { direction, limit: upstream } of limits.all())
     for (const { method, limit } of upstream.limits()) {

@@ -15,6 +15,7 @@ export interface LimitDescription {
   readonly refused: number;
 }
 
+/** A rate limit as people see it. */
 export function describeLimit(limit: RateLimit | ServiceLimit): LimitDescription {
   const { name, direction, mode, counted } = limit.options;
   const { refused } = limit;

@@ -5,6 +5,7 @@ import type { Grant, LeaseStore, LeaseTerms } from "./lease-store.ts";
 /** What is done with a call while the store does not answer. */
 export type OnStoreFailure = "local" | "allow" | "deny";
 
+/** How calls are leased from a store that several share. */
 export interface LeaseOptions {
   readonly clock: Clock;
   readonly store: LeaseStore;

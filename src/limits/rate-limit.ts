@@ -35,6 +35,7 @@ export type Counted =
     }
   | { readonly by: "service"; readonly service: ServiceOptions };
 
+/** A limit that several sidecars count together, in Redis. `timeout` in milliseconds. */
 export interface SharedOptions {
   readonly url: string;
   readonly timeout: number;
@@ -46,6 +47,7 @@ export interface SharedOptions {
   readonly onFailure: OnStoreFailure;
 }
 
+/** A limit that a service decides. `timeout` in milliseconds. */
 export interface ServiceOptions {
   /** HOST:PORT or unix:/path. */
   readonly address: string;
@@ -54,7 +56,9 @@ export interface ServiceOptions {
   readonly onFailure: "allow" | "deny";
 }
 
+/** Limits that need nobody's answer for a call. */
 export type CountedLocally = Exclude<Counted, { by: "service" }>;
+/** A limit that is counted here, alone or with leases. */
 export type LocalOptions = RateLimitOptions & { readonly counted: CountedLocally };
 
 /** By default a lease is this part of the capacity, and of a small one so many calls. */
@@ -184,7 +188,7 @@ export class RateLimit implements Paced {
 }
 
 /** The most calls that can pass at once. */
-export function capacityOf({ algorithm, pace }: CountedLocally): number {
+function capacityOf({ algorithm, pace }: CountedLocally): number {
   return algorithm === "tokenBucket" ? pace.burst : pace.amount;
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Grant, LeaseStore, LeaseTerms } from "./lease-store.ts";
 import { leaseScript } from "./redis-script.ts";
 
+/** Which Redis, and how long it may take. */
 export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user and password where it wants them. */
   readonly url: string;

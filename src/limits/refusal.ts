@@ -12,6 +12,7 @@ export function isTold(
   return to === "all" || (to === "known" && (direction === "outbound" || identity !== undefined));
 }
 
+/** Why a limit lets a call not pass, and when it might. */
 export interface LimitRefusal {
   readonly reason: Extract<Reason, "RATE_LIMIT" | "CONCURRENCY">;
   /** Which limit, and its value. */

@@ -7,6 +7,7 @@ import type { Entry, RateLimitAnswer } from "./rate-limit-messages.ts";
 import { isTold, overLimit, rateLimitFields } from "./refusal.ts";
 import type { ServiceClient } from "./service-client.ts";
 
+/** A limit that is decided elsewhere. */
 export type RemoteOptions = RateLimitOptions & {
   readonly counted: { readonly by: "service"; readonly service: ServiceOptions };
 };

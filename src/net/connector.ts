@@ -18,6 +18,7 @@ export interface DialHandler {
   receive?(chunk: Buffer): void;
 }
 
+/** How a connection is made. */
 export interface DialOptions {
   readonly clock: Clock;
   /** Milliseconds until a connection has to stand, name lookup included; 5 s by default. */

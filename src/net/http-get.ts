@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 
+/** Bounds of a request, and whom it trusts. */
 export interface GetOptions {
   /** Milliseconds for the whole answer. */
   readonly timeout: number;

@@ -12,6 +12,7 @@ export type JoinEnd =
   /** Ended by us. */
   | { readonly kind: "cut" };
 
+/** Hears what two joined connections carry. */
 export interface JoinWatcher {
   /** Octets on their way out of the connection's opener. */
   sent(octets: number): void;
@@ -21,6 +22,7 @@ export interface JoinWatcher {
   over(end: JoinEnd): void;
 }
 
+/** How long two joined connections may be idle. */
 export interface JoinOptions {
   readonly clock: Clock;
   /** Milliseconds in which nothing has to come from either side until both are ended; undefined: for ever. */

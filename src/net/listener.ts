@@ -6,6 +6,7 @@ import { explainBind } from "./bind-error.ts";
 import { KEEPALIVE_DELAY } from "./connector.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
+/** How connections are accepted. */
 export interface ListenerOptions {
   /** Connections at once; one more is closed at once, unless the handler makes room for it. 10,000 by default. */
   readonly maxConnections?: number;

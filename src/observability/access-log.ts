@@ -5,6 +5,7 @@ import type { Call } from "../http/call.ts";
 import { type Direction, type Origin, type Reason, Status, statusName } from "../http/reason.ts";
 import { milliseconds, type Phases } from "./explain/phases.ts";
 
+/** What `log.access` may say. */
 export const accessModes = ["all", "errors", "none"] as const;
 
 /** Which calls have a line: every one, those that did not end with OK, none. */
@@ -49,6 +50,7 @@ export interface AccessRecord {
 /** Facts of a line that can be left out of it: what may say who somebody is. */
 export const redactable = ["peer", "peer_service", "identity", "method", "authority", "request_id", "detail"] as const;
 
+/** What `log.redact` may name. */
 export type Redactable = (typeof redactable)[number];
 
 /** `log`, as far as it is about calls. */
@@ -63,10 +65,12 @@ export interface AccessRules {
   readonly redact: readonly Redactable[];
 }
 
+/** Rules with the defaults where nothing is said. */
 export function accessRules(mode: AccessMode, more: Partial<AccessRules> = {}): AccessRules {
   return { mode, sampling: 1, slow: undefined, limit: 10, redact: [], ...more };
 }
 
+/** What the access log needs. */
 export interface AccessServices {
   /** Milliseconds of the clock. */
   now(): number;

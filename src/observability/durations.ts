@@ -14,6 +14,7 @@ export interface Exemplar {
   readonly at: number;
 }
 
+/** From milliseconds of the clock to those since the Unix epoch. */
 export type Wall = (at: number) => number;
 
 function exemplarText(exemplar: Exemplar | undefined, wall: Wall | undefined): string {

@@ -1,7 +1,7 @@
 /** Writing the Prometheus text format, for families that are too large for prom-client. */
 
 /** A label's value as it stands between quotes. */
-export function escapeLabel(value: string): string {
+function escapeLabel(value: string): string {
   return /["\\\n]/.test(value)
     ? value.replace(/["\\\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`))
     : value;

@@ -2,6 +2,7 @@ import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Clock, Timer } from "../core/clock.ts";
 
+/** Where lines go, and how many may wait. */
 export interface LogSinkOptions {
   /** A descriptor that does not block, see `nonBlocking`. */
   readonly fd: number;

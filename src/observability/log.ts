@@ -4,15 +4,19 @@ import type { Clock } from "../core/clock.ts";
 import { ecsLine } from "./ecs.ts";
 import { describeError } from "./log-error.ts";
 
+/** What `log.level` may say, the most talkative first. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
+/** From which level on lines are written. */
 export type LogLevel = (typeof logLevels)[number];
 
+/** What `log.format` may say. */
 export const logFormats = ["json", "ecs"] as const;
 
 /** Names of fields: our own, or those of the Elastic Common Schema. */
 export type LogFormat = (typeof logFormats)[number];
 
+/** What lines say of themselves, and where they go. */
 export interface LogOptions {
   /** Name of the service beside this sidecar, or how a caller-only sidecar is called. */
   readonly service: string;

@@ -1,3 +1,4 @@
+/** The content-type of the OpenMetrics text format. */
 export const OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /** Whether who scrapes reads OpenMetrics, and prefers it as every Prometheus does that knows it. */

@@ -25,6 +25,7 @@ import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
 import type { Waiters } from "./waiting-room.ts";
 
+/** What the connections of one listener share. */
 export interface AcceptorOptions {
   readonly direction: Direction;
   readonly http2: Http2Services;

@@ -256,4 +256,5 @@ function withPrevious(head: Head, previous: number, { headers }: ExchangeService
   );
 }
 
+/** Says the server how many attempts came before (gRFC A6). */
 export const PREVIOUS = "grpc-previous-rpc-attempts";

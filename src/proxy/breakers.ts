@@ -5,6 +5,7 @@ import { type BreakerListener, type BreakerOptions, CircuitBreaker } from "./cir
 /** Methods with a breaker of their own; the rest share one. A breaker takes some 8 KiB. */
 const MAX_METHODS = 200;
 
+/** `circuitBreaker` of an upstream. */
 export interface BreakersOptions extends BreakerOptions {
   /** One for all calls of the upstream, or one for each method. */
   readonly scope: "upstream" | "method";

@@ -25,6 +25,7 @@ export type Passage =
 /** How connections that came in by redirection ended up. */
 export type CaptureResult = "mesh" | "relayed" | "refused" | "unreachable";
 
+/** What becomes of redirected connections. */
 export interface CapturedOptions {
   readonly direction: Direction;
   /** Undefined: nobody can tell. Then HTTP/2 goes into the mesh, and everything else is refused. */

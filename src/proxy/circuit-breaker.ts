@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import Opossum from "opossum";
 import type { Clock, Timer } from "../core/clock.ts";
 
+/** When a breaker opens, and for how long. */
 export interface BreakerOptions {
   /** Share of calls that fail, from which on the breaker opens. */
   readonly failureRate: number;
@@ -18,6 +19,7 @@ export interface BreakerOptions {
 /** What a call needs to leave again: a probe is the one call that an open breaker lets through. */
 export type Permit = "call" | "probe";
 
+/** `closed`: calls pass; `open`: none does; `halfOpen`: one is under way to find out. */
 export type BreakerState = "closed" | "open" | "halfOpen";
 
 /** Hears when a breaker goes over to another state. */

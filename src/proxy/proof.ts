@@ -16,4 +16,5 @@ export const proofs = {
   sidecar: "the called sidecar says that its application has not seen the call",
 } as const;
 
+/** Why the application has provably not seen a request. */
 export type Proof = keyof typeof proofs;

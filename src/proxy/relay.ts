@@ -21,6 +21,7 @@ export interface Relayed extends Placed {
   readonly end: () => void;
 }
 
+/** What relayed connections are counted and watched by. */
 export interface RelaysOptions {
   readonly clock: Clock;
   readonly counts: RelayCounts;

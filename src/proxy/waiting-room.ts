@@ -8,6 +8,7 @@ export interface WaitingLimits {
   readonly time: number;
 }
 
+/** Bounds for the whole process; `time` in milliseconds. */
 export const defaultWaitingLimits: WaitingLimits = { calls: 2000, octets: 16_777_216, time: 10_000 };
 
 /** One of those whose calls wait. */

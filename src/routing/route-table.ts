@@ -11,6 +11,7 @@ export type Route =
   | { readonly kind: "none"; readonly authority: string }
   | { readonly kind: "bad"; readonly why: string };
 
+/** Which names there are. */
 export interface RouteTableOptions {
   /** Declared upstreams and their further names. */
   readonly upstreams: readonly { readonly name: string; readonly hosts: readonly string[] }[];

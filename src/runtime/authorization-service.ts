@@ -23,6 +23,7 @@ const MAX_OCTETS = 16_777_216;
 /** How a service is called that is no upstream. */
 const NAME = "authorization";
 
+/** How the service is reached. */
 export interface AuthorizationServiceOptions {
   readonly services: ProcessServices;
   readonly exchange: ExchangeServices;

@@ -13,6 +13,7 @@ import { onwardProblem } from "./egress.ts";
 import type { ProcessServices } from "./services.ts";
 import type { Upstreams } from "./upstreams/upstreams.ts";
 
+/** What captured connections need of the rest. */
 export interface CaptureHost {
   /** In force; asked for each connection. */
   readonly config: () => Config;

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Capture } from "./capture.ts";
 import type { Listeners } from "./listeners.ts";
 
+/** What is drained, and in what time. */
 export interface DrainOptions {
   readonly listeners: Listeners;
   readonly capture: Capture;

@@ -5,6 +5,7 @@ import { Child } from "./child.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Shutdown } from "./shutdown.ts";
 
+/** Which application is started, and when. */
 export interface ParenthoodOptions {
   readonly runtime: Runtime;
   readonly shutdown: Shutdown;

@@ -8,6 +8,7 @@ import { AdvertiseError, type AdvertiseOptions, advertise } from "../discovery/a
 import { makeRegistration } from "../discovery/registration.ts";
 import type { Registrar } from "../discovery/source.ts";
 
+/** What is published, and where. */
 export interface PublicationOptions {
   readonly service: ServiceConfig;
   readonly registrar: Registrar;

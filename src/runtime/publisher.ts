@@ -15,6 +15,7 @@ export interface Publishable {
   readonly inbound: Address | undefined;
 }
 
+/** What the publication in force is made from. */
 export interface PublisherOptions {
   readonly inForce: () => Publishable;
   /** A new registrar of the default source in force; undefined where that publishes nothing. */

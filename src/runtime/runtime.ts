@@ -41,6 +41,7 @@ import {
 import { registerRoutingMetrics } from "./upstreams/routing-metrics.ts";
 import { type Expected, type MakeCluster, Upstreams } from "./upstreams/upstreams.ts";
 
+/** What a runtime is made of. */
 export interface RuntimeOptions {
   readonly config: Config;
   readonly services: ProcessServices;

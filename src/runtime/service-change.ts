@@ -8,6 +8,7 @@ import { connectUse } from "./connect-use.ts";
  */
 export type Place = "same" | "credentials" | "elsewhere";
 
+/** Whether two configurations publish the service in the same place. */
 export function samePlace(one: Config, other: Config): Place {
   const [before, after] = [one.discovery, other.discovery];
   if (before.default !== after.default) return "elsewhere";

@@ -11,6 +11,7 @@ import { NewsBoard } from "./news-board.ts";
 import { shareConfig } from "./share-config.ts";
 import { SourceServer } from "./source-server.ts";
 
+/** What the threads are started with. */
 export interface CrewOptions {
   readonly services: ProcessServices;
   readonly version: string;

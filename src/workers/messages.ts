@@ -58,4 +58,5 @@ export type ToCrew =
   | { readonly kind: "log"; readonly line: string }
   | { readonly kind: "news"; readonly news: UpstreamNews };
 
+/** All that a worker says to the control thread. */
 export type FromWorker = ToMember | ToCrew;

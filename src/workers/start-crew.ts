@@ -3,6 +3,7 @@ import { Crew } from "./crew.ts";
 import { CrewListeners } from "./crew-listeners.ts";
 import { registerCrewMetrics } from "./crew-metrics.ts";
 
+/** The thread that does the rest, and those that carry calls. */
 export interface CrewParts {
   readonly runtime: Runtime;
   readonly crew: Crew;

@@ -1,3 +1,4 @@
+/** A value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Numbers of which there are as many as in all threads together. Of others the largest counts. */

@@ -14,7 +14,7 @@ import { pemBlock } from "../../src/identity/pem.ts";
 const HOUR = 3_600_000;
 
 /** The trust domain of tests. */
-export const DOMAIN = "test.mesh";
+const DOMAIN = "test.mesh";
 
 /** A service's id in Consul's form. */
 export function idOf(service: string, domain = DOMAIN): string {

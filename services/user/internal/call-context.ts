@@ -21,6 +21,7 @@ export interface CallContext {
 /** The longest delay that setTimeout knows, in ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
+/** What the handlers see of a call: a signal that fires when the caller has gone or its deadline has passed. */
 export function contextOf(call: EndingCall): CallContext {
   const controller = new AbortController();
   // grpc-js tells of a passed deadline only when the status is on its way, which is never while the caller of a

@@ -19,6 +19,7 @@ import {
 } from "@grpc/grpc-js";
 import { methodDefinition } from "./grpc-definition.ts";
 
+/** What a caller may say of one call. */
 export interface CallOptions {
   /** Milliseconds from now; the server is told. */
   readonly timeout?: number;

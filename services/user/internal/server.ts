@@ -14,6 +14,7 @@ import { instanceInterceptor } from "./instance-interceptor.ts";
 import { reflectionOf } from "./reflection.ts";
 import { Users } from "./users.ts";
 
+/** What a server is made of. */
 export interface UserServerOptions {
   readonly repository: UserRepository;
   readonly log: Logger;
@@ -29,6 +30,7 @@ export interface UserServerOptions {
   readonly maxImport?: number;
 }
 
+/** A gRPC server of `user.v1.UserService`, with health and reflection. */
 export interface UserServer {
   /** Listens on HOST:PORT or unix:PATH. Resolves to the port, which a port 0 leaves open; rejects if it is taken. */
   listen(address: string): Promise<number>;

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 
+/** What the flags and the environment say; see `USAGE` for each. */
 export interface Settings {
   readonly listen: string;
   readonly database: string;
@@ -16,6 +17,7 @@ export interface Settings {
 /** A wrong flag or variable; the message names it. */
 export class SettingsError extends Error {}
 
+/** What `--help` prints. */
 export const USAGE = `usage: node main.ts [flags]
 
 A gRPC server of user.v1.UserService. Each flag has an environment variable of the same meaning; the flag wins.

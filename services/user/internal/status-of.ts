@@ -17,7 +17,7 @@ export function statusOf(error: UserError): Status {
 }
 
 /** A domain error as the end of a call. Details are in the metadata `grpc-status-details-bin`. */
-export function failureOf(error: UserError): GrpcFailure {
+function failureOf(error: UserError): GrpcFailure {
   const { code, message } = plainStatusOf(error);
   const metadata = new Metadata();
   if (error.kind === "invalid") {

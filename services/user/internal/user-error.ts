@@ -22,12 +22,15 @@ export type UserError =
   /** The store failed; the cause is in the log and nowhere else. */
   | { readonly kind: "failed"; readonly what: string };
 
+/** What an operation comes to: a value, or an error that the caller can act on. */
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: UserError };
 
+/** The result of an operation that succeeded. */
 export function success<T>(value: T): Result<T> {
   return { ok: true, value };
 }
 
+/** The result of an operation that was refused. */
 export function failure(error: UserError): { readonly ok: false; readonly error: UserError } {
   return { ok: false, error };
 }

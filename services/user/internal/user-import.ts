@@ -8,6 +8,7 @@ const MAX_PICTURE_BYTES = 256 * 1024 * 1024;
 /** How many errors are reported; all are counted. */
 const MAX_ERRORS = 100;
 
+/** What became of a stream of users. */
 export interface ImportReport {
   readonly created: number;
   readonly failed: number;

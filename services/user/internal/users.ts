@@ -13,6 +13,7 @@ const PAGE_ITEMS_MAX = 1_000;
 /** Pictures in one page of a list; a page is one message, and several wait in a stream to a slow reader. */
 const PAGE_BYTES = 256 * 1024;
 
+/** What the operations on users need; clock and ids are given in tests. */
 export interface UsersOptions {
   readonly repository: UserRepository;
   readonly log: Logger;
@@ -22,6 +23,7 @@ export interface UsersOptions {
   readonly maxImport?: number;
 }
 
+/** What an update asks for: the fields of `mask` are taken from `user`. */
 export interface UpdateOrder {
   readonly user: UserDraft;
   /** undefined: whatever version the user is at. */
@@ -29,6 +31,7 @@ export interface UpdateOrder {
   readonly mask: readonly string[];
 }
 
+/** One page of a list, in the order of ids. */
 export interface ListedPage {
   readonly users: readonly User[];
   /** Empty on the last page. */

@@ -2,6 +2,7 @@ import { PostgresUserRepository } from "./postgres.ts";
 import { SqliteUserRepository } from "./sqlite.ts";
 import type { UserRepository } from "./user.ts";
 
+/** What of a repository can be set, whatever keeps it. */
 export interface OpenOptions {
   /** Connections to a database server at most; where there is none it is without effect. */
   readonly connections?: number;

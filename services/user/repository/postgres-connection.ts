@@ -15,6 +15,7 @@ const IDLE_IN_TRANSACTION_MS = 10_000;
 /** How long a statement waits for another one's lock, in ms, if the call's own deadline is not sooner. */
 const LOCK_MS = 5_000;
 
+/** What the owner of a connection is told. */
 export interface ClientEvents {
   /** The connection is lost or closed. */
   readonly onClose?: () => void;

@@ -8,6 +8,7 @@ const LOOK_EVERY_MS = 1_000;
 /** After how many ms without an answer the store is not to be reached. */
 const ANSWER_MS = 4_000;
 
+/** What the connection beside the pool finds out. */
 export interface ControlEvents {
   /** Something was changed, or may have been while nobody heard of it. */
   changed(): void;

@@ -3,6 +3,7 @@ import { openClient, type Sql, storeErrorOf } from "./postgres-connection.ts";
 import { StoreError } from "./store-error.ts";
 import { WaitingLine } from "./waiting-line.ts";
 
+/** How large a pool is, and how long calls wait for it. */
 export interface PoolOptions {
   /** Connections at most. */
   readonly connections: number;

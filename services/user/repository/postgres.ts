@@ -34,6 +34,7 @@ const FORGET_EVERY = 64n;
 /** How many users of an import are sent without waiting for an answer. */
 const BATCH = 100;
 
+/** Bounds of a repository in PostgreSQL. */
 export interface PostgresOptions {
   /** Connections at most, beside the one that watches the store; default 10. */
   readonly connections?: number;

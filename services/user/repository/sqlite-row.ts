@@ -17,11 +17,13 @@ export function userOf(row: Row): User {
   };
 }
 
+/** A column that holds a text. Throws where it does not: the file is not ours, or damaged. */
 export function text(row: Row, column: string): string {
   const value = row[column];
   return typeof value === "string" ? value : wrong(column, "text", value);
 }
 
+/** A column that holds an integer. Throws where it does not. */
 export function integer(row: Row, column: string): bigint {
   const value = row[column];
   return typeof value === "bigint" ? value : wrong(column, "an integer", value);

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 const COLUMNS = "id, email, display_name, picture, version, created_ms, updated_ms";
 
+/** The statements of an open database, prepared once. */
 export type SqliteStatements = ReturnType<typeof prepareStatements>;
 
 /** Every statement of the SQLite repository, compiled once. Integers come back as bigint. */

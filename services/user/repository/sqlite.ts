@@ -27,6 +27,7 @@ const POLL_MS = 100;
 /** Deletions are forgotten in batches of this many revisions, so that forgetting costs nothing worth mentioning. */
 const FORGET_EVERY = 64n;
 
+/** Bounds of a repository in SQLite. */
 export interface SqliteOptions {
   /** How many deletions are remembered for those who follow the changes. */
   readonly tombstones?: number;

@@ -21,15 +21,20 @@ export interface UserRecord {
 /** The fields that an update replaces; an absent one stays as it is. */
 export type UserPatch = Partial<Omit<UserRecord, "id">>;
 
+/** The user as it stands now. */
 export type Stored = { readonly kind: "stored"; readonly user: User };
+/** No user has the id. */
 export type Missing = { readonly kind: "missing" };
 /** The user is at another version than the caller meant. */
 export type Stale = { readonly kind: "stale"; readonly version: bigint };
 /** Another user has this id, or this address in whatever case. */
 export type Taken<Field extends "id" | "email"> = { readonly kind: "taken"; readonly field: Field };
 
+/** What became of an insertion. */
 export type InsertResult = Stored | Taken<"id" | "email">;
+/** What became of an update. */
 export type WriteResult = Stored | Missing | Stale | Taken<"email">;
+/** What became of a deletion. */
 export type DeleteResult = { readonly kind: "deleted" } | Missing | Stale;
 
 /** What became of one user. */
@@ -44,12 +49,14 @@ export interface PageLimits {
   readonly bytes: number;
 }
 
+/** A page of users, in the order of their ids. */
 export interface UserPage {
   readonly users: readonly User[];
   /** The id after which the next page begins; undefined on the last page. */
   readonly next: string | undefined;
 }
 
+/** A page of changes, in the order of their revisions. */
 export type ChangePage =
   | { readonly kind: "changes"; readonly changes: readonly UserChange[] }
   /** The revision is older than what deletions are remembered for, or newer than the store. */

@@ -20,6 +20,7 @@ export const balancers = {
   pickFirst,
 } as const satisfies Record<string, BalancerDefinition>;
 
+/** What `balancing.balancer` may say. */
 export type BalancerName = keyof typeof balancers;
 
 /** Those that keep calls together by what `hash` says. */

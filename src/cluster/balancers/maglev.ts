@@ -60,6 +60,7 @@ function fill(endpoints: readonly Endpoint[]): Uint16Array {
   return places;
 }
 
+/** Consistent hashing by Maglev's table: even shares, and few keys move when an endpoint comes or goes. */
 export const maglev: BalancerDefinition = {
   name: "maglev",
   picker: (endpoints, tools, previous) => new Table(endpoints, tools, previous),

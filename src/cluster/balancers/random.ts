@@ -20,6 +20,7 @@ export class RandomPicker implements Picker {
   }
 }
 
+/** An endpoint drawn by weight. */
 export const random: BalancerDefinition = {
   name: "random",
   picker: (endpoints, tools) => new RandomPicker(endpoints, tools.random),

@@ -67,6 +67,7 @@ function pointsOf(endpoints: readonly Endpoint[]): Float64Array {
   return Float64Array.from(points).sort();
 }
 
+/** Consistent hashing on a ring: only the keys of an endpoint that goes find another one. */
 export const ringHash: BalancerDefinition = {
   name: "ringHash",
   picker: (endpoints, tools, previous) => new Ring(endpoints, tools, previous),

@@ -76,6 +76,7 @@ function pickUntried(
   return one === undefined || other === undefined ? one : better(one, other);
 }
 
+/** The better of two endpoints that are drawn by weight. */
 export function twoChoices(endpoints: readonly Endpoint[], random: () => number, better: Better): Picker {
   const even = endpoints.every(({ weight }) => weight === endpoints[0]?.weight);
   return even ? new EvenChoices(endpoints, random, better) : new WeightedChoices(endpoints, random, better);

@@ -9,6 +9,7 @@ export type AffinitySettings =
   /** `maxAge`: milliseconds that the caller is to keep it; undefined: for as long as it runs. */
   | { readonly by: "cookie"; readonly name: string; readonly maxAge: number | undefined };
 
+/** The response field that ties a caller to its endpoint. */
 export type SessionField = readonly [name: string, value: string];
 
 /** What stands for an endpoint in the field: the same in every sidecar, and no address. */

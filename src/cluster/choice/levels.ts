@@ -16,6 +16,7 @@ export interface LevelSettings {
   readonly spillAbove: number | undefined;
 }
 
+/** Endpoints that are equally near, or of equal priority. */
 export interface Level {
   /** Endpoints that discovery knows, whatever their state. */
   total: number;

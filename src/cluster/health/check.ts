@@ -33,6 +33,7 @@ export interface CheckTarget {
   readonly pool: Pool;
 }
 
+/** What health checks need. */
 export interface CheckServices extends Http2Services {
   readonly random: () => number;
 }

@@ -11,6 +11,7 @@ export const countableStatuses = [
   "dataLoss",
 ] as const satisfies readonly StatusWord[];
 
+/** A gRPC status that may count as a failure of the endpoint. */
 export type CountableStatus = (typeof countableStatuses)[number];
 
 /** Times in milliseconds, shares of 1. */
@@ -39,6 +40,7 @@ export interface OutlierSettings {
     | undefined;
 }
 
+/** What holds where `outlierDetection` says nothing; docs/balancing.md has the reasons. */
 export const defaultOutlierSettings: OutlierSettings = {
   mode: "eject",
   consecutiveFailures: 5,

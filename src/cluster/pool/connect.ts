@@ -28,6 +28,7 @@ export type Meta = Readonly<Record<string, string>>;
  */
 export type Connect = (address: Address, handler: ConnectionHandler, connecting: Connecting, meta: Meta) => () => void;
 
+/** How connections of HTTP/2 are made. */
 export interface ConnectOptions {
   readonly limits: Http2Limits;
   /** Tell the peer that we are a sidecar. */

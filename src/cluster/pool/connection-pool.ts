@@ -31,6 +31,7 @@ export interface PoolServices {
   readonly keepalive: KeepaliveSettings;
 }
 
+/** Bounds of the connections to one endpoint. */
 export interface PoolOptions {
   /**
    * Whether calls go out on a new connection at once, or only once its peer's SETTINGS came. The latter costs a new connection
@@ -46,6 +47,7 @@ export interface PoolOptions {
   readonly surplusIdle: number;
 }
 
+/** What holds where `limits` says nothing. */
 export const defaultPoolOptions: PoolOptions = {
   firstStream: "afterSettings",
   maxWaiting: 2000,

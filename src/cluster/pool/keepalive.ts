@@ -11,6 +11,7 @@ export interface KeepaliveSettings {
   readonly timeout: number;
 }
 
+/** Sidecars take PINGs as often as they come; other servers may not. */
 export const defaultKeepalive: KeepaliveSettings = {
   sidecars: 10_000,
   // Servers by default take a PING every 5 minutes and end the connection of whoever asks more often (gRFC A8). Their clock
@@ -25,6 +26,7 @@ export interface Watched {
   askedAt: number | undefined;
 }
 
+/** Whose connections are watched. */
 export interface KeepaliveHost<T extends Watched> {
   watched(): Iterable<T>;
   /** Nothing has come of the connection since it was asked. */

@@ -11,12 +11,14 @@ import type { OpenSocket } from "./open-socket.ts";
 import type { Pool } from "./pool.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
+/** How connections that carry one call at a time are made. */
 export interface SocketsOptions {
   readonly open: OpenSocket;
   /** What the endpoints speak. */
   readonly protocol: "http1" | "tcp";
 }
 
+/** What a pool of sockets needs. */
 export interface SocketPoolServices {
   readonly clock: Clock;
   /** Uniform in [0, 1). */

@@ -22,6 +22,7 @@ import { type OpenSocket, openSocket, type SocketProtocol } from "./open-socket.
 /** How an upstream is dialled: in plaintext, by TLS where its endpoints say that they take it, or by TLS only. */
 export type UpstreamMode = "disabled" | "permissive" | "strict";
 
+/** How the endpoints of one upstream are dialled with TLS. */
 export interface UpstreamTlsOptions {
   readonly name: string;
   /** Each asked when a dial begins. */

@@ -97,6 +97,7 @@ export function serviceName(noun = "a service name"): Type<string> {
   });
 }
 
+/** A service name: a DNS name in lower case, of 253 characters at most. */
 export function parseServiceName(written: string): Parsed<string> {
   if (written === "") return refused("a name is not empty");
   if (serviceForm.test(written) && written.length <= 253) return parsed(written);

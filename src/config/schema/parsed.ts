@@ -3,6 +3,7 @@ export type Parsed<T> =
   | { readonly kind: "value"; readonly value: T }
   | { readonly kind: "problem"; readonly message: string; readonly suggestion: string | undefined };
 
+/** What reading a text came to: this value. */
 export function parsed<T>(value: T): Parsed<T> {
   return { kind: "value", value };
 }

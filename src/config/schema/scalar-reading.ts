@@ -3,6 +3,7 @@ import type { Reading } from "../reading.ts";
 import { describeTree, isNothing, type ScalarTree, type Tree } from "../tree.ts";
 import type { Place } from "./type.ts";
 
+/** How a kind of scalar is spoken of in messages and docs. */
 export interface ScalarWords {
   readonly noun: string;
   readonly label: string;
@@ -11,7 +12,7 @@ export interface ScalarWords {
 }
 
 /** A scalar on its way through its type, and the ways to refuse it. */
-export class ScalarReading {
+class ScalarReading {
   readonly scalar: ScalarTree;
   private readonly place: Place;
   private readonly reading: Reading;

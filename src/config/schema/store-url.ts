@@ -26,7 +26,7 @@ export function storeUrl(): Type<string> {
 }
 
 /** The URL with `***` where it has a password. */
-export function withoutPassword(url: string): string {
+function withoutPassword(url: string): string {
   // A password may have any character in it, rightly or not: it ends at the last @.
   return url.replace(/^(\w+:\/\/[^:@/]*:).*@/, "$1***@");
 }

@@ -2,6 +2,7 @@ import { type Parsed, parsed, quote, refused } from "./parsed.ts";
 import { openScalar } from "./scalar-reading.ts";
 import type { JsonSchema, Plain, Type } from "./type.ts";
 
+/** What a type of values that are written as texts needs. */
 export interface TextOptions<T> {
   readonly noun: string;
   readonly label: string;

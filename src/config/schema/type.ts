@@ -5,6 +5,7 @@ import type { Tree } from "../tree.ts";
 /** JSON and YAML alike: the file's own form of a value, such as "2s" for 2000. */
 export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
 
+/** A piece of JSON Schema (draft 2020-12). */
 export type JsonSchema = { readonly [keyword: string]: Plain };
 
 /** Where a value is being read: its path, and the pattern of that path in the schema, as `upstreams.*.timeout`. */
@@ -47,6 +48,7 @@ export interface Field<T> {
   readonly absent: Absent<T>;
 }
 
+/** What holds where a key is left out. */
 export type Absent<T> =
   | { readonly kind: "error" }
   /** Stays undefined, or is computed later: `text` says what from. */
@@ -55,6 +57,7 @@ export type Absent<T> =
   /** As if an empty mapping stood there. */
   | { readonly kind: "empty" };
 
+/** The keys of a mapping. */
 export type Fields = { readonly [key: string]: Field<unknown> };
 
 /** A key that must be there. */

@@ -28,6 +28,7 @@ export function duration(options: { readonly min?: number; readonly max?: number
   });
 }
 
+/** `250ms`, `1.5s`, `2m`: milliseconds. */
 export function parseDuration(written: string): Parsed<number> {
   const match = quantity.exec(written);
   if (match === null) return refused(`${quote(written)} is not a duration`, sumOfParts(written));
@@ -81,6 +82,7 @@ export function rate(): Type<number> {
   });
 }
 
+/** `100/s`, `6/m`: events a second. */
 export function parseRate(written: string): Parsed<number> {
   const match = /^([0-9]+(?:\.[0-9]+)?)(?: ?(?:\/|per) ?([a-z]+)|rps|qps)?$/i.exec(written);
   if (match === null) return refused(`${quote(written)} is not a rate`);
@@ -124,7 +126,8 @@ export function quota(): Type<Quota> {
   });
 }
 
-export function parseQuota(written: string): Parsed<Quota> {
+/** `100/m`: so many in each period. */
+function parseQuota(written: string): Parsed<Quota> {
   const match = /^([0-9]+(?:\.[0-9]+)?)(?: ?(?:\/|per) ?([a-z]+)|rps|qps)?$/i.exec(written);
   if (match === null) return refused(`${quote(written)} is not a rate`);
   const [, amount = "", unit = "s"] = match;
@@ -154,6 +157,7 @@ export function percent({ min = 0, max = 1 }: { readonly min?: number; readonly 
   });
 }
 
+/** `12.5%`: the share, 0.125. */
 export function parsePercent(written: string, { min, max } = { min: 0, max: 1 }): Parsed<number> {
   const match = /^([0-9]+(?:\.[0-9]+)?)(%?)$/.exec(written);
   if (match === null) return refused(`${quote(written)} is not a percentage`);
@@ -164,6 +168,7 @@ export function parsePercent(written: string, { min, max } = { min: 0, max: 1 })
   return share <= max ? parsed(share) : refused(`${written} is above ${formatPercent(max)}`);
 }
 
+/** A share as `parsePercent` reads it. */
 export function formatPercent(share: number): string {
   return `${Number((share * 100).toPrecision(12))}%`;
 }
@@ -180,6 +185,7 @@ export function size(): Type<number> {
   });
 }
 
+/** `64KiB`: octets. */
 export function parseSize(written: string): Parsed<number> {
   const match = quantity.exec(written);
   if (match === null) return refused(`${quote(written)} is not a size`);

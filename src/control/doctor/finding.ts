@@ -23,20 +23,25 @@ export interface Surroundings {
   readonly patience: number;
 }
 
+/** Looks at one thing. Never rejects for what it finds: that is a finding. */
 export type Check = (surroundings: Surroundings) => Promise<readonly Finding[]>;
 
+/** A finding: all is well, and this shows it. */
 export function ok(check: string, evidence: string): Finding {
   return { check, verdict: "ok", evidence, remedy: undefined };
 }
 
+/** A finding: it works, but not for long or not as meant. */
 export function warning(check: string, evidence: string, remedy: string): Finding {
   return { check, verdict: "warning", evidence, remedy };
 }
 
+/** A finding: it does not work. */
 export function error(check: string, evidence: string, remedy: string): Finding {
   return { check, verdict: "error", evidence, remedy };
 }
 
+/** What is told of something that was thrown. */
 export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message || reason.name : String(reason);
 }

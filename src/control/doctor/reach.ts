@@ -22,12 +22,14 @@ export function reach(address: Address): Promise<void> {
   });
 }
 
+/** What a server answered. */
 export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
 }
 
+/** A request over HTTP or HTTPS. */
 export interface HttpAsk {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -2,12 +2,14 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { ConsulClient } from "./client.ts";
 import { ConsulError } from "./error.ts";
 
+/** A query that Consul answers once something has changed. */
 export interface BlockingQuery {
   /** 0: answer at once. Otherwise: when there is another index, or after a while. */
   readonly index: bigint;
   readonly signal: AbortSignal;
 }
 
+/** What Consul answered, and the index that the next query is to name. */
 export interface BlockingAnswer {
   /** At least 1, for 0 would make the next query answer at once for ever. */
   readonly index: bigint;

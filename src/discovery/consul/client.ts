@@ -10,6 +10,7 @@ import { consulQuestion } from "./name.ts";
 import { type CatalogService, readNodeServices } from "./node-services.ts";
 import { type HealthAnswer, indexOf, readExecuted, readHealth } from "./schema.ts";
 
+/** Which agent is asked, and as whom. */
 export interface ConsulOptions extends ConsulCredentialOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`, with or without a path in front of `/v1`. */
   readonly address: string;
@@ -42,6 +43,7 @@ export interface AgentService {
   readonly Connect?: { readonly Native: true };
 }
 
+/** A blocking query for the instances of a service. */
 export interface HealthQuery {
   /** 0: answer at once. Otherwise: when the list has another index, or after `wait`. */
   readonly index: bigint;

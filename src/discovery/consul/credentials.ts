@@ -5,6 +5,7 @@ import type { LookupFunction } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import { watchFile } from "../../core/watch-file.ts";
 
+/** As whom an agent is asked. */
 export interface ConsulCredentialOptions {
   readonly token: string | undefined;
   /** A file with the token in it, read again as it changes; takes the place of `token`. */

@@ -36,6 +36,7 @@ export interface QueryHost {
   renewed(): void;
 }
 
+/** What every query loop of a source shares. */
 export interface LoopSurroundings {
   readonly client: Pick<ConsulClient, "onRenewed">;
   readonly slots: QuerySlots;

@@ -31,6 +31,7 @@ export interface SlotLimits {
   readonly growApart: number;
 }
 
+/** Bounds for one agent, whose own default is 200 connections of one address. Pauses in milliseconds. */
 export const SLOT_LIMITS: SlotLimits = { most: 64, first: 16, least: 4, shrinkApart: 1000, growApart: 5000 };
 
 /**

@@ -16,7 +16,8 @@ export interface ConsulRegistrarTimings {
   readonly deregisterTimeout: number;
 }
 
-export const CONSUL_REGISTRAR_TIMINGS: ConsulRegistrarTimings = {
+/** What is used outside of tests; in milliseconds. */
+const CONSUL_REGISTRAR_TIMINGS: ConsulRegistrarTimings = {
   beat: 5000,
   timeout: 4000,
   backoffBase: 250,
@@ -205,7 +206,7 @@ export class ConsulRegistrar implements Registrar {
 }
 
 /** The body of the registration. A TTL check is critical until it is passed for the first time. */
-export function agentService(registration: Registration, isNative: boolean): AgentService {
+function agentService(registration: Registration, isNative: boolean): AgentService {
   const { id, name, host, port, tags, meta, weight } = registration;
   return {
     ID: id,

@@ -21,6 +21,7 @@ export interface ConsulTimings {
   readonly patience: number;
 }
 
+/** What is used outside of tests; in milliseconds. */
 export const CONSUL_TIMINGS: ConsulTimings = {
   poll: 5000,
   wait: 10_000,

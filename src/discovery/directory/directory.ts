@@ -7,6 +7,7 @@ import type { CachedAnswer, DiscoverySource, EndpointSpec, Subscription } from "
 import { DirectoryReader, type DirectoryView } from "./reader.ts";
 import type { DirectoryRecord } from "./record.ts";
 
+/** `discovery.directory`. */
 export interface DirectoryOptions {
   /** The folder; made with mode 0700 where it is not there. */
   readonly path: string;

@@ -9,6 +9,7 @@ export type DnsName =
   | { readonly kind: "host"; readonly name: string; readonly port: number }
   | { readonly kind: "srv"; readonly name: string };
 
+/** How names are asked for. */
 export interface DnsOptions {
   /** Milliseconds from an answer without a time to live to the next question. */
   readonly refresh: number;

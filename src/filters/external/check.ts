@@ -65,6 +65,7 @@ export interface Surroundings {
   readonly shown: (name: string) => boolean;
 }
 
+/** What the service is asked about a call: its head, and who makes it. */
 export function questionOf(call: Call, { own, id, time, context, shown }: Surroundings): CheckQuestion {
   const { head, path, identity, upstream } = call;
   const headers = new Map<string, string>();

@@ -11,6 +11,7 @@ import { type CheckAnswer, questionOf } from "./check.ts";
 import { denial } from "./denial.ts";
 import { answerChanges, requestChanges } from "./service-fields.ts";
 
+/** `authorization.external`. */
 export interface ExternalOptions {
   /** How the service is called in logs: the name of its upstream, or its address. */
   readonly service: string;
@@ -40,6 +41,7 @@ export type Answer = { readonly message: Buffer } | { readonly failed: string };
  */
 export type Ask = (question: Buffer, call: Call, timeout: number, done: (answer: Answer) => void) => () => void;
 
+/** What asking a service needs. */
 export interface ExternalServices {
   readonly time: { now(): number };
   readonly clock: { wall(): number };

@@ -33,6 +33,7 @@ export interface HeaderCondition {
   readonly invert: boolean;
 }
 
+/** What a source may do, by path, method, header and token. */
 export interface Permission {
   readonly action: Action;
   readonly path: { readonly test: "exact" | "prefix" | "regex"; readonly text: string } | undefined;

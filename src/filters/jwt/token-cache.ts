@@ -9,7 +9,7 @@ export interface Remembered {
 /** Tokens that are remembered: some thousand users of one service, each with a token of 1 KiB. */
 export const MAX_TOKENS = 10_000;
 /** Octets of all of them together, claims and all. */
-export const MAX_OCTETS = 16 * 1024 * 1024;
+const MAX_OCTETS = 16 * 1024 * 1024;
 
 /**
  * What tokens came to, by their exact text. Who comes with more tokens than it holds drives out the oldest, and those are verified

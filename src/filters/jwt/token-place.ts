@@ -7,6 +7,7 @@ export interface TokenPlace {
   readonly prefix: string;
 }
 
+/** A token, and where in the request it stood. */
 export interface FoundToken {
   readonly text: string;
   readonly place: TokenPlace;

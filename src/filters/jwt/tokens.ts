@@ -17,6 +17,7 @@ export interface TokenUse {
   readonly claims: ReadonlyMap<string, string>;
 }
 
+/** Which methods need a token, and whose. */
 export interface TokenRule {
   /** undefined: every method. */
   readonly methods: readonly string[] | undefined;
@@ -25,6 +26,7 @@ export interface TokenRule {
   readonly providers: readonly string[] | undefined;
 }
 
+/** `jwt`. */
 export interface TokenOptions {
   readonly providers: ReadonlyMap<string, TokenUse>;
   /** The first that is for a call counts; where none is, a token is required. */
@@ -37,6 +39,7 @@ export type Verdicts =
   | { readonly kind: "invalid" | "expired"; readonly why: string; readonly lasting: boolean }
   | { readonly kind: "unknown"; readonly why: string };
 
+/** What looking at tokens needs. */
 export interface TokenServices {
   readonly clock: { wall(): number };
   readonly headers: HeaderTable;

@@ -15,4 +15,5 @@ export const ALGORITHMS = [
   "EdDSA",
 ] as const;
 
+/** How a token may be signed (RFC 7518 §3.1). None of these is symmetric. */
 export type Algorithm = (typeof ALGORITHMS)[number];

@@ -19,6 +19,7 @@ export interface KeyPlace {
   readonly ca: string | undefined;
 }
 
+/** What fetching keys needs. */
 export interface KeyServices {
   readonly clock: Clock;
   readonly log: Logger;

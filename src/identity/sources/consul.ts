@@ -9,12 +9,14 @@ export interface ConnectQuery {
   readonly signal: AbortSignal;
 }
 
+/** The authorities of Consul Connect. */
 export interface ConnectRoots {
   readonly index: bigint;
   /** PEM of every authority that is or was in use and still counts. */
   readonly authorities: string;
 }
 
+/** A certificate of Consul Connect, in PEM. */
 export interface ConnectLeaf {
   readonly index: bigint;
   readonly certificate: string;

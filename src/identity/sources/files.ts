@@ -61,7 +61,7 @@ export class FilesIdentity implements IdentitySource {
 }
 
 /** Rejects, naming the file, where one cannot be read. */
-export async function readMaterial({ cert, key, ca, crl, federated }: FilesOptions): Promise<Material> {
+async function readMaterial({ cert, key, ca, crl, federated }: FilesOptions): Promise<Material> {
   const [certificate, secret, authorities, revoked, others] = await Promise.all([
     read(cert),
     read(key),

@@ -12,6 +12,7 @@ export interface Phases {
   readonly answering: number | undefined;
 }
 
+/** How long each phase of a call took, in milliseconds; undefined where it did not get there. */
 export function phasesOf(call: Call): Phases {
   const { startedAt, decidedAt, sentAt, answeredAt, endedAt } = call;
   return {

@@ -20,6 +20,7 @@ const LAST = 2000;
 
 const kinds = { server: SpanKind.SERVER, client: SpanKind.CLIENT, internal: SpanKind.INTERNAL };
 
+/** Where spans go, and whose they are. */
 export interface OtlpExportOptions {
   readonly tracing: TracingOptions;
   readonly service: string;

@@ -18,6 +18,7 @@ const SERVER_ERRORS: ReadonlySet<number> = new Set([
 /** Decisions that are events of a span. */
 const EVENTS: ReadonlySet<string> = new Set(["waits", "limit", "breaker", "retry", "notRetried", "hedge", "refused"]);
 
+/** A call that has ended, and what its spans are made from. */
 export interface SpanSource {
   readonly call: Call;
   readonly trace: CallTrace;

@@ -18,6 +18,7 @@ const FIELDS: ReadonlySet<string> = new Set(["traceparent", "b3", "x-b3-traceid"
 const DENIAL = "x-b3-sampled";
 const NO_FACTS: readonly Fact[] = [];
 
+/** What tracing needs. */
 export interface TracerServices {
   readonly clock: Clock;
   readonly log: Logger;

@@ -2,6 +2,7 @@ import type { Call } from "../../http/call.ts";
 import type { RetryBudget } from "./budget.ts";
 import type { Idempotence, IdempotentMethods } from "./idempotent-methods.ts";
 
+/** `retry` of an upstream. */
 export interface RetryOptions {
   /** The first one included. */
   readonly attempts: number;
@@ -27,6 +28,7 @@ export interface RetryCounts {
   readonly refused: Record<NotRetried, number>;
 }
 
+/** Counts of an upstream that has had no call yet. */
 export function newRetryCounts(): RetryCounts {
   return { retries: 0, hedges: 0, refused: { attempts: 0, budget: 0, pushback: 0, buffer: 0, deadline: 0 } };
 }

@@ -17,6 +17,7 @@ const MAX_ANSWER = 4_194_304;
 const MAX_SERVICES = 200;
 const PROTOCOLS = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
+/** What asking a server for its descriptors needs. */
 export interface ReflectionServices {
   readonly http2: Http2Services;
   readonly log: Logger;

@@ -17,6 +17,7 @@ import type { Unrouted } from "../target.ts";
 import { CarriedRequest } from "./carried-request.ts";
 import { SocketCall } from "./socket-call.ts";
 
+/** A request of HTTP/1.1 as it was accepted. */
 export interface Http1CallOptions {
   readonly call: Call;
   readonly request: IncomingMessage;
@@ -233,7 +234,7 @@ export type Making = () => CarriedRequest;
 export type Answering = (answer: IncomingMessage) => void;
 
 /** TLS has shown that it is one, or discovery says so. */
-export function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
+function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
   return peer !== undefined || meta.outrigger !== undefined;
 }
 

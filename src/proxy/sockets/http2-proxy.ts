@@ -10,6 +10,7 @@ export interface Http2Proxy {
   ws(request: IncomingMessage, socket: Duplex, head: Buffer, hooks: Http2ProxyHooks<Duplex>): Promise<void>;
 }
 
+/** Where the package lets us do our part. */
 export interface Http2ProxyHooks<Down> {
   /** Makes the request, in place of the package. */
   onReq(request: IncomingMessage): ClientRequest;
@@ -24,4 +25,5 @@ function isPackage(value: unknown): value is Http2Proxy {
 const found: unknown = Reflect.get(imported, "default");
 if (!isPackage(found)) throw new Error("http2-proxy has another shape than expected");
 
+/** The package, which has no types of its own. */
 export const http2Proxy: Http2Proxy = found;

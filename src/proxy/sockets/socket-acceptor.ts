@@ -10,6 +10,7 @@ import type { Forwarded } from "../forwarded.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Router, Unrouted } from "../target.ts";
 
+/** What the connections of one side entrance share. */
 export interface SocketAcceptorOptions {
   readonly direction: Direction;
   readonly services: ExchangeServices;

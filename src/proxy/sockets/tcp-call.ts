@@ -12,6 +12,7 @@ import type { ExchangeServices } from "../services.ts";
 import type { Unrouted } from "../target.ts";
 import { SocketCall } from "./socket-call.ts";
 
+/** A connection of TCP as it was accepted. */
 export interface TcpCallOptions {
   readonly call: Call;
   readonly socket: Socket;

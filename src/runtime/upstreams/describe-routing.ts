@@ -23,6 +23,7 @@ export interface RoutingAnswer {
   readonly notObeyed: readonly string[];
 }
 
+/** How Consul routes an upstream, in `/clusters`. */
 export function describeRouting(upstream: UpstreamChain): RoutingAnswer {
   const { name, state, chain, problems } = upstream;
   const known = state.kind === "known" ? state : undefined;

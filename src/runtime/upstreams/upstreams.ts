@@ -52,6 +52,7 @@ export type MakeCluster = (
   protocol?: SocketTarget["protocol"],
 ) => Cluster;
 
+/** What clusters, targets and routes are made with. */
 export interface UpstreamsOptions {
   readonly sources: Sources;
   readonly makeCluster: MakeCluster;

@@ -15,6 +15,7 @@ export interface Chain {
   readonly problems: readonly string[];
 }
 
+/** One route of a service router. */
 export interface ChainRoute {
   /** Where it stands: `Routes[0]`; "" where there is no router. */
   readonly name: string;
@@ -31,6 +32,7 @@ export interface ChainRoute {
   readonly response: ChainEdits;
 }
 
+/** One way of a service splitter. */
 export interface ChainWay {
   readonly share: number;
   /** The id of a target. */
@@ -48,12 +50,14 @@ export interface ChainMatch {
   readonly methods: readonly string[];
 }
 
+/** How a text has to look. */
 export interface TextTest {
   readonly kind: "exact" | "prefix" | "suffix" | "contains" | "regex" | "present";
   readonly text: string;
   readonly ignoreCase: boolean;
 }
 
+/** How a header or query parameter has to look. */
 export interface FieldTest extends TextTest {
   readonly name: string;
   readonly invert: boolean;
@@ -88,6 +92,7 @@ export interface ChainTarget {
   readonly balancing: ChainBalancing | undefined;
 }
 
+/** How a service resolver has its endpoints balanced. */
 export interface ChainBalancing {
   readonly policy: "roundRobin" | "leastRequest" | "ringHash" | "maglev" | "random";
   /** Of how many endpoints drawn at random the best one is taken, with leastRequest. */

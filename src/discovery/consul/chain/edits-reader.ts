@@ -1,6 +1,7 @@
 import { entriesIn, field, listIn } from "../../../core/json-field.ts";
 import type { ChainEdits } from "./chain.ts";
 
+/** Nothing is changed. */
 export const noEdits: ChainEdits = { set: new Map(), add: new Map(), remove: [] };
 
 /** RFC 9110 §5.6.2, in lower case as HTTP/2 has it. */

@@ -8,6 +8,7 @@ import { readTargets } from "./target-reader.ts";
 /** What a part of a chain is read with: everything that is not obeyed is told, with where it stands. */
 export type Refuse = (where: string, why: string) => void;
 
+/** What a chain is read with. */
 export interface ChainReading {
   /** The data centre that was asked for, where that is not the agent's own or the configured one. */
   readonly datacenter?: string | undefined;

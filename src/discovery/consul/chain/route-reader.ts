@@ -4,6 +4,7 @@ import type { ChainMatch, ChainRetry, ChainRoute, FieldTest, TextTest } from "./
 import { noEdits, readEdits } from "./edits-reader.ts";
 import type { Refuse } from "./reader.ts";
 
+/** Matches every call. */
 export const WHOLE_MATCH: ChainMatch = { path: undefined, headers: [], query: [], methods: [] };
 
 /** What a retry may be made for that concerns calls of gRPC; of the rest nothing ever happens to one. */
