@@ -1,7 +1,7 @@
 import { caCommand } from "./commands/ca.ts";
 import { captureCommand } from "./commands/capture.ts";
 import { checkCommand } from "./commands/check.ts";
-import { type Command, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
+import { type Command, didYouMean, type Env, Exit, readInput, UsageError, usage } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { injectCommand } from "./commands/inject.ts";
@@ -36,13 +36,17 @@ export async function cli(args: readonly string[], env: Env): Promise<number> {
     return name === undefined ? Exit.USAGE : Exit.OK;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) return complain(`there is no command "${name}"`);
+  if (command === undefined)
+    return complain(`there is no command "${name}"${didYouMean(name, Object.keys(commands))}`, "outrigger");
   try {
     const input = readInput(name, command, rest, env);
     return input === undefined ? say(usage(name, command)) : await command.run(input);
   } catch (error) {
-    if (error instanceof UsageError) return complain(error.message);
-    throw error;
+    if (error instanceof UsageError) return complain(error.message, `outrigger ${name}`);
+    // What the system did not let a command do, such as writing a file, is no fault of ours: it is told without a stack.
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    process.stderr.write(`outrigger: ${error.message}\n`);
+    return Exit.FAILED;
   }
 }
 
@@ -51,8 +55,8 @@ function say(text: string): number {
   return Exit.OK;
 }
 
-function complain(message: string): number {
-  process.stderr.write(`outrigger: ${message}\nSee outrigger --help.\n`);
+function complain(message: string, about: string): number {
+  process.stderr.write(`outrigger: ${message}\nSee ${about} --help.\n`);
   return Exit.USAGE;
 }
 

@@ -50,6 +50,8 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
     clock: systemClock,
     onDropped: (lines) => log.logger.warn({ lines }, "nobody read the log in time: lines were dropped"),
   });
+  // As with the log: calls go on where nobody reads the ready line, has closed the pipe, or has no room for it.
+  const output = new LogSink({ fd: nonBlocking(1), clock: systemClock });
   const log = createLog({
     service: config.identity.name,
     version,
@@ -96,7 +98,7 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
     if (parenthood !== undefined) await parenthood.begin();
     else
       void runtime.whenReady().then(() => {
-        if (!runtime.draining) process.stdout.write(readyLine(runtime, { admin, probe }));
+        if (!runtime.draining) output.write(readyLine(runtime, { admin, probe }));
       });
     code = await shutdown.code;
   } catch (error) {
@@ -107,6 +109,7 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
   code = (await parenthood?.end(code)) ?? code;
   await runtime.stop();
   await control?.close();
+  output.flushSync(0);
   sink.flushSync(FLUSH);
   return code;
 }

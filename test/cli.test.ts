@@ -17,7 +17,7 @@ after(() => rm(folder, { recursive: true }));
 
 /** Runs a command line to its end, in an empty folder unless another is named. */
 function outrigger(args: readonly string[], options: { input?: string; cwd?: string } = {}): Promise<Completed> {
-  return runProcess(process.execPath, [main, ...args], { cwd: folder, timeout: 30_000, ...options });
+  return runProcess(process.execPath, [main, ...args], { cwd: folder, timeout: 120_000, ...options });
 }
 
 async function file(name: string, text: string): Promise<string> {
@@ -68,9 +68,9 @@ test("each command has its own help, which names its options", async () => {
 
 test("a command line that makes no sense ends with 2 and says why, on standard error alone", async () => {
   const cases: [args: string[], why: RegExp][] = [
-    [["serve"], /there is no command "serve"/],
+    [["chek"], /there is no command "chek", did you mean check\?\nSee outrigger --help/],
     [["toString"], /there is no command "toString"/],
-    [["check", "--colour"], /outrigger check takes no --colour/],
+    [["check", "--colour"], /outrigger check takes no --colour\nSee outrigger check --help/],
     [["run", "--json"], /outrigger run takes no --json/],
     [["check", "-c", "missing.yaml"], /cannot read missing.yaml: ENOENT/],
     [["run", "-c", "."], /cannot read \.: EISDIR/],
@@ -84,6 +84,27 @@ test("a command line that makes no sense ends with 2 and says why, on standard e
       assert.equal(told.stdout, "");
     }),
   );
+});
+
+/** Runs a command line behind a shell, for what a process cannot be given otherwise; `$@` is the command. */
+function outriggerIn(script: string, args: readonly string[]): Promise<Completed> {
+  return runProcess("bash", ["-c", script, "bash", process.execPath, main, ...args], { cwd: folder, timeout: 120_000 });
+}
+
+test("a reader that has read enough ends nothing, and a result that cannot be written is a failure", async () => {
+  const read = await outriggerIn('{ "$@"; echo "code $?" >&2; } | true', ["schema"]);
+  assert.deepEqual([read.code, read.stderr], [0, "code 0\n"]);
+  const full = await outriggerIn('"$@" >/dev/full', ["schema"]);
+  assert.deepEqual(
+    [full.code, full.stderr],
+    [1, "outrigger: cannot write to standard output: ENOSPC: no space left on device, write\n"],
+  );
+});
+
+test("what the system refuses to a command is told in one line", async () => {
+  const path = join(await file("taken", ""), "ca");
+  const told = await outrigger(["ca", "init", "--path", path]);
+  assert.deepEqual([told.code, told.stderr], [1, `outrigger: ENOTDIR: not a directory, mkdir '${path}'\n`]);
 });
 
 test("check says what was understood of a file that is right", async () => {

@@ -69,6 +69,22 @@ test("standard output has one line, once it is ready, with what is bound; the lo
   assert.ok(logOf(sidecar).length > 0);
 });
 
+for (const [what, stdout] of [
+  ["a pipe that nobody reads any more", ">(true)"],
+  ["a file on a full disk", "/dev/full"],
+] as const) {
+  test(`a sidecar whose standard output is ${what} serves all the same`, async () => {
+    const command = ["bash", process.execPath, main, "run", "-c", "-"];
+    const sidecar = await startProcess("bash", ["-c", `exec "$@" > ${stdout}`, ...command], { input: configText({}) });
+    const [, outbound = ""] = await sidecar.line(/listening for outbound on ([^"]+)/, 20_000);
+    const caller = await RawPeer.connect(outbound);
+    const { head } = await caller.answer(caller.request(callHead("nobody"), true));
+    assert.equal(fieldOf(head, "outrigger-reason"), "NO_ROUTE");
+    caller.socket.destroy();
+    assert.deepEqual(await sidecar.stop(20_000), { code: 0, signal: null });
+  });
+}
+
 test("what is absent is left out of the ready line", async () => {
   const { sidecar, ready } = await start({ identity: { name: "batch" } });
   assert.deepEqual([...ready.keys()], ["service", "outbound", "admin", "probe"]);

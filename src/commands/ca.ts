@@ -21,13 +21,13 @@ export const caCommand: Command = {
   },
   async run(input) {
     const [action, ...more] = input.words;
+    if (action === undefined) throw new UsageError("init, or issue?");
+    if (action !== "init" && action !== "issue")
+      throw new UsageError(`outrigger ca knows init and issue, not "${action}"`);
     if (more.length > 0) throw new UsageError(`outrigger ca ${action} takes no "${more[0]}"`);
-    const path = needed(input, "path", `${action}`);
+    const path = needed(input, "path", action);
     if (action === "init") return await init(path, input.value("trust-domain") ?? DEVELOPMENT_DOMAIN);
-    if (action === "issue") return await issue(path, needed(input, "service", action), input);
-    throw new UsageError(
-      action === undefined ? "init, or issue?" : `outrigger ca knows init and issue, not "${action}"`,
-    );
+    return await issue(path, needed(input, "service", action), input);
   },
 };
 

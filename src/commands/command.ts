@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { closest } from "../config/closest.ts";
 
 /** Exit codes, as the documentation has them. */
 export const Exit = { OK: 0, FAILED: 1, USAGE: 2 } as const;
@@ -85,8 +86,16 @@ function parsed(name: string, command: Command, args: readonly string[]): Parsed
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const unknown = /^Unknown option '(-[^' ]*)/.exec(message)?.[1];
-    throw new UsageError(unknown === undefined ? message : `outrigger ${name} takes no ${unknown}`);
+    if (unknown === undefined) throw new UsageError(message);
+    const known = Object.keys(options).map((option) => `--${option}`);
+    throw new UsageError(`outrigger ${name} takes no ${unknown}${didYouMean(unknown, known)}`);
   }
+}
+
+/** The end of a complaint about a word that is not known: the known one that was probably meant. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const meant = closest(word, known);
+  return meant === undefined ? "" : `, did you mean ${meant}?`;
 }
 
 /** The page of `outrigger NAME --help`. */

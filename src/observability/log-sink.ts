@@ -16,6 +16,8 @@ export interface LogSinkOptions {
 const DEFAULT_LIMIT = 1_048_576;
 /** Milliseconds until a reader that took nothing is tried again. */
 const RETRY = 20;
+/** What keeps a line from being written now and may be over later; a full disk is made room on, a quota raised. */
+const PASSING: ReadonlySet<string> = new Set(["EAGAIN", "EINTR", "ENOSPC", "EDQUOT"]);
 /** Milliseconds between tries of `flushSync`. */
 const NAP = 5;
 
@@ -95,7 +97,7 @@ export class LogSink {
     } catch (error) {
       const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
       // Anything else says that the reader is gone for good, and there is no other place to tell.
-      if (code !== "EAGAIN" && code !== "EINTR") this.dead = true;
+      if (typeof code !== "string" || !PASSING.has(code)) this.dead = true;
       return 0;
     }
   }

@@ -106,6 +106,18 @@ test("a reader that is gone is written to no more", () => {
   assert.equal(clock.pending, 0);
 });
 
+test("a full disk is tried again, since somebody may make room on it", (t) => {
+  const fd = openSync("/dev/full", "w");
+  t.after(() => closeSync(fd));
+  const clock = new FakeClock();
+  const sink = new LogSink({ fd, clock });
+  sink.write("no room\n");
+  for (let round = 0; round < 3; round++) {
+    assert.equal(clock.pending, 1, "a line waits");
+    clock.advance(20);
+  }
+});
+
 test("a program whose standard error nobody reads goes on and ends", async () => {
   const code = `
     import { LogSink, nonBlocking } from "./src/observability/log-sink.ts";
