@@ -116,7 +116,10 @@ const secretKeys = walkSchema(schema)
   .filter(({ field: { type } }) => type.shape.kind === "scalar" && type.shape.secret)
   .map(({ key }) => key);
 
-const anySecretKey = `${secretKeys.join("|")}|authorization|[\\w-]*(?:tok|secret|passw|credential)[\\w-]*(?<!File)`;
+// The section of this file is no header with a token.
+const authorization = `(?!^)authorization|authorization(?!["']?\\s*:\\s+\\{)`;
+
+const anySecretKey = `${secretKeys.join("|")}|${authorization}|[\\w-]*(?:tok|secret|passw|credential)[\\w-]*(?<!File)`;
 
 const secretKey = new RegExp(`(?:^|[\\s{,"'])(?:${anySecretKey})["']?\\s*:\\s+`, "gi");
 

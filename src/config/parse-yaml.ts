@@ -21,6 +21,12 @@ export function parseYaml(
     report(0, [], { code: "structure", message: "the file is larger than 1 MiB", expected: "a configuration" });
     return undefined;
   }
+  const zero = text.indexOf("\0");
+  if (zero >= 0) {
+    // What Windows calls Unicode has one with each letter.
+    report(zero, [], { code: "structure", message: "an octet of zero: this is no text in UTF-8", expected: "UTF-8" });
+    return undefined;
+  }
   const directive = /^%YAML[ \t]+(?!1\.2\b).*$/m.exec(text);
   if (directive !== null) {
     const message = "this is not YAML 1.2, other versions read words such as yes and off as booleans";

@@ -362,6 +362,16 @@ test("an admin listener beyond loopback wants a token or certificates; a token w
     assert.ok(loadConfig(`listeners: { admin: "${near}" }\n`, { file: "test.yaml", env: {} }).ok, near);
 });
 
+test("a file in UTF-16, as Windows writes it, is told to be no UTF-8", () => {
+  const text = Buffer.from("\uFEFFworkers: 2\n", "utf16le").toString("utf8");
+  const loaded = loadConfig(text, { file: "f.yaml", env: {} });
+  assert.ok(!loaded.ok);
+  assert.deepEqual(
+    loaded.issues.map(({ line, column, message }) => [line, column, message]),
+    [[1, 4, "an octet of zero: this is no text in UTF-8"]],
+  );
+});
+
 test("a file of more than a mebibyte is not read", () => {
   assert.deepEqual(complaints(`# ${"x".repeat(1_048_576)}\n`), ["1:1 the file is larger than 1 MiB"]);
 });
