@@ -29,6 +29,8 @@ export interface ConnectionHandler {
    * over the limit and `head` holds what fitted.
    */
   onStream(stream: Stream, head: Head, end: boolean, tooLarge: boolean): void;
+  /** Server only: a request that breaks a rule was reset before it came to `onStream` (RFC 9113 §8.1.1). */
+  onMalformed?(reason: string): void;
   /** Another stream can perhaps be opened now: one has ended, or the peer's settings came. */
   onCapacity(): void;
   /** No more streams can be opened: the peer said so, or the connection is used up. Perhaps called more than once. */
@@ -312,6 +314,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
   violated(stream: Stream, code: ErrorCode, reason: string): void {
     stream.reset(code);
     stream.handler.onAbort({ kind: "violation", code, reason });
+    if (stream.handler === NOBODY) this.handler.onMalformed?.(reason);
   }
 
   refuseClosed(id: number, code: ErrorCode): void {

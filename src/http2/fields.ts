@@ -34,8 +34,20 @@ const NO_PATH = "the :path * of another method than OPTIONS";
 export function fieldsFault(head: Head, kind: SectionKind): string | undefined {
   const fault = listFault(head.list, kind);
   if (fault !== null) return fault;
-  for (const value of head.values) if (BAD_VALUE.test(value)) return "a field value with forbidden characters";
+  for (const value of head.values) if (BAD_VALUE.test(value)) return valuesFault(head);
   return head.list.targetSlots && kind === "request" ? targetFault(head) : undefined;
+}
+
+/** Names the field, which who sent it looks for; its value may be a secret. */
+function valuesFault(head: Head): string | undefined {
+  for (const [name, value] of head.entries()) if (BAD_VALUE.test(value)) return valueFault(name, value);
+  return undefined;
+}
+
+function valueFault(name: string, value: string): string {
+  return /^[ \t]|[ \t]$/.test(value)
+    ? `white space around the value of ${name}`
+    : `a forbidden character in the value of ${name}`;
 }
 
 function targetFault(head: Head): string | undefined {
@@ -83,7 +95,7 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
       seen.add(name);
     }
     if (kind === "request" && !field.slot && TARGET.get(name)?.test(value) === false) return `a malformed ${name}`;
-    if (!field.slot && BAD_VALUE.test(value)) return `a forbidden character in the value of ${name}`;
+    if (!field.slot && BAD_VALUE.test(value)) return valueFault(name, value);
   }
   if (kind === "response") return seen.has(":status") ? null : "a response without :status";
   return kind === "request" ? requestFault(seen, method, path) : null;

@@ -60,6 +60,8 @@ export interface AcceptedConnection extends Placed, Watched, Waiters {
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
+  /** Requests that broke a rule, of which there is no call. */
+  malformed: number;
 }
 
 /**
@@ -123,6 +125,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
+      onMalformed: (reason) => this.onMalformed(entry, reason),
       onCapacity: () => {},
       onGoaway: () => {},
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
@@ -140,6 +143,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       place: -1,
       askedAt: undefined,
       waiting: 0,
+      malformed: 0,
     };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
@@ -261,6 +265,13 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     else if (exchange.hops > MAX_HOPS)
       exchange.refuse(failure("LOOP", `the call has come through ${exchange.hops} sidecars, ${MAX_HOPS} are allowed`));
     else this.onCall(exchange);
+  }
+
+  /** RST_STREAM has no room for a reason, so the log has it: once a connection, for who sends such requests may send many. */
+  private onMalformed(entry: AcceptedConnection, cause: string): void {
+    const { log, direction } = this.options;
+    const level = entry.malformed++ === 0 ? "warn" : "debug";
+    log[level]({ direction, peer: entry.peer, cause }, "a caller's request broke the protocol and was reset");
   }
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {

@@ -72,6 +72,25 @@ async function ended(peer: RawPeer): Promise<string> {
   return `${errorCodeName(goaway.code)}: ${goaway.debug}`;
 }
 
+test("a request that breaks a rule is reset alone, and the log says what was wrong with it", async () => {
+  await inScope(async (scope) => {
+    const { sidecar, bad } = await makeScene(scope);
+    for (const value of [" a", "a\x00b"]) {
+      const { reset } = await bad.answer(bad.request([...pathHead("/fast"), ["x-tenant", value]], true));
+      assert.equal(reset, ErrorCode.PROTOCOL_ERROR);
+    }
+    await succeed(bad);
+    const told = sidecar.lines.filter(({ msg }) => msg === "a caller's request broke the protocol and was reset");
+    assert.deepEqual(
+      told.map(({ level, cause }) => [level, cause]),
+      [
+        ["warn", "white space around the value of x-tenant"],
+        ["debug", "a forbidden character in the value of x-tenant"],
+      ],
+    );
+  });
+});
+
 for (const { name, opening, units, enough, reason } of floods) {
   const octets = Buffer.concat([opening, units(0, enough)]);
   test(`a flood of ${name} ends the connection that it came on, and harms no other caller`, async () => {

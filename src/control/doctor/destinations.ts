@@ -22,7 +22,7 @@ export const checkDestinations: Check = async ({ config }) => {
       findings.push(connectTo("store", store, "Rate limits do as onStoreFailure says until the store is there."));
   if (metrics.application !== undefined) findings.push(scrape(metrics.application));
   if (discovery.directory !== undefined)
-    findings.push(writable("directory", discovery.directory.path, discovery.directory.path));
+    findings.push(writable("directory", discovery.directory.path, await standing(discovery.directory.path)));
   if (discovery.cache !== undefined) findings.push(writable("cache", discovery.cache, dirname(discovery.cache)));
   return await Promise.all(findings);
 };
@@ -60,6 +60,17 @@ async function scrape(url: string): Promise<Finding> {
   } catch (reason) {
     return warning("metrics", `${url} does not answer: ${messageOf(reason)}`, remedy);
   }
+}
+
+/** The folder itself, or the nearest above it that is there: the sidecar makes the rest when it starts. */
+async function standing(folder: string): Promise<string> {
+  const above = dirname(folder);
+  if (above === folder || (await stat(folder).then(Boolean, isDenied))) return folder;
+  return await standing(above);
+}
+
+function isDenied(reason: unknown): boolean {
+  return !(reason instanceof Error && "code" in reason && reason.code === "ENOENT");
 }
 
 async function writable(check: string, path: string, folder: string): Promise<Finding> {

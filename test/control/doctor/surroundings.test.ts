@@ -65,17 +65,17 @@ test("a collector, a store, metrics and folders that are not there are told with
   const wrongConfig = {
     tracing: { otlp: `http://127.0.0.1:${port}` },
     metrics: { application: `http://127.0.0.1:${port}/metrics` },
-    discovery: { directory: { path: "/no/such/folder" } },
+    discovery: { directory: { path: "/proc/self/status/folder" } },
     rateLimits: [{ name: "a", direction: "outbound", limit: "1/s", store: `redis://127.0.0.1:${port}` }],
   };
   const findings = wrong(await found(checkDestinations, wrongConfig));
   assert.deepEqual(
-    findings.map((text) => text.replace(/: (connect|ENOENT).*/, "").replaceAll(String(port), "PORT")),
+    findings.map((text) => text.replace(/: (connect|ENOTDIR).*/, "").replaceAll(String(port), "PORT")),
     [
       "warning: http://127.0.0.1:PORT does not take connections",
       "warning: redis://127.0.0.1:PORT does not take connections",
       "warning: http://127.0.0.1:PORT/metrics does not answer",
-      "error: /no/such/folder cannot be written",
+      "error: /proc/self/status/folder cannot be written",
     ],
   );
   const metrics = createHttpServer((_request, response) => response.end("up 1\n")).listen(0, "127.0.0.1");
@@ -85,7 +85,8 @@ test("a collector, a store, metrics and folders that are not there are told with
   const right = {
     tracing: { otlp: `http://127.0.0.1:${there}` },
     metrics: { application: `http://127.0.0.1:${there}/metrics` },
-    discovery: { directory: { path: "/tmp" } },
+    // Its sidecar makes it.
+    discovery: { directory: { path: "/tmp/no/such/folder" } },
   };
   assert.deepEqual(wrong(await found(checkDestinations, right)), []);
 });
