@@ -147,14 +147,18 @@ export class Crew {
   private add(config: Config): Promise<string | undefined> {
     const { version, control } = this.options;
     const { workers } = config;
-    const start = { config: shareConfig(config, workers), version, workers, control: control() };
-    const member = new Member(this.host, start);
+    // Whoever takes another's place has its part of the limits.
+    const taken = new Set(this.members.map(({ at }) => at));
+    let at = 0;
+    while (taken.has(at)) at++;
+    const start = { config: shareConfig(config, { at, of: workers }), version, workers, control: control() };
+    const member = new Member(this.host, start, at);
     this.members.push(member);
     return new Promise((resolve) => void this.onStarted.set(member, resolve));
   }
 
   private async offer(member: Member, config: Config): Promise<ApplyResult | undefined> {
-    const shared = shareConfig(config, config.workers);
+    const shared = shareConfig(config, { at: member.at, of: config.workers });
     const answer = await member.wait((id) => member.send({ kind: "apply", id, config: shared }));
     return answer as ApplyResult | undefined;
   }

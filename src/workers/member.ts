@@ -20,6 +20,7 @@ const PATIENCE = 2000;
 
 /** A worker as the control thread holds it. */
 export class Member {
+  readonly at: number;
   readonly sources: SourceServer;
   private readonly host: MemberHost;
   private readonly thread: Worker;
@@ -28,7 +29,9 @@ export class Member {
   private error: unknown = undefined;
   ended = false;
 
-  constructor(host: MemberHost, start: WorkerStart) {
+  /** `at`: which of the workers it is, from 0 on. */
+  constructor(host: MemberHost, start: WorkerStart, at: number) {
+    this.at = at;
     this.host = host;
     this.sources = host.sources((subscription, state) => this.send({ kind: "discovered", subscription, state }));
     this.thread = new Worker(host.script, { workerData: start });

@@ -1,8 +1,14 @@
 import type { Config, UpstreamConfig } from "../config/types.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
+/** Which of how many workers, from 0 on. */
+export interface Place {
+  readonly at: number;
+  readonly of: number;
+}
+
 /** A worker's part of a configuration: what all of them together may do is divided, what one thread does for all is left out. */
-export function shareConfig(config: Config, workers: number): Config {
+export function shareConfig(config: Config, place: Place): Config {
   const { names, service, upstreams, rateLimits, metrics } = config;
   const { onDemand } = names;
   return {
@@ -11,20 +17,24 @@ export function shareConfig(config: Config, workers: number): Config {
     metrics: { ...metrics, application: undefined },
     service: service && { ...service, health: "none" },
     // And the instances of upstreams.
-    upstreams: new Map([...upstreams].map(([name, upstream]) => [name, shareUpstream(upstream, workers)])),
-    rateLimits: rateLimits.map((limit) => shareLimit(limit, workers)),
-    names: { ...names, onDemand: { ...onDemand, rate: onDemand.rate / workers } },
+    upstreams: new Map([...upstreams].map(([name, upstream]) => [name, shareUpstream(upstream, place)])),
+    rateLimits: rateLimits.map((limit) => shareLimit(limit, place.of)),
+    names: { ...names, onDemand: { ...onDemand, rate: onDemand.rate / place.of } },
   };
 }
 
-function shareUpstream(upstream: UpstreamConfig, workers: number): UpstreamConfig {
+/** The parts of a limit come to the limit; only where it is lower than the number of workers each has one all the same. */
+function part(whole: number, { at, of }: Place): number {
+  return whole === 0 ? 0 : Math.max(1, Math.floor(whole / of) + (at < whole % of ? 1 : 0));
+}
+
+function shareUpstream(upstream: UpstreamConfig, place: Place): UpstreamConfig {
   const { limits } = upstream;
-  const part = (whole: number | undefined): number | undefined => whole && Math.ceil(whole / workers);
   const shared = limits && {
     ...limits,
-    maxConnections: part(limits.maxConnections),
-    maxConcurrent: part(limits.maxConcurrent),
-    maxQueue: Math.ceil(limits.maxQueue / workers),
+    maxConnections: limits.maxConnections && part(limits.maxConnections, place),
+    maxConcurrent: limits.maxConcurrent && part(limits.maxConcurrent, place),
+    maxQueue: part(limits.maxQueue, place),
   };
   return { ...upstream, limits: shared, healthCheck: undefined };
 }

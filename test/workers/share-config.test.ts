@@ -3,25 +3,33 @@ import { test } from "node:test";
 import { shareConfig } from "../../src/workers/share-config.ts";
 import { good } from "../config/load-text.ts";
 
-test("each worker has its part of the hard limits, rounded up, so that all together may have N - 1 more", () => {
+test("the workers' parts of a hard limit come to the limit, and each has one at least", () => {
   const limits = { maxConnections: 5, maxConcurrent: 10, maxQueue: 7 };
   const config = good(
     JSON.stringify({
       workers: 3,
       discovery: { consul: {} },
       names: { onDemand: { rate: "9/s" } },
-      upstreams: { orders: { limits }, free: {} },
+      upstreams: { orders: { limits }, small: { limits: { maxConcurrent: 2, maxConnections: 1 } }, free: {} },
     }),
   );
-  const shared = shareConfig(config, 3);
-  const { maxConnections, maxConcurrent, maxQueue } = shared.upstreams.get("orders")?.limits ?? {};
-  assert.deepEqual({ maxConnections, maxConcurrent, maxQueue }, { maxConnections: 2, maxConcurrent: 4, maxQueue: 3 });
-  for (const [name, whole] of Object.entries(limits)) {
-    const part = Reflect.get(shared.upstreams.get("orders")?.limits ?? {}, name);
-    assert.ok(3 * part >= whole && 3 * part <= whole + 2, `${name}: three times ${part}`);
+  const shared = [0, 1, 2].map((at) => shareConfig(config, { at, of: 3 }));
+  const parts = (upstream: string, name: string) =>
+    shared.map(({ upstreams }) => Reflect.get(upstreams.get(upstream)?.limits ?? {}, name));
+  assert.deepEqual(parts("orders", "maxConnections"), [2, 2, 1]);
+  assert.deepEqual(parts("orders", "maxConcurrent"), [4, 3, 3]);
+  assert.deepEqual(parts("orders", "maxQueue"), [3, 2, 2]);
+  assert.deepEqual(
+    parts("small", "maxConcurrent"),
+    [1, 1, 1],
+    "a thread without a place would refuse all of its calls",
+  );
+  assert.deepEqual(parts("small", "maxConnections"), [1, 1, 1]);
+  assert.deepEqual(parts("small", "maxQueue"), [0, 0, 0]);
+  for (const { upstreams, names } of shared) {
+    assert.equal(upstreams.get("free")?.limits, undefined, "no limit stays none");
+    assert.equal(names.onDemand.rate, config.names.onDemand.rate / 3);
   }
-  assert.equal(shared.upstreams.get("free")?.limits, undefined, "no limit stays none");
-  assert.equal(shared.names.onDemand.rate, config.names.onDemand.rate / 3);
 });
 
 test("without its store a rate limit's local share is divided; a limit that the control thread counts is leased whole", () => {
@@ -35,7 +43,7 @@ test("without its store a rate limit's local share is divided; a limit that the 
       ],
     }),
   );
-  const [far, near] = shareConfig(config, 2).rateLimits.map(({ counted }) =>
+  const [far, near] = shareConfig(config, { at: 0, of: 2 }).rateLimits.map(({ counted }) =>
     counted.by === "service" ? undefined : counted,
   );
   assert.equal(far?.shared?.localShare, 0.25);
