@@ -33,7 +33,7 @@ export class AdminGate {
   private untold = 0;
 
   constructor(access: () => AdminAccess, clock: Clock, log: Logger) {
-    this.secrets = new AdminSecrets(access, clock);
+    this.secrets = new AdminSecrets(access, clock, (message) => log.warn(message));
     this.clock = clock;
     this.log = log;
   }

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { AdminConfig } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
+import { SecretFiles } from "../core/secret-files.ts";
 
 /** `admin` without what names it may be asked by. */
 export type AdminAccess = Omit<AdminConfig, "hosts">;
@@ -18,11 +18,13 @@ const REREAD = 1000;
 
 /**
  * The token and the TLS files of the admin listener. What stands in files is read again when somebody asks, so that what was changed is in
- * force within a second; a file that cannot be read, or is empty for a moment, changes nothing.
+ * force within a second; a file that cannot be used, or is empty for a moment, changes nothing and is told of.
  */
 export class AdminSecrets {
   private readonly access: () => AdminAccess;
   private readonly clock: Clock;
+  private readonly tell: (message: string) => void;
+  private files: SecretFiles;
   private of: AdminAccess | undefined = undefined;
   /** What is in force of it; undefined until it was read. */
   private known: AdminMaterial | undefined = undefined;
@@ -30,59 +32,45 @@ export class AdminSecrets {
   private readAt = 0;
   private reading: Promise<AdminMaterial> | undefined = undefined;
 
-  /** `access`: what is in force, asked each time. */
-  constructor(access: () => AdminAccess, clock: Clock) {
+  /** `access`: what is in force, asked each time. `tell`: takes what people should know. */
+  constructor(access: () => AdminAccess, clock: Clock, tell: (message: string) => void) {
     this.access = access;
     this.clock = clock;
+    this.tell = tell;
+    this.files = new SecretFiles("admin", tell);
   }
 
   /** The same object until something has changed. Rejects, naming the file, where one could never be read yet. */
   async current(): Promise<AdminMaterial> {
     const access = this.access();
-    if (access !== this.of) {
+    if (!isDeepStrictEqual(access, this.of)) {
+      this.files = new SecretFiles("admin", this.tell);
       this.of = access;
       this.known = undefined;
       this.reading = undefined;
     }
     if (this.known !== undefined && this.clock.now() - this.readAt < REREAD) return this.known;
-    this.reading ??= this.read(access, this.known).finally(() => {
+    this.reading ??= this.read(access).finally(() => {
       this.reading = undefined;
     });
     return await this.reading;
   }
 
-  private async read(access: AdminAccess, before: AdminMaterial | undefined): Promise<AdminMaterial> {
+  private async read(access: AdminAccess): Promise<AdminMaterial> {
     const { token, tokenFile, tls } = access;
-    const [said, cert, key, clientCa] = await Promise.all([
-      tokenFile === undefined ? token : readSecret(tokenFile, before?.token),
-      readSecret(tls?.cert, before?.tls?.cert),
-      readSecret(tls?.key, before?.tls?.key),
-      readSecret(tls?.clientCa, before?.tls?.clientCa),
-    ]);
+    const read = await this.files.read({ token: tokenFile, cert: tls?.cert, key: tls?.key, ca: tls?.clientCa });
+    const { cert, key, ca: clientCa } = read;
     const material = {
-      token: said?.trim(),
+      token: tokenFile === undefined ? token?.trim() : read.token,
       tls: cert === undefined || key === undefined ? undefined : { cert, key, clientCa },
     };
     const { last } = this;
     const current = last !== undefined && isDeepStrictEqual(last, material) ? last : material;
     this.last = current;
     // Another configuration has come meanwhile.
-    if (access !== this.of) return await this.current();
+    if (!isDeepStrictEqual(access, this.of)) return await this.current();
     this.known = current;
     this.readAt = this.clock.now();
     return current;
   }
-}
-
-async function readSecret(path: string | undefined, before: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  let why = "it is empty";
-  try {
-    const text = await readFile(path, "utf8");
-    if (text.trim() !== "") return text;
-  } catch (error) {
-    why = error instanceof Error ? error.message : String(error);
-  }
-  if (before !== undefined) return before;
-  throw new Error(`admin: cannot use ${path}: ${why}`);
 }

@@ -113,12 +113,13 @@ export class ConsulClient {
   private readonly clock: Clock;
   private http: Promise<PackageClient> | undefined;
 
-  constructor(options: ConsulOptions, clock: Clock) {
+  /** `tell`: takes what people should know of the files that requests are made with. */
+  constructor(options: ConsulOptions, clock: Clock, tell?: (message: string) => void) {
     const url = new URL(options.address);
     this.options = options;
     this.clock = clock;
     this.host = url.host;
-    this.credentials = new ConsulCredentialStore(options, url.protocol === "https:", clock);
+    this.credentials = new ConsulCredentialStore(options, url.protocol === "https:", clock, tell);
     this.baseUrl = `${url.origin}${url.pathname.replace(/\/+$/, "")}/v1`;
   }
 

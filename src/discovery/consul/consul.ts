@@ -18,7 +18,7 @@ export class ConsulSource implements DiscoverySource {
 
   constructor(options: ConsulOptions, services: DiscoveryServices, timings: ConsulTimings = CONSUL_TIMINGS) {
     const { clock, log } = services;
-    const client = new ConsulClient(options, clock);
+    const client = new ConsulClient(options, clock, (message) => log.warn(message));
     const told = new SlotNotice(client.host, log);
     const slots = new QuerySlots(clock, (size, why) => {
       client.limit(size);

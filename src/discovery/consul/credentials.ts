@@ -1,8 +1,8 @@
 import { lookup as dnsLookup } from "node:dns";
-import { readFile } from "node:fs/promises";
 import type { Agent } from "node:http";
 import type { LookupFunction } from "node:net";
 import type { Clock } from "../../core/clock.ts";
+import { SecretFiles, type Secrets } from "../../core/secret-files.ts";
 import { watchFile } from "../../core/watch-file.ts";
 
 /** As whom an agent is asked. */
@@ -29,14 +29,15 @@ export interface ConsulCredentials {
 
 /**
  * Token and TLS material of a Consul client. Files are watched, so a rotated token or certificate is in force as soon as it is
- * written; one that is unreadable or empty for a moment changes nothing.
+ * written; one that cannot be used, or is empty for a moment, changes nothing and is told of.
  */
 export class ConsulCredentialStore {
   private readonly options: ConsulCredentialOptions;
   private readonly secure: boolean;
   private readonly clock: Clock;
   private agent: Agent | undefined;
-  private material: readonly (string | undefined)[] = [];
+  private readonly files: SecretFiles;
+  private material: Secrets = {};
   private token: string | undefined;
   /** What is known is what stood in the files when they were read last. */
   private known = false;
@@ -45,7 +46,14 @@ export class ConsulCredentialStore {
   private readonly listeners = new Set<() => void>();
   private stopWatching: (() => void) | undefined;
 
-  constructor(options: ConsulCredentialOptions, secure: boolean, clock: Clock) {
+  /** `tell`: takes what people should know. */
+  constructor(
+    options: ConsulCredentialOptions,
+    secure: boolean,
+    clock: Clock,
+    tell: (message: string) => void = () => {},
+  ) {
+    this.files = new SecretFiles("consul", tell);
     this.options = options;
     this.secure = secure;
     this.clock = clock;
@@ -120,15 +128,12 @@ export class ConsulCredentialStore {
 
   private async read(): Promise<void> {
     const { tokenFile, tls } = this.options;
-    if (tokenFile !== undefined) this.token = (await readSecret(tokenFile, this.token))?.trim();
-    const [ca, cert, key] = this.material;
-    const material = await Promise.all([
-      readSecret(tls?.ca, ca),
-      readSecret(tls?.cert, cert),
-      readSecret(tls?.key, key),
-    ]);
-    if (this.agent === undefined || material.some((pem, index) => pem !== this.material[index])) {
-      this.material = material;
+    const before = this.material;
+    const material = await this.files.read({ token: tokenFile, ca: tls?.ca, cert: tls?.cert, key: tls?.key });
+    if (tokenFile !== undefined) this.token = material.token;
+    this.material = material;
+    const { ca, cert, key } = material;
+    if (this.agent === undefined || ca !== before.ca || cert !== before.cert || key !== before.key) {
       const old = this.agent;
       this.agent = await this.makeAgent();
       if (old !== undefined) retire(old);
@@ -142,7 +147,7 @@ export class ConsulCredentialStore {
     // Loaded when needed: https alone takes 5 MB.
     if (!this.secure) return new (await import("node:http")).Agent(common);
     const https = await import("node:https");
-    const [ca, cert, key] = this.material;
+    const { ca, cert, key } = this.material;
     const servername = this.options.tls?.serverName;
     return new https.Agent({
       ...common,
@@ -157,19 +162,6 @@ export class ConsulCredentialStore {
 /** The HTTP client of the consul package leaves the brackets around an IPv6 host, which no resolver knows. */
 const lookup: LookupFunction = (host, options, callback) =>
   dnsLookup(host.replace(/^\[(.*)\]$/, "$1"), options, callback);
-
-async function readSecret(path: string | undefined, previous: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  let why: unknown = "it is empty";
-  try {
-    const text = await readFile(path, "utf8");
-    if (text.trim() !== "") return text;
-  } catch (error) {
-    why = error;
-  }
-  if (previous !== undefined) return previous;
-  throw new Error(`cannot read ${path} for consul: ${why instanceof Error ? why.message : String(why)}`);
-}
 
 /** Requests under way keep their connection until they are answered; idle ones are closed. */
 function retire(agent: Agent): void {

@@ -49,11 +49,13 @@ export class KeySource {
   private readonly changed: () => void;
   private readonly backoff: Backoff;
   private readonly stopped = new AbortController();
-  private readonly stopWatch: (() => void) | undefined;
+  private readonly stopWatch: () => void;
   private timer: Timer | undefined = undefined;
   private look: Promise<void> | undefined = undefined;
   private askedAt = Number.NEGATIVE_INFINITY;
   private text: string | undefined = undefined;
+  /** The authorities by which the URL was asked last. */
+  private authority: string | undefined = undefined;
 
   /** `name`: the provider's. `changed`: keys have come, or other ones. */
   constructor(name: string, place: KeyPlace, services: KeyServices, changed: () => void) {
@@ -62,8 +64,11 @@ export class KeySource {
     this.services = services;
     this.changed = changed;
     this.backoff = new Backoff({ base: 1000, cap: 60_000, random: services.random });
-    this.stopWatch =
-      place.file === undefined ? undefined : watchFile(place.file, services.clock, () => void this.refresh());
+    const { file, ca } = place;
+    const { clock } = services;
+    if (file !== undefined) this.stopWatch = watchFile(file, clock, () => void this.refresh());
+    else if (ca !== undefined) this.stopWatch = watchFile(ca, clock, () => void this.authorityChanged(ca));
+    else this.stopWatch = () => {};
     void this.refresh();
   }
 
@@ -86,9 +91,15 @@ export class KeySource {
 
   async close(): Promise<void> {
     this.stopped.abort();
-    this.stopWatch?.();
+    this.stopWatch();
     this.timer?.cancel();
     await this.look;
+  }
+
+  /** The URL is asked again where the file has another text, and not whenever it may have. */
+  private async authorityChanged(ca: string): Promise<void> {
+    const text = await readFile(ca, "utf8").catch(() => undefined);
+    if (text !== this.authority) await this.refresh();
   }
 
   private async load(): Promise<void> {
@@ -107,8 +118,9 @@ export class KeySource {
     const { file, url, timeout, ca } = this.place;
     if (url === undefined) return await readFile(file ?? "", "utf8");
     const { signal } = this.stopped;
-    const authorities = ca === undefined ? undefined : await readFile(ca, "utf8");
-    return await httpGet(url, this.services.clock, { timeout, limit: MAX_KEY_SET, ca: authorities, signal });
+    this.authority = undefined;
+    if (ca !== undefined) this.authority = await readFile(ca, "utf8");
+    return await httpGet(url, this.services.clock, { timeout, limit: MAX_KEY_SET, ca: this.authority, signal });
   }
 
   private take(text: string, keys: readonly JWK[]): void {

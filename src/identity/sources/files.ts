@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { watchFile } from "../../core/watch-file.ts";
 import type { IdentitySource, Material, MaterialTaker } from "../material.ts";
+import { certificateBlocks } from "../pem.ts";
 
 /** `mtls.source.files`: paths of PEM files. */
 export interface FilesOptions {
@@ -67,9 +68,16 @@ async function readMaterial({ cert, key, ca, crl, federated }: FilesOptions): Pr
     read(key),
     read(ca),
     crl === undefined ? undefined : read(crl),
-    Promise.all([...federated].map(async ([domain, path]) => [domain, await read(path)] as const)),
+    Promise.all([...federated].map(async ([domain, path]) => [domain, await readAuthorities(domain, path)] as const)),
   ]);
   return { certificate, key: secret, authorities, revoked, federated: new Map(others) };
+}
+
+/** A domain without an authority would be one that nobody is of. */
+async function readAuthorities(domain: string, path: string): Promise<string> {
+  const text = await read(path);
+  if (certificateBlocks(text).length === 0) throw new Error(`there is no authority of ${domain} in ${path}`);
+  return text;
 }
 
 async function read(path: string): Promise<string> {

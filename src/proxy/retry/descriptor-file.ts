@@ -1,23 +1,33 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
+import type { Clock } from "../../core/clock.ts";
+import { watchFile } from "../../core/watch-file.ts";
 import { readLevels } from "./idempotency-level.ts";
 import type { Idempotence, MethodKnowledge } from "./idempotent-methods.ts";
 
 /**
  * The idempotent methods of a FileDescriptorSet, as `protoc --descriptor_set_out` and `buf build` write it. It is read in the
- * background; until then, and where it cannot be read, no method is known to be idempotent by it.
+ * background, and again as it changes; until then no method is known to be idempotent by it. One that cannot be read changes nothing.
  */
 export class DescriptorFile implements MethodKnowledge {
   private readonly path: string;
   private readonly log: Logger;
   private methods: ReadonlyMap<string, Idempotence> = new Map();
+  private readonly stopWatch: () => void;
+  private octets: Buffer | undefined = undefined;
+  private problem: string | undefined = undefined;
   /** Settles when the file has been read, or could not be. */
   readonly read: Promise<void>;
 
-  constructor(path: string, log: Logger) {
+  constructor(path: string, log: Logger, clock: Clock) {
     this.path = path;
     this.log = log;
+    this.stopWatch = watchFile(path, clock, () => void this.load());
     this.read = this.load();
+  }
+
+  close(): void {
+    this.stopWatch();
   }
 
   of(path: string): Idempotence | undefined {
@@ -26,14 +36,20 @@ export class DescriptorFile implements MethodKnowledge {
 
   private async load(): Promise<void> {
     try {
-      this.methods = await methodsOf(await readFile(this.path), `in ${this.path}`);
+      const before = this.octets;
+      this.octets = undefined;
+      const octets = await readFile(this.path);
+      this.octets = octets;
+      if (before?.equals(octets) === true) return;
+      this.methods = await methodsOf(octets, `in ${this.path}`);
+      this.problem = undefined;
       this.log.info({ file: this.path, methods: this.methods.size }, "idempotent methods were read from descriptors");
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      this.log.warn(
-        { file: this.path, why },
-        "descriptors cannot be read: no method is known to be idempotent by them",
-      );
+      if (why === this.problem) return;
+      this.problem = why;
+      const kept = this.methods.size === 0 ? "no method is known to be idempotent by them" : "those of before stay";
+      this.log.warn({ file: this.path, why }, `descriptors cannot be read: ${kept}`);
     }
   }
 }

@@ -48,6 +48,8 @@ export interface PolicyState {
 export class UpstreamPolicies {
   private readonly states = new Map<string, PolicyState>();
   private readonly services: PolicyServices;
+  /** By path: one that several name is read once. */
+  private readonly descriptors = new Map<string, DescriptorFile>();
   /** What opens now does so on the word of another thread. */
   private hearing = false;
 
@@ -87,8 +89,18 @@ export class UpstreamPolicies {
     this.states.delete(upstream);
   }
 
+  /** No other files of descriptors are in use. */
+  keepDescriptors(paths: ReadonlySet<string | undefined>): void {
+    for (const [path, file] of this.descriptors) {
+      if (paths.has(path)) continue;
+      file.close();
+      this.descriptors.delete(path);
+    }
+  }
+
   close(): void {
     for (const upstream of [...this.states.keys()]) this.free(upstream);
+    this.keepDescriptors(new Set());
   }
 
   of(upstream: string): PolicyState | undefined {
@@ -114,8 +126,12 @@ export class UpstreamPolicies {
   /** What methods say of themselves; found out anew whenever the settings of the upstream change. */
   private knowledge(descriptors: string | undefined, cluster: Cluster): MethodKnowledge | undefined {
     if (descriptors === undefined) return undefined;
-    const { log, http2 } = this.services;
-    if (descriptors !== "reflection") return new DescriptorFile(descriptors, log);
+    const { log, http2, clock } = this.services;
+    if (descriptors !== "reflection") {
+      const file = this.descriptors.get(descriptors) ?? new DescriptorFile(descriptors, log, clock);
+      this.descriptors.set(descriptors, file);
+      return file;
+    }
     return new ReflectedMethods(() => reachable(cluster), { http2, log: log.child({ upstream: cluster.name }) });
   }
 

@@ -257,6 +257,8 @@ export class Upstreams implements OutboundRules {
       target: (name) => this.target(name),
       targetOfRoute: (name, route) => this.targetOfRoute(name, route),
     });
+    const retries = [...config.upstreams.values(), ...config.routes].map(({ retry }) => retry?.descriptors);
+    this.policies.keepDescriptors(new Set(retries));
     const given = this.replaced.splice(0);
     for (const [name, { target }] of before) {
       this.policies.free(name);

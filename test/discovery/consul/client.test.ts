@@ -125,7 +125,7 @@ test("a query that waits for a change ends when the token changes, and the next 
 test("a token file that was never there is an error that names it, and no request is made", async () => {
   const fake = await new FakeConsul().start();
   const client = new ConsulClient(consulOptions(fake.address, { tokenFile: "/nowhere/token" }), systemClock);
-  await assert.rejects(client.health("orders", first), /cannot read \/nowhere\/token for consul: .*ENOENT/);
+  await assert.rejects(client.health("orders", first), /consul: cannot use \/nowhere\/token: .*ENOENT/);
   assert.equal(fake.requests.length, 0);
   client.close();
   await fake.stop();

@@ -8,6 +8,7 @@ import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel as Level } from
 import { pino } from "pino";
 import { DescriptorFile } from "../../../src/proxy/retry/descriptor-file.ts";
 import { IdempotentMethods } from "../../../src/proxy/retry/idempotent-methods.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const set = create(FileDescriptorSetSchema, {
   file: [
@@ -36,7 +37,8 @@ test("methods are idempotent that say so in a descriptor set, or in the configur
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, "shop.binpb");
   await writeFile(path, toBinary(FileDescriptorSetSchema, set));
-  const file = new DescriptorFile(path, pino({ level: "silent" }));
+  const file = new DescriptorFile(path, pino({ level: "silent" }), new FakeClock());
+  t.after(() => file.close());
   const methods = new IdempotentMethods(["shop.v1.Till/*", "shop.v1.Shop/Sell", "shop.v1.Shop/Set"], file);
   assert.equal(methods.of("/shop.v1.Shop/Look"), undefined, "before it was read nothing is known");
   await file.read;
@@ -58,7 +60,9 @@ test("a file that is missing or is none makes nothing idempotent, and the log sa
   await writeFile(broken, "this is no descriptor set");
   for (const path of [broken, join(folder, "missing.binpb")]) {
     const lines: string[] = [];
-    const file = new DescriptorFile(path, pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }));
+    const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(line) });
+    const file = new DescriptorFile(path, log, new FakeClock());
+    t.after(() => file.close());
     await file.read;
     assert.equal(file.of("/shop.v1.Shop/Look"), undefined);
     assert.equal(lines.length, 1);
