@@ -24,10 +24,7 @@ import { RecvWindow } from "./window.ts";
 
 /** Who listens to a connection. */
 export interface ConnectionHandler {
-  /**
-   * Server only: a request. The handler gives the stream its own handler before it returns. `tooLarge`: the header list went
-   * over the limit and `head` holds what fitted.
-   */
+  /** Server only: a request, whose handler is set before this returns. `tooLarge`: `head` is what of it fitted the limit. */
   onStream(stream: Stream, head: Head, end: boolean, tooLarge: boolean): void;
   /** Server only: a request that breaks a rule was reset before it came to `onStream` (RFC 9113 §8.1.1). */
   onMalformed?(reason: string): void;
