@@ -52,15 +52,16 @@ function complain(message: string): number {
 /** The calls of a sidecar, a line each. */
 export function callList(calls: readonly ExplainedCall[]): string {
   if (calls.length === 0) return "no call is remembered\n";
-  const rows = calls.map(({ id, direction, upstream, path, status, reason, durationMs }) => [
+  const rows = calls.map(({ id, startedAt, direction, upstream, path, status, reason, durationMs }) => [
     id,
+    startedAt,
     direction,
     upstream,
     path,
     `${status ?? "under way"}${reason === null ? "" : ` ${reason}`}`,
     durationMs === null ? "" : `${durationMs} ms`,
   ]);
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => `${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}\n`).join("");
 }
 

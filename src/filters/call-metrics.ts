@@ -5,8 +5,12 @@ import type { Filter } from "./filter.ts";
 export function callMetrics(series: UpstreamSeries): Filter {
   return {
     name: "callMetrics",
-    onRequest() {
+    onRequest(call) {
       series.started();
+      const meter = series.meterOf(call.path, call.label);
+      if (meter === undefined) return undefined;
+      call.meter = meter;
+      meter.started++;
       return undefined;
     },
     onFinish(call, outcome, now) {
@@ -16,6 +20,7 @@ export function callMetrics(series: UpstreamSeries): Filter {
       const { label, path, grpc } = call;
       const isAnswered = (grpc || label !== undefined) && detail === undefined;
       series.finished(label ?? path, status, reason, origin, ms, isAnswered, exemplar);
+      call.meter?.finished(call, outcome, ms);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Address } from "../core/address.ts";
+import { type CallMeter, FurtherAttempts } from "./call-meter.ts";
 import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { FieldChange } from "./field-change.ts";
 import type { Head } from "./headers.ts";
@@ -112,6 +113,9 @@ export class Call {
   /** Its number in this process, from 1 on; 0 where nobody records. */
   id = 0;
   recorder: Recorder | undefined = undefined;
+  meter: CallMeter | undefined = undefined;
+  /** Of its attempts those after the first; undefined: there were none. */
+  further: FurtherAttempts | undefined = undefined;
   /** The trace that it is a part of, where there is one that this sidecar has to do with. */
   trace: CallTrace | undefined = undefined;
   /** A trace could have begun here and does not: the next hop is told, so that none begins there either. */
@@ -128,6 +132,13 @@ export class Call {
     this.path = path;
     this.grpc = grpc;
     this.startedAt = startedAt;
+  }
+
+  /** Counts an attempt after the first, which leaves `delay` milliseconds after the one before had ended. */
+  again(kind: "retries" | "hedges" | "transparent", delay = 0): void {
+    this.further ??= new FurtherAttempts();
+    this.further[kind]++;
+    this.further.delay += delay;
   }
 
   /** Records a decision about this call: see `Decision` for what to say. */

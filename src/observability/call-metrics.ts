@@ -2,6 +2,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { Direction } from "../http/reason.ts";
 import type { Wall } from "./durations.ts";
 import { familyHead } from "./exposition.ts";
+import { renderOtel } from "./otel/families.ts";
 import { type MethodBudget, UpstreamSeries } from "./upstream-series.ts";
 
 /** Which names there are: our own, or those of OpenTelemetry and gRPC besides. */
@@ -9,25 +10,6 @@ export type MetricNames = "outrigger" | "otel";
 
 /** Methods with a label of their own in a process: what strangers can make grow. */
 const MAX_METHODS = 500;
-
-const sides = [
-  ["inbound", "server"],
-  ["outbound", "client"],
-] as const;
-
-/** What counts as an error of a server in the semantic conventions; to a client every status but OK is one. */
-const serverErrors: ReadonlySet<string> = new Set([
-  "UNKNOWN",
-  "DEADLINE_EXCEEDED",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-]);
-
-function isError(side: "server" | "client", status: string): boolean {
-  return side === "client" ? status !== "OK" : serverErrors.has(status);
-}
 
 const HANDLED = "outrigger_calls_handled_total";
 const DURATION = "outrigger_call_duration_seconds";
@@ -40,7 +22,7 @@ const DURATION = "outrigger_call_duration_seconds";
  * at their bound, and are written by `render`: 9,500 lines take prom-client 8 to 13 ms in one go and this 2.
  */
 export class CallMetrics {
-  private readonly budget: MethodBudget = { max: MAX_METHODS, used: 0 };
+  private readonly budget: MethodBudget = { max: MAX_METHODS, used: 0, metered: false };
   private readonly series: Readonly<Record<Direction, Map<string, UpstreamSeries>>> = {
     inbound: new Map(),
     outbound: new Map(),
@@ -114,39 +96,14 @@ export class CallMetrics {
     return `${handled}\n${durations}${names === "otel" ? this.renderOtel(wall) : ""}`;
   }
 
-  /**
-   * The same durations by status, under the names and labels of OpenTelemetry's semantic conventions for RPC and of gRPC's own
-   * metrics (gRFC A66), as Prometheus writes them.
-   */
   private renderOtel(wall: Wall | undefined): string {
-    let text = "";
-    for (const [direction, side] of sides) {
-      const [rpcName, grpcName] = [`rpc_${side}_call_duration_seconds`, `grpc_${side}_call_duration_seconds`];
-      let rpc = familyHead(rpcName, "histogram", "Time from a call's head to its end.");
-      let grpc = familyHead(grpcName, "histogram", "Time from a call's head to its end.");
-      for (const series of this.series[direction].values()) {
-        const peer: Record<string, string> = side === "client" ? { server_address: series.upstream } : {};
-        const target: Record<string, string> = side === "client" ? { grpc_target: series.upstream } : {};
-        for (const method of series.all()) {
-          const rpcLabels = (status: string): Record<string, string> => ({
-            rpc_system_name: "grpc",
-            rpc_method: method.method,
-            rpc_response_status_code: status,
-            ...(isError(side, status) ? { error_type: status } : {}),
-            ...peer,
-          });
-          const grpcLabels = (grpc_status: string): Record<string, string> => ({
-            grpc_method: method.method,
-            grpc_status,
-            ...target,
-          });
-          rpc += method.renderByStatus(rpcName, rpcLabels, wall);
-          grpc += method.renderByStatus(grpcName, grpcLabels, wall);
-        }
-      }
-      text += `\n${rpc}\n${grpc}`;
-    }
-    return text;
+    const { inbound, outbound } = this.series;
+    return `\n${renderOtel("server", inbound.values(), wall)}\n${renderOtel("client", outbound.values(), wall)}`;
+  }
+
+  /** Whether what only `render("otel")` says is counted, of calls that begin from now on. */
+  set metered(wanted: boolean) {
+    this.budget.metered = wanted;
   }
 
   private *all(): IterableIterator<UpstreamSeries> {

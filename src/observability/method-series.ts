@@ -1,6 +1,7 @@
 import { type Origin, type Reason, reasons, statusName } from "../http/reason.ts";
 import { Durations, type Exemplar, type Wall } from "./durations.ts";
 import { formatLabels } from "./exposition.ts";
+import type { MethodMeter } from "./otel/method-meter.ts";
 
 const origins: readonly Origin[] = ["app", "proxy", "peer"];
 const reasonNames: readonly string[] = ["", ...Object.keys(reasons)];
@@ -21,6 +22,8 @@ export class MethodSeries {
   private bad: Map<number, Durations> | undefined = undefined;
   /** Calls that the application answered with OK. */
   private ok = 0;
+  /** More of its calls, made when that is wanted. */
+  meter: MethodMeter | undefined = undefined;
   /** Other outcomes by their number: status, origin and reason packed, see `outcome`. */
   private readonly others = new Map<number, number>();
 
@@ -78,6 +81,11 @@ export class MethodSeries {
 
   get method(): string {
     return this.labels.method ?? "";
+  }
+
+  /** What its calls speak, by the labels that calls of others than gRPC have. */
+  get protocol(): "grpc" | "http1" | "tcp" {
+    return /^HTTP\/([A-Z]+|other)$/.test(this.method) ? "http1" : this.method === "TCP/connection" ? "tcp" : "grpc";
   }
 
   private line(name: string, key: number, count: number): string {

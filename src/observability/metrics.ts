@@ -33,7 +33,7 @@ export class Metrics {
   readonly tls: TlsMetrics;
   readonly captured: CaptureMetrics;
   /** In force from the next scrape on. */
-  options: MetricsOptions = { names: "outrigger", application: undefined };
+  private current: MetricsOptions = { names: "outrigger", application: undefined };
   private readonly clock: Clock;
   private readonly merged: Gauge;
 
@@ -51,6 +51,15 @@ export class Metrics {
       collect() {},
     });
     this.merged.remove();
+  }
+
+  get options(): MetricsOptions {
+    return this.current;
+  }
+
+  set options(options: MetricsOptions) {
+    this.current = options;
+    this.calls.metered = options.names === "otel";
   }
 
   /** Adds what the runtime knows; called once, when there is one. */

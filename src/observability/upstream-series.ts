@@ -2,11 +2,14 @@ import { LONGEST_METHOD } from "../http/call-match.ts";
 import type { Direction, Origin, Reason } from "../http/reason.ts";
 import type { Exemplar } from "./durations.ts";
 import { MethodSeries } from "./method-series.ts";
+import { MethodMeter } from "./otel/method-meter.ts";
 
-/** How many methods of a process have a label; shared by all upstreams. */
+/** How many methods of a process have a label, and what is counted of them; shared by all upstreams. */
 export interface MethodBudget {
   readonly max: number;
   used: number;
+  /** Whether calls are counted in more detail, see `MethodMeter`. */
+  metered: boolean;
 }
 
 /** UNIMPLEMENTED: the application does not know the method, so a stranger may have made it up. */
@@ -46,6 +49,19 @@ export class UpstreamSeries {
   /** A call begins; `finished` follows exactly once. */
   started(): void {
     this.callsStarted++;
+  }
+
+  /** What counts a call that begins in more detail, where that is wanted; `label`: its path, of a closed set. */
+  meterOf(path: string, label: string | undefined): MethodMeter | undefined {
+    if (!this.budget.metered) return undefined;
+    const name = label ?? path;
+    const known = name === this.lastPath ? this.lastMethod : this.methods.get(name);
+    const method = known ?? (label === undefined ? undefined : this.label(label));
+    if (method === undefined) this.other ??= this.series("other");
+    const series = method ?? this.other;
+    if (series === undefined) return undefined;
+    series.meter ??= new MethodMeter();
+    return series.meter;
   }
 
   /**

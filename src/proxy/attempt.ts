@@ -143,6 +143,7 @@ export class Attempt implements Sending, SearchOwner {
     if (!this.host.onSending(this)) return;
     call.endpoint = endpoint.label;
     call.attempts++;
+    call.meter?.attemptStarted();
     call.sentAt = services.loop.now();
     call.note("attempt", endpoint.label, call.attempts);
     const { maxHeaderListSize, sidecar } = connection.peer;
@@ -195,6 +196,11 @@ export class Attempt implements Sending, SearchOwner {
   answering(): void {
     this.permit?.answering(this.host.services.loop.now());
     this.search.answering();
+  }
+
+  /** Octets of the body of the answer. */
+  arrived(octets: number): void {
+    this.search.received += octets;
   }
 
   /** `last`: the last head of the answer. */

@@ -4,7 +4,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Waiter } from "../cluster/pool/waiting-line.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
-import { type Reason, statusName } from "../http/reason.ts";
+import { type Reason, Status, statusName } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import type { Proof } from "./proof.ts";
 
@@ -50,6 +50,8 @@ export class EndpointSearch {
   private current: Endpoint | undefined = undefined;
   /** The number of the attempt that left for it, 0 where none did. */
   number = 0;
+  /** Octets of the answer to it. */
+  received = 0;
   private startedAt = 0;
   private answeredAt: number | undefined = undefined;
   /** The endpoint that was chosen last. */
@@ -129,8 +131,12 @@ export class EndpointSearch {
     const { startedAt, answeredAt, call } = this;
     const word = reason ?? (status === undefined ? outcome : statusName(status));
     call.note("attemptEnded", word, this.number);
+    const endedAt = this.time.now();
+    if (this.number > 0)
+      call.meter?.attemptEnded(status ?? Status.CANCELLED, endedAt - startedAt, call.bytesReceived, this.received);
     this.number = 0;
-    endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt: this.time.now(), trailers });
+    this.received = 0;
+    endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt, trailers });
   }
 
   /** The call is over; whatever it waits for is given up. `why`: it was not the caller who gave up. */

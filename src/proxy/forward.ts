@@ -85,6 +85,7 @@ export class Forward implements StreamHandler {
       this.stream?.release(end - start);
       return;
     }
+    this.attempt.arrived(end - start);
     this.stream?.release(this.attempt.host.passData(buffer, start, end, fin, this.attempt));
     if (fin) this.finish(undefined);
   }

@@ -4,6 +4,7 @@ import type { Reason } from "../http/reason.ts";
 
 /** Records, for who asks and for the log, that a call is made again: why the attempt failed, and the proof that it is safe. */
 export function madeAgain(call: Call, log: Logger, reason: Reason, proof: string): void {
+  call.again("transparent");
   call.note("retry", proof, call.attempts + 1);
   const { direction, upstream, endpoint, path } = call;
   log.info({ direction, upstream, endpoint, path, reason, proof }, "a call is made again");

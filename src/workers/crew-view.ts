@@ -49,7 +49,8 @@ export class CrewView implements ControlView {
 
   async latestCalls(count: number, failed: boolean): Promise<readonly ExplainedCall[]> {
     const answers = (await this.crew.ask({ kind: "latestCalls", count, failed })) as ExplainedCall[][];
-    return answers.flat().slice(0, count);
+    const all = answers.flat().toSorted((one, other) => (one.startedAt < other.startedAt ? 1 : -1));
+    return all.slice(0, count);
   }
 
   setLogLevel(level: LogLevel): void {

@@ -5,8 +5,15 @@ const SUMMED = new Set([
   "outrigger_connections",
   "outrigger_concurrency_in_flight",
   "outrigger_concurrency_limit",
+  "outrigger_inbound_connections",
+  "outrigger_limit_current",
   "outrigger_rate_limit_leased",
   "outrigger_relayed_connections",
+  "outrigger_spans_waiting",
+  "outrigger_streams",
+  "outrigger_timers",
+  "http_server_active_requests",
+  "http_client_active_requests",
 ]);
 /** Of the process as a whole: every thread says the same. */
 const OF_THE_PROCESS = /^(process_|nodejs_version|outrigger_build)/;

@@ -32,7 +32,7 @@ test("calls are listed a line each", () => {
   const lines = callList(new FakeView().latestCalls(2, false)).split("\n");
   assert.match(
     lines[0] ?? "",
-    /^abcd-1 {2}outbound {2}orders {2}\/orders\.v1\.Orders\/Get {2}UNAVAILABLE UPSTREAM_LOST {2}1\.5 ms/,
+    /^abcd-1 {2}[-0-9]+T[:.0-9]+Z {2}outbound {2}orders {2}\/orders\.v1\.Orders\/Get {2}UNAVAILABLE UPSTREAM_LOST {2}1\.5 ms/,
   );
   assert.match(lines[1] ?? "", /^abcd-2 /);
   assert.equal(callList([]), "no call is remembered\n");

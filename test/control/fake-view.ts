@@ -238,8 +238,8 @@ export class FakeView implements ControlView {
     return id === "abcd-1" ? [anExplanation] : [];
   }
   latestCalls(_count: number, failed: boolean): readonly ExplainedCall[] {
-    const { id, traceId, direction, path, durationMs } = anExplanation;
-    const call = { id, traceId, direction, path, durationMs, upstream: "orders" };
+    const { id, traceId, startedAt, direction, path, durationMs } = anExplanation;
+    const call = { id, traceId, startedAt, direction, path, durationMs, upstream: "orders" };
     const good = { ...call, id: "abcd-2", status: "OK", reason: null };
     return [{ ...call, status: "UNAVAILABLE", reason: "UPSTREAM_LOST" }, ...(failed ? [] : [good])];
   }

@@ -31,6 +31,7 @@ export interface SidecarConfig {
   readonly drain?: Readonly<Record<string, unknown>>;
   readonly explain?: Readonly<Record<string, unknown>>;
   readonly tracing?: Readonly<Record<string, unknown>>;
+  readonly metrics?: Readonly<Record<string, unknown>>;
 }
 
 /** With what a configuration leaves out: 127.0.0.1:0, `health: none`, and an access log of all calls. */

@@ -55,6 +55,20 @@ test("counters, histograms and what is under way are summed; of other gauges the
   assert.equal(text.match(/^# TYPE d histogram$/gm)?.length, 1);
 });
 
+test("connections, streams and whatever else each thread has a part of are summed", () => {
+  const text = (value: number): string =>
+    ["streams", "inbound_connections", "limit_current", "spans_waiting", "timers"]
+      .map(
+        (name) => `# HELP outrigger_${name} X.\n# TYPE outrigger_${name} gauge\noutrigger_${name}{of="a"} ${value}\n`,
+      )
+      .join("");
+  const samples = [...parseMetrics(sumMetrics([text(0), text(3), text(4)])).values()].flatMap((one) => one.samples);
+  assert.deepEqual(
+    samples.map(({ value }) => value),
+    [7, 7, 7, 7, 7],
+  );
+});
+
 test("of the calls by which a bucket is explained the latest of all threads is kept, where they are asked for", () => {
   const bucket = (calls: number, exemplar: string) =>
     `# HELP d Durations.\n# TYPE d histogram\nd_bucket{path="# {x} 1",le="1"} ${calls}${exemplar}\n`;

@@ -8,7 +8,7 @@ export const metrics = object({
   names: preset(
     words(["outrigger", "otel"]),
     "outrigger",
-    "Names of families. otel: besides our own those of OpenTelemetry's RPC metrics and of gRPC.",
+    "Names of families. otel: besides our own those of OpenTelemetry's RPC and HTTP metrics and of gRPC.",
   ),
   application: optional(
     httpUrl("path"),

@@ -10,6 +10,7 @@ import { milliseconds } from "./phases.ts";
 export interface ExplainedCall {
   readonly id: string;
   readonly traceId: string | null;
+  readonly startedAt: string;
   readonly direction: string;
   readonly upstream: string;
   readonly path: string;
@@ -64,14 +65,19 @@ export class Explanations {
   }
 
   explain(call: Call): Explanation {
+    return explain(this.decisions.recorded(call), this.idOf(call), this.toWall());
+  }
+
+  private toWall(): (at: number) => number {
     const offset = this.clock.wall() - this.clock.now();
     if (Math.abs(offset - this.offset) > STEP) this.offset = offset;
-    return explain(this.decisions.recorded(call), this.idOf(call), (at) => at + this.offset);
+    return (at) => at + this.offset;
   }
 
   /** The last calls, the latest first; `failed`: only those that did not end with OK. */
   latest(count: number, failed: boolean): readonly ExplainedCall[] {
     const calls: ExplainedCall[] = [];
+    const wall = this.toWall();
     for (const call of this.decisions.latest()) {
       if (calls.length === count) break;
       const { outcome } = call;
@@ -79,6 +85,7 @@ export class Explanations {
       calls.push({
         id: this.idOf(call),
         traceId: traceContextOf(call.head)?.traceId ?? null,
+        startedAt: new Date(wall(call.startedAt)).toISOString(),
         direction: call.direction,
         upstream: call.upstream,
         path: call.path,

@@ -162,6 +162,7 @@ export class RetryRun implements Sending, AttemptHost {
       return;
     }
     this.policy.counts.hedges++;
+    this.call.again("hedges");
     this.call.note("hedge", `no answer within ${after}ms; ${this.proof}`, this.call.attempts + 1);
     this.say(`no answer within ${after}ms`, "a call is made a second time beside the first");
     this.send();
@@ -220,6 +221,7 @@ export class RetryRun implements Sending, AttemptHost {
     }
     this.policy.counts.retries++;
     one.attempt.stop(ErrorCode.CANCEL);
+    this.call.again("retries", this.live.length === 0 ? wait : 0);
     this.call.note("retry", this.proof, this.call.attempts + 1);
     this.say(reason ?? status, "a call is made again");
     this.unpause();

@@ -195,6 +195,7 @@ export abstract class SocketCall implements SocketOwner {
     const { call, services } = this;
     call.endpoint = endpoint.label;
     call.attempts++;
+    call.meter?.attemptStarted();
     call.sentAt = services.loop.now();
     call.note("attempt", endpoint.label, call.attempts);
     if (this.search !== undefined) this.search.number = call.attempts;

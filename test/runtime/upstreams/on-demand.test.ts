@@ -49,7 +49,7 @@ class Names {
 }
 
 function target(cluster: Cluster): Target {
-  const series = new UpstreamSeries("outbound", cluster.name, { max: 1, used: 0 });
+  const series = new UpstreamSeries("outbound", cluster.name, { max: 1, used: 0, metered: false });
   const accessLog = new AccessLog(pino({ enabled: false }), accessRules("none"), accessServices);
   return {
     name: cluster.name,
