@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { defaultPoolOptions } from "../src/cluster/pool/connection-pool.ts";
+import { defaultPoolOptions } from "../src/cluster/pool/pool-options.ts";
 import { defaultHeaderTableLimits } from "../src/http/headers.ts";
 import { defaultLimits, defaultSharedLimits } from "../src/http2/limits.ts";
 import { defaultHandshakeLimits } from "../src/identity/handshake-limits.ts";

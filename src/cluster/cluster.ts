@@ -14,8 +14,8 @@ import { OutlierDetection } from "./health/outlier-detection.ts";
 import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
 import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
-import { defaultPoolOptions, type PoolOptions, type PoolServices } from "./pool/connection-pool.ts";
-import type { SocketsOptions } from "./pool/socket-pool.ts";
+import type { PoolServices } from "./pool/connection-pool.ts";
+import { defaultPoolOptions, type PoolOptions, type SocketsOptions } from "./pool/pool-options.ts";
 import { Skew } from "./skew.ts";
 import { Weights, type WeightsHost } from "./weights.ts";
 

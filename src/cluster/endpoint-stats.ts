@@ -1,5 +1,5 @@
 import type { Endpoint } from "./endpoint.ts";
-import type { ConnectionStats } from "./pool/connection-pool.ts";
+import type { ConnectionStats } from "./pool/pool.ts";
 import type { SlowStartSettings } from "./slow-start.ts";
 import { isWarming } from "./weights.ts";
 

@@ -12,8 +12,9 @@ import type { Judged } from "./health/outlier-detection.ts";
 import { OutlierRecord } from "./health/record.ts";
 import { PeakLatency } from "./latency.ts";
 import { type LoadSettings, LoadWeight } from "./load-weight.ts";
-import { ConnectionPool, type PoolOptions, type PoolServices, type PoolWatcher } from "./pool/connection-pool.ts";
-import type { Pool } from "./pool/pool.ts";
+import { ConnectionPool, type PoolServices } from "./pool/connection-pool.ts";
+import type { Pool, PoolWatcher } from "./pool/pool.ts";
+import type { PoolOptions } from "./pool/pool-options.ts";
 import { SocketPool } from "./pool/socket-pool.ts";
 
 /** Whether an endpoint can be reached, as far as connecting has shown. */

@@ -27,7 +27,7 @@ export interface Failure {
   readonly said?: { readonly http: number; readonly text: string; readonly type?: string | undefined };
 }
 
-/** A failure of our own: its status and whether the call was unprocessed follow from the reason where they are not given. */
+/** A failure of our own, with the status of its reason, and taken for processed, unless `options` say otherwise. */
 export function failure(
   reason: Reason,
   detail: string,

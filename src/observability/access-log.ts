@@ -65,11 +65,6 @@ export interface AccessRules {
   readonly redact: readonly Redactable[];
 }
 
-/** Rules with the defaults where nothing is said. */
-export function accessRules(mode: AccessMode, more: Partial<AccessRules> = {}): AccessRules {
-  return { mode, sampling: 1, slow: undefined, limit: 10, redact: [], ...more };
-}
-
 /** What the access log needs. */
 export interface AccessServices {
   /** Milliseconds of the clock. */

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { Keepalive, type KeepaliveHost, type KeepaliveSettings, type Watched } from "../cluster/pool/keepalive.ts";
+import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "../cluster/pool/keepalive.ts";
 import type { Address } from "../core/address.ts";
-import { type Placed, Roster } from "../core/roster.ts";
+import { Roster } from "../core/roster.ts";
 import { SparingLog } from "../core/sparing-log.ts";
 import { Call, failure } from "../http/call.ts";
 import { isGrpc } from "../http/grpc.ts";
@@ -17,13 +17,13 @@ import type { BufferReuse } from "../http2/output.ts";
 import type { Stream } from "../http2/stream.ts";
 import { localAddress } from "../net/local-address.ts";
 import { readInto } from "../net/read-into.ts";
+import type { AcceptedConnection, Caller } from "./accepted-connection.ts";
 import { Exchange } from "./exchange.ts";
 import { heedAsking } from "./explain-trailer.ts";
 import type { Forwarded } from "./forwarded.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
-import type { Waiters } from "./waiting-room.ts";
 
 /** What the connections of one listener share. */
 export interface AcceptorOptions {
@@ -36,32 +36,6 @@ export interface AcceptorOptions {
   readonly log: Logger;
   /** What the application is told of its callers; undefined: nothing, for the caller is the application. */
   readonly forwarded?: Forwarded;
-}
-
-/** Who is at the other end of a connection, as TLS has verified it. */
-export interface Caller {
-  /** Its SPIFFE id. */
-  readonly identity: string;
-  /** `x-forwarded-client-cert` of its calls. */
-  readonly certificate: string;
-  /** The name that it asked for (SNI), where it did. */
-  readonly serverName?: string | undefined;
-}
-
-/** A caller's connection as people see it. */
-export interface AcceptedConnection extends Placed, Watched, Waiters {
-  readonly peer: string;
-  /** Undefined in plaintext. */
-  readonly caller: Caller | undefined;
-  /** Where it was going before it was redirected to us. */
-  readonly destination: Address | undefined;
-  /** The address of this machine that it came to, for those who tell somebody of calls of others. */
-  readonly local: Address | undefined;
-  readonly connection: Connection;
-  /** Wall-clock milliseconds. */
-  readonly since: number;
-  /** Requests that broke a rule, of which there is no call. */
-  malformed: number;
 }
 
 /**

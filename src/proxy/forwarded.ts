@@ -1,7 +1,7 @@
 import { HeadFilter, withAppended, withField } from "../http/head-edit.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
 import type { WorkloadCertificate } from "../identity/certificate.ts";
-import type { AcceptedConnection } from "./acceptor.ts";
+import type { AcceptedConnection } from "./accepted-connection.ts";
 
 const CLIENT_CERT = "x-forwarded-client-cert";
 const FORWARDED_FOR = "x-forwarded-for";

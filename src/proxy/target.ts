@@ -1,9 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
-
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { HeadEdit } from "../http/field-edits.ts";
-
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";

@@ -4,9 +4,9 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { routeFilters, unroutedFilters } from "../../src/filters/index.ts";
 import type { Outcome } from "../../src/http/call.ts";
-import { AccessLog, type AccessMode, accessRules } from "../../src/observability/access-log.ts";
+import { AccessLog, type AccessMode } from "../../src/observability/access-log.ts";
 import { CallMetrics } from "../../src/observability/call-metrics.ts";
-import { accessServices } from "../support/access-services.ts";
+import { accessRules, accessServices } from "../support/access-services.ts";
 import { parseMetrics, sampleValue } from "../support/prometheus.ts";
 import { makeCall } from "./make-call.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AccessLog, type AccessRecord, type AccessRules, accessRules } from "../../src/observability/access-log.ts";
+import { AccessLog, type AccessRecord, type AccessRules } from "../../src/observability/access-log.ts";
 import { createLog } from "../../src/observability/log.ts";
-import { accessServices } from "../support/access-services.ts";
+import { accessRules, accessServices } from "../support/access-services.ts";
 import { FakeClock } from "../support/clock.ts";
 
 const record: AccessRecord = {

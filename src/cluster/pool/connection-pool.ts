@@ -9,12 +9,12 @@ import type { Connection } from "../../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../../http2/errors.ts";
 import type { FlushLoop } from "../../http2/flush-loop.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
-import type { Connect, Meta } from "./connect.ts";
+import type { Connect } from "./connect.ts";
 import { IdleRule } from "./idle-rule.ts";
 import { Keepalive, type KeepaliveHost, type KeepaliveSettings } from "./keepalive.ts";
 import { PoolMember, type PoolMemberHost } from "./member.ts";
-import type { Pool } from "./pool.ts";
-import type { SocketsOptions } from "./socket-pool.ts";
+import type { ConnectionStats, Pool, PoolWatcher } from "./pool.ts";
+import type { PoolOptions, SocketsOptions } from "./pool-options.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
 /** What a pool takes from its surroundings. */
@@ -29,56 +29,6 @@ export interface PoolServices {
   /** Where calls take a whole connection: how it is made. */
   readonly sockets?: SocketsOptions | undefined;
   readonly keepalive: KeepaliveSettings;
-}
-
-/** Bounds of the connections to one endpoint. */
-export interface PoolOptions {
-  /**
-   * Whether calls go out on a new connection at once, or only once its peer's SETTINGS came. The latter costs a new connection
-   * a round trip at most (measured on loopback: 0.02 ms), and gains that a peer that takes connections and ends them, as many
-   * a proxy with nothing behind it does, is a failure to connect, which is safe to retry, and not a lost call.
-   */
-  readonly firstStream: "atOnce" | "afterSettings";
-  /** Calls that may wait for a connection; one more is refused with QUEUE_FULL. */
-  readonly maxWaiting: number;
-  /** Connections at once; may change. A peer that allows one stream a connection needs one for each call in flight. */
-  readonly maxConnections: number;
-  /** Milliseconds after which a connection beyond the first that nobody needed is closed. */
-  readonly surplusIdle: number;
-}
-
-/** What holds where `limits` says nothing. */
-export const defaultPoolOptions: PoolOptions = {
-  firstStream: "afterSettings",
-  maxWaiting: 2000,
-  maxConnections: 1024,
-  surplusIdle: 30_000,
-};
-
-/** Who is told how connecting goes: the endpoint. */
-export interface PoolWatcher {
-  /** What discovery says of it now. */
-  readonly meta: Meta;
-  /** A connection can be handed out; called for every one that opens. */
-  onReachable(): void;
-  /** Connecting failed and no connection is left. Those who wait are told after this. */
-  onUnreachable(failure: ConnectFailure): void;
-  /** After `drain`: the last connection is gone. Called once. */
-  onDrained(): void;
-}
-
-/** One connection, as people see it. */
-export interface ConnectionStats {
-  readonly state: "dialling" | "new" | "open" | "draining";
-  /** The SPIFFE id of the peer; undefined in plaintext. */
-  readonly identity: string | undefined;
-  readonly streams: number;
-  /** The most that the peer allows at once. */
-  readonly maxStreams: number;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-  /** Milliseconds since the dial began. */
-  readonly age: number;
 }
 
 /** Streams per stream allowed from which on another connection is opened. */

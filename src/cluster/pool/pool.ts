@@ -1,5 +1,6 @@
 import type { Connection } from "../../http2/connection.ts";
-import type { ConnectionStats } from "./connection-pool.ts";
+import type { ConnectFailure } from "../../net/connect-failure.ts";
+import type { Meta } from "./connect.ts";
 import type { Waiter } from "./waiting-line.ts";
 
 /** The connections of an endpoint, whatever is spoken over them. */
@@ -27,4 +28,30 @@ export interface Pool {
   /** Drains, and ends every connection now. */
   close(reason: string): void;
   connections(): ConnectionStats[];
+}
+
+/** Who is told how connecting goes: the endpoint. */
+export interface PoolWatcher {
+  /** What discovery says of it now. */
+  readonly meta: Meta;
+  /** A connection can be handed out; called for every one that opens. */
+  onReachable(): void;
+  /** Connecting failed and no connection is left. Those who wait are told after this. */
+  onUnreachable(failure: ConnectFailure): void;
+  /** After `drain`: the last connection is gone. Called once. */
+  onDrained(): void;
+}
+
+/** One connection, as people see it. */
+export interface ConnectionStats {
+  readonly state: "dialling" | "new" | "open" | "draining";
+  /** The SPIFFE id of the peer; undefined in plaintext. */
+  readonly identity: string | undefined;
+  readonly streams: number;
+  /** The most that the peer allows at once. */
+  readonly maxStreams: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Milliseconds since the dial began. */
+  readonly age: number;
 }

@@ -5,18 +5,10 @@ import { later } from "../../core/later.ts";
 import type { Connection } from "../../http2/connection.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
 import type { SecurePeer } from "./connect.ts";
-import type { ConnectionStats, PoolOptions, PoolWatcher } from "./connection-pool.ts";
 import { Http1Agent } from "./http1-agent.ts";
-import type { OpenSocket } from "./open-socket.ts";
-import type { Pool } from "./pool.ts";
+import type { ConnectionStats, Pool, PoolWatcher } from "./pool.ts";
+import type { PoolOptions, SocketsOptions } from "./pool-options.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
-
-/** How connections that carry one call at a time are made. */
-export interface SocketsOptions {
-  readonly open: OpenSocket;
-  /** What the endpoints speak. */
-  readonly protocol: "http1" | "tcp";
-}
 
 /** What a pool of sockets needs. */
 export interface SocketPoolServices {

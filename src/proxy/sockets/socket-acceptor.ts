@@ -5,7 +5,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Placed } from "../../core/roster.ts";
 import type { Call, Failure } from "../../http/call.ts";
 import type { Direction } from "../../http/reason.ts";
-import type { Caller } from "../acceptor.ts";
+import type { Caller } from "../accepted-connection.ts";
 import type { Forwarded } from "../forwarded.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Router, Unrouted } from "../target.ts";

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { Roster } from "../../core/roster.ts";
 import { Call, type Failure } from "../../http/call.ts";
-import type { Caller } from "../acceptor.ts";
+import type { Caller } from "../accepted-connection.ts";
 import type { Router } from "../target.ts";
 import type { AcceptedSocket, Arrival, SocketAcceptor, SocketAcceptorOptions } from "./socket-acceptor.ts";
 import { TcpCall } from "./tcp-call.ts";

@@ -1,9 +1,6 @@
-import {
-  ConnectionPool,
-  defaultPoolOptions,
-  type PoolOptions,
-  type PoolWatcher,
-} from "../../../src/cluster/pool/connection-pool.ts";
+import { ConnectionPool } from "../../../src/cluster/pool/connection-pool.ts";
+import type { PoolWatcher } from "../../../src/cluster/pool/pool.ts";
+import { defaultPoolOptions, type PoolOptions } from "../../../src/cluster/pool/pool-options.ts";
 import type { Reason } from "../../../src/http/reason.ts";
 import type { Connection } from "../../../src/http2/connection.ts";
 import type { Stream, StreamAbort } from "../../../src/http2/stream.ts";

@@ -3,13 +3,13 @@ import { test } from "node:test";
 import { pino } from "pino";
 import type { Cluster } from "../../../src/cluster/cluster.ts";
 import { routeFilters } from "../../../src/filters/index.ts";
-import { AccessLog, accessRules } from "../../../src/observability/access-log.ts";
+import { AccessLog } from "../../../src/observability/access-log.ts";
 import { UpstreamSeries } from "../../../src/observability/upstream-series.ts";
 import type { Resolution, Target } from "../../../src/proxy/target.ts";
 import { OnDemand, type OnDemandLimits } from "../../../src/runtime/upstreams/on-demand.ts";
 import { ClusterHarness } from "../../cluster/cluster-harness.ts";
 import { spec } from "../../cluster/endpoints.ts";
-import { accessServices } from "../../support/access-services.ts";
+import { accessRules, accessServices } from "../../support/access-services.ts";
 import { FakeClock } from "../../support/clock.ts";
 
 const limits: OnDemandLimits = { max: 3, idle: 600_000, negative: 5000, rate: 2 };

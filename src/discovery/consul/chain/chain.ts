@@ -107,3 +107,6 @@ export interface HashPolicy {
   /** Where it has given a hash, those after it are not asked. */
   readonly terminal: boolean;
 }
+
+/** Told of everything in a chain that is not obeyed, with where it stands. */
+export type Refuse = (where: string, why: string) => void;

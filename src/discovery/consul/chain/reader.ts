@@ -1,12 +1,9 @@
 import { entriesIn, field, listIn, numberIn, textIn } from "../../../core/json-field.ts";
 import type { CompileRegex } from "../../../core/regex.ts";
-import type { Chain, ChainRoute, ChainTarget, ChainWay } from "./chain.ts";
+import type { Chain, ChainRoute, ChainTarget, ChainWay, Refuse } from "./chain.ts";
 import { noEdits, readEdits } from "./edits-reader.ts";
 import { readRouteDefinition, WHOLE_MATCH } from "./route-reader.ts";
 import { readTargets } from "./target-reader.ts";
-
-/** What a part of a chain is read with: everything that is not obeyed is told, with where it stands. */
-export type Refuse = (where: string, why: string) => void;
 
 /** What a chain is read with. */
 export interface ChainReading {

@@ -1,8 +1,7 @@
 import { durationIn, field, listIn, numberIn, textIn } from "../../../core/json-field.ts";
 import type { CompileRegex } from "../../../core/regex.ts";
-import type { ChainMatch, ChainRetry, ChainRoute, FieldTest, TextTest } from "./chain.ts";
+import type { ChainMatch, ChainRetry, ChainRoute, FieldTest, Refuse, TextTest } from "./chain.ts";
 import { noEdits, readEdits } from "./edits-reader.ts";
-import type { Refuse } from "./reader.ts";
 
 /** Matches every call. */
 export const WHOLE_MATCH: ChainMatch = { path: undefined, headers: [], query: [], methods: [] };

@@ -1,7 +1,6 @@
 import { durationIn, field, listIn, numberIn, textIn } from "../../../core/json-field.ts";
 import { consulName } from "../name.ts";
-import type { ChainBalancing, ChainTarget, HashPolicy } from "./chain.ts";
-import type { Refuse } from "./reader.ts";
+import type { ChainBalancing, ChainTarget, HashPolicy, Refuse } from "./chain.ts";
 
 interface Asked {
   readonly datacenter: string | undefined;
