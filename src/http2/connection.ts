@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
 import { Cancels, type CancelsHost } from "./cancels.ts";
 import type { CloseCause } from "./close-cause.ts";
+import type { ConnectionHandler } from "./connection-handler.ts";
 import { ConnectionError, ErrorCode } from "./errors.ts";
 import type { FlushLoop } from "./flush-loop.ts";
 import { MAX_STREAM_ID } from "./frame.ts";
@@ -21,22 +22,6 @@ import { NOBODY, Stream, type StreamAbort, type StreamHandler, type StreamHost }
 import { StreamTable } from "./stream-table.ts";
 import { Burden, LEAVES_MOST, type Unread } from "./unread.ts";
 import { RecvWindow } from "./window.ts";
-
-/** Who listens to a connection. */
-export interface ConnectionHandler {
-  /** Server only: a request, whose handler is set before this returns. `tooLarge`: `head` is what of it fitted the limit. */
-  onStream(stream: Stream, head: Head, end: boolean, tooLarge: boolean): void;
-  /** Server only: a request that breaks a rule was reset before it came to `onStream` (RFC 9113 §8.1.1). */
-  onMalformed?(reason: string): void;
-  /** Another stream can perhaps be opened now: one has ended, or the peer's settings came. */
-  onCapacity(): void;
-  /** No more streams can be opened: the peer said so, or the connection is used up. Perhaps called more than once. */
-  onGoaway(code: ErrorCode, debug: string): void;
-  /** Called once; every stream has been told before. */
-  onClose(cause: CloseCause): void;
-  /** A fault of our own: the connection is closed with INTERNAL_ERROR. */
-  onFault(error: unknown): void;
-}
 
 /** What all connections of a process share. */
 export interface Http2Services {
@@ -108,7 +93,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.limits = options.limits;
     this.handler = handler;
     this.nextStreamId = options.role === "client" ? 1 : 2;
-    this.sender = new Sender(transport, options.reuse, services.loop);
+    this.sender = new Sender(transport, options.reuse, services.loop, (octets) => this.burden?.hold(octets));
     this.receiver = new Receiver(this, this.sender, options.limits, services.loop, services.headers);
     this.intake = new Intake(transport, this.receiver, services.loop, services.clock, options.limits, this);
     this.cancels = new Cancels(options.limits.cancels, services.clock, this);
@@ -464,7 +449,9 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.sender.flush();
     this.finish(cause);
     this.transport.end();
-    const timer = this.services.clock.setTimer(LINGER, () => this.transport.destroy());
+    // Who leaves so much in its socket would not read why, and that is to go as well.
+    const linger = cause.kind === "violation" && this.sender.isStuck ? 0 : LINGER;
+    const timer = this.services.clock.setTimer(linger, () => this.transport.destroy());
     this.transport.once("close", () => timer.cancel());
   }
 

@@ -65,7 +65,7 @@ export interface CancelPace {
 
 /** What all connections of a process together may make it keep. */
 export const defaultSharedLimits = {
-  /** Octets that wait in all streams for their readers: what two callers can hold by reading nothing, nearly. */
+  /** Octets that wait in all streams and callers' sockets for their readers: what two callers can hold by reading nothing, nearly. */
   unread: 268_435_456,
   /** Octets of callers who send more than is read of one in a turn. Beyond, everybody is read to the end at once. */
   kept: 67_108_864,

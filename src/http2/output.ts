@@ -32,6 +32,7 @@ export class Output {
   private readonly transport: Duplex;
   private readonly reuse: BufferReuse;
   private readonly onWritten: () => void;
+  private readonly onHeld: (octets: number) => void;
   private current: Buffer | undefined = undefined;
   private at = 0;
   private full: { readonly buffer: Buffer; readonly length: number }[] = [];
@@ -41,11 +42,15 @@ export class Output {
   /** Octets, from the first one on, that may have left: of what comes after them none has. */
   handedOver = 0;
 
-  /** `onWritten` is called whenever a write that did not complete at once has completed. */
-  constructor(transport: Duplex, reuse: BufferReuse, onWritten: () => void) {
+  /**
+   * `onWritten` is called whenever a write that did not complete at once has completed; `onHeld` of the octets of such a write,
+   * and of as many fewer once it has.
+   */
+  constructor(transport: Duplex, reuse: BufferReuse, onWritten: () => void, onHeld: (octets: number) => void) {
     this.transport = transport;
     this.reuse = reuse;
     this.onWritten = onWritten;
+    this.onHeld = onHeld;
   }
 
   /** Makes room for `octets` in a row and returns the buffer; write at `position` and call `advance`. */
@@ -116,9 +121,11 @@ export class Output {
         return;
       }
     }
+    this.onHeld(length);
     // What is written behind it is complete after it.
     transport.write(mayBeComplete ? NOTHING : octets, () => {
       this.inFlight -= length;
+      this.onHeld(-length);
       if (this.reuse !== "never") give(buffer);
       this.onWritten();
     });

@@ -38,9 +38,10 @@ export class Sender implements Flushable {
   private controlSince = 0;
   private controlMark = 0;
 
-  constructor(transport: Duplex, reuse: BufferReuse, loop: FlushLoop) {
+  /** `onHeld`: so many octets more wait in the transport, or fewer. */
+  constructor(transport: Duplex, reuse: BufferReuse, loop: FlushLoop, onHeld: (octets: number) => void) {
     this.loop = loop;
-    this.output = new Output(transport, reuse, () => this.pump());
+    this.output = new Output(transport, reuse, () => this.pump(), onHeld);
   }
 
   /** Octets, of those that `bytes` counts, that may have left. */
@@ -56,6 +57,11 @@ export class Sender implements Flushable {
   /** Octets that the transport has not got rid of. */
   get backlog(): number {
     return this.output.inFlight + this.output.unflushed;
+  }
+
+  /** Whether the peer has read nothing for so long that it would not read why its connection ends. */
+  get isStuck(): boolean {
+    return this.output.inFlight >= CONGESTED;
   }
 
   /**
@@ -198,7 +204,7 @@ export class Sender implements Flushable {
 
   private congested(): boolean {
     if (this.output.unflushed >= FLUSH_AT) this.output.flush();
-    return this.output.inFlight >= CONGESTED;
+    return this.isStuck;
   }
 
   private mark(): void {

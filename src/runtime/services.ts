@@ -24,6 +24,7 @@ import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { Tracer } from "../observability/tracing/tracer.ts";
 import { registerTracingMetrics } from "../observability/tracing/tracing-metrics.ts";
+import { registerUnreadMetrics } from "../observability/unread-metrics.ts";
 import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
@@ -85,6 +86,8 @@ export function makeServices(
   tracer.apply(config.tracing);
   const metrics = new Metrics(version, clock);
   registerTracingMetrics(metrics.registry, tracer);
+  const unread = new Unread(loop);
+  registerUnreadMetrics(metrics.registry, unread);
   metrics.options = config.metrics;
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
@@ -102,7 +105,7 @@ export function makeServices(
     explanations,
     explainCallers,
     tracer,
-    http2: { clock, loop, headers, unread: new Unread(loop) },
+    http2: { clock, loop, headers, unread },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,

@@ -14,6 +14,7 @@ const SUMMED = new Set([
   "outrigger_timers",
   "http_server_active_requests",
   "http_client_active_requests",
+  "outrigger_unread_bytes",
 ]);
 /** Of the process as a whole: every thread says the same. */
 const OF_THE_PROCESS = /^(process_|nodejs_version|outrigger_build)/;

@@ -15,6 +15,7 @@ import {
 } from "../support/frames.ts";
 import { integer, type PlainField } from "../support/hpack-peer.ts";
 import { fatalFrames } from "../support/malformed-frames.ts";
+import { sampleValue } from "../support/prometheus.ts";
 import { connectPeer } from "../support/raw-call.ts";
 import { frame } from "../support/raw-frames.ts";
 import { fieldOf, type RawPeer, RawServer } from "../support/raw-peer.ts";
@@ -49,6 +50,10 @@ async function succeed(peer: RawPeer, path = "/fast"): Promise<number> {
   assert.equal(answer.reset, undefined);
   peer.received.length = 0;
   return answer.data.length;
+}
+
+async function unreadOf({ sidecar }: Scene): Promise<number> {
+  return sampleValue(await sidecar.metrics(), "outrigger_unread_bytes") ?? Number.NaN;
 }
 
 /** The caller with no ill intent goes on while `attack` lasts, over the connection that stood before. */
@@ -311,7 +316,14 @@ test("a caller that stops reading keeps nobody else waiting", async () => {
     for (let at = 0; at < 500; at++) scene.bad.request(pathHead("/big"), true);
     await unharmed(scene, () => sleep(300));
     assert.equal(await succeed(scene.good, "/big"), BIG);
+    let unread = await unreadOf(scene);
+    assert.ok(unread > 1_000_000, `${unread} octets`);
     scene.bad.destroy();
+    for (let at = 0; at < 100 && unread > 0; at++) {
+      await sleep(50);
+      unread = await unreadOf(scene);
+    }
+    assert.equal(unread, 0);
   });
 });
 

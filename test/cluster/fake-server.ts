@@ -1,7 +1,8 @@
 import type { Connect } from "../../src/cluster/pool/connect.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
-import { Connection, type ConnectionHandler, type Http2Services } from "../../src/http2/connection.ts";
+import { Connection, type Http2Services } from "../../src/http2/connection.ts";
+import type { ConnectionHandler } from "../../src/http2/connection-handler.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
 import type { Stream, StreamHandler } from "../../src/http2/stream.ts";

@@ -10,10 +10,12 @@ import { FrameReader, type RawFrame } from "../support/raw-frames.ts";
 import { RawHpackDecoder } from "../support/raw-hpack.ts";
 import { pairsOf } from "../support/raw-peer.ts";
 
+function noop(): void {}
+
 /** The frames that `write` writes, as octets in between say them. */
 function written(write: (output: Output) => void): RawFrame[] {
   const transport = new TestTransport();
-  const output = new Output(transport, "callback", () => {});
+  const output = new Output(transport, "callback", noop, noop);
   write(output);
   output.flush();
   const reader = new FrameReader();

@@ -15,11 +15,16 @@ function makeOutput(reuse: BufferReuse = "callback"): {
   transport: TestTransport;
   output: Output;
   completed: () => number;
+  held: () => number;
 } {
   const transport = new TestTransport();
   let count = 0;
-  const output = new Output(transport, reuse, () => count++);
-  return { transport, output, completed: () => count };
+  let held = 0;
+  const onHeld = (octets: number): void => {
+    held += octets;
+  };
+  const output = new Output(transport, reuse, () => count++, onHeld);
+  return { transport, output, completed: () => count, held: () => held };
 }
 
 const octets = (transport: TestTransport): string => Buffer.concat(transport.written).toString("latin1");
@@ -52,15 +57,15 @@ test("what does not fit into one buffer goes on in the next, and what is larger 
 
 for (const reuse of ["callback", "atOnce"] as const) {
   test(`octets are in flight until the transport has completed their write, which is told (${reuse})`, async () => {
-    const { transport, output, completed } = makeOutput(reuse);
+    const { transport, output, completed, held } = makeOutput(reuse);
     transport.stalled = true;
     fill(output, "ab");
     output.flush();
     fill(output, "c");
-    assert.deepEqual([output.inFlight, output.unflushed, completed()], [2, 1, 0]);
+    assert.deepEqual([output.inFlight, output.unflushed, completed(), held()], [2, 1, 0, 2]);
     transport.flow();
     await settled(1);
-    assert.deepEqual([output.inFlight, completed()], [0, 1]);
+    assert.deepEqual([output.inFlight, completed(), held()], [0, 1, 0]);
     output.flush();
     assert.equal(octets(transport), "abc");
   });

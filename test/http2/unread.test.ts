@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
-import { Burden, Unread } from "../../src/http2/unread.ts";
+import { Burden, LEAVES_MOST, Unread } from "../../src/http2/unread.ts";
 import { FakeClock, settled } from "../support/clock.ts";
+import { Engine, requestFields } from "../support/engine.ts";
+import { clientGreeting, settingsAckFrame } from "../support/frames.ts";
 
 /** A connection whose peer reads nothing until it is given up. */
 function connection(
@@ -14,8 +16,8 @@ function connection(
   const sent = { unread: 0 };
   const burden = new Burden(all, sent, isCaller, () => {
     gone.push(name);
-    burden.keep(-burden.unread + sent.unread);
     burden.stop();
+    burden.keep(-burden.unread + sent.unread);
   });
   return { burden, sent };
 }
@@ -73,4 +75,68 @@ test("where nothing is anybody's, nobody goes", async () => {
   connection(all, "upstream", gone, false).burden.keep(2000);
   await settled(2);
   assert.deepEqual(gone, []);
+});
+
+test("what a caller does not take from its socket counts as what it leaves in streams, until it takes it or is over", async () => {
+  const all = new Unread(new FlushLoop(new FakeClock()), 1000);
+  const gone: string[] = [];
+  const [a, b] = [connection(all, "a", gone), connection(all, "b", gone)];
+  a.burden.keep(300);
+  a.burden.hold(300);
+  b.burden.hold(400);
+  await settled(2);
+  assert.deepEqual([gone, all.octets, all.ended], [[], 1000, 0]);
+  b.burden.hold(1);
+  await settled(2);
+  assert.deepEqual([gone, all.octets, all.ended], [["a"], 401, 1]);
+  // Its socket says so later.
+  a.burden.hold(-300);
+  b.burden.hold(-401);
+  assert.equal(all.octets, 0);
+});
+
+test("what a server does not take from its socket is no caller's", () => {
+  const all = new Unread(new FlushLoop(new FakeClock()), 1000);
+  connection(all, "upstream", [], false).burden.hold(5000);
+  assert.equal(all.octets, 0);
+});
+
+test("callers that read nothing of their sockets go, the largest one first, and what lies in its socket goes with it", async () => {
+  const clock = new FakeClock();
+  const loop = new FlushLoop(clock);
+  const unread = new Unread(loop, 1_000_000);
+  const answer: [string, string][] = [
+    [":status", "200"],
+    ["x-fill", "v".repeat(16_000)],
+  ];
+  const callers = [1, 20, 25].map((calls) => {
+    const engine = new Engine("server", {}, clock, { loop, unread });
+    engine.answer = ({ stream }) => stream.sendHead(engine.headers.head(answer), true);
+    engine.send(clientGreeting, settingsAckFrame);
+    const ask = (at: number): void => engine.send(engine.request(2 * at + 1, true, requestFields));
+    engine.transport.stalled = true;
+    for (let at = 0; at < calls; at++) ask(at);
+    let next = calls;
+    return { engine, more: () => ask(next++) };
+  });
+  const [small, some, most] = callers;
+  await settled(3);
+  assert.ok(unread.octets > 500_000 && unread.octets < 1_000_000, `${unread.octets} octets`);
+  for (let at = 0; unread.ended === 0 && at < 100; at++) {
+    some?.more();
+    most?.more();
+    await settled(3);
+  }
+  assert.equal(unread.ended, 1);
+  clock.advance(1);
+  assert.deepEqual(
+    [small, some, most].map((one) => one?.engine.transport.destroyed),
+    [false, false, true],
+  );
+  assert.equal(most?.engine.reason, LEAVES_MOST);
+  assert.ok(unread.octets > 0 && unread.octets < 700_000);
+  small?.engine.transport.flow();
+  some?.engine.transport.flow();
+  await settled(3);
+  assert.equal(unread.octets, 0);
 });

@@ -1,11 +1,13 @@
 import { Duplex } from "node:stream";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
 import type { CloseCause } from "../../src/http2/close-cause.ts";
-import { Connection, type ConnectionHandler } from "../../src/http2/connection.ts";
+import { Connection } from "../../src/http2/connection.ts";
+import type { ConnectionHandler } from "../../src/http2/connection-handler.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import { CLIENT_PREFACE, FrameType } from "../../src/http2/frame.ts";
 import { defaultLimits, type Http2Limits } from "../../src/http2/limits.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../../src/http2/stream.ts";
+import type { Unread } from "../../src/http2/unread.ts";
 import { FakeClock, settled } from "./clock.ts";
 import { clientGreeting, headersFrame, settingsAckFrame, settingsFrame } from "./frames.ts";
 import { PeerEncoder, type PlainField } from "./hpack-peer.ts";
@@ -116,9 +118,15 @@ export class Engine implements ConnectionHandler {
   private readAt = 0;
   private prefaceLeft: number;
 
-  constructor(role: "client" | "server", limits: Partial<Http2Limits> = {}, clock = new FakeClock()) {
+  /** `unread`: what all connections of a test keep, with the loop of all of them. */
+  constructor(
+    role: "client" | "server",
+    limits: Partial<Http2Limits> = {},
+    clock = new FakeClock(),
+    shared: { readonly loop: FlushLoop; readonly unread?: Unread } = { loop: new FlushLoop(clock) },
+  ) {
     this.clock = clock;
-    const services = { clock, loop: new FlushLoop(clock), headers: this.headers };
+    const services = { clock, headers: this.headers, ...shared };
     const options = {
       role,
       limits: { ...defaultLimits, ...limits },

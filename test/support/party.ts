@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type Head, HeaderTable } from "../../src/http/headers.ts";
 import type { CloseCause } from "../../src/http2/close-cause.ts";
-import { Connection, type ConnectionHandler } from "../../src/http2/connection.ts";
+import { Connection } from "../../src/http2/connection.ts";
+import type { ConnectionHandler } from "../../src/http2/connection-handler.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
 import { FlushLoop } from "../../src/http2/flush-loop.ts";
 import type { Http2Limits } from "../../src/http2/limits.ts";

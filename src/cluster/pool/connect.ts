@@ -1,5 +1,6 @@
 import type { Address } from "../../core/address.ts";
-import { Connection, type ConnectionHandler, type Http2Services } from "../../http2/connection.ts";
+import { Connection, type Http2Services } from "../../http2/connection.ts";
+import type { ConnectionHandler } from "../../http2/connection-handler.ts";
 import type { Http2Limits } from "../../http2/limits.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
 import { dial, type SecureDial } from "../../net/connector.ts";

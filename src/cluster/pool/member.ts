@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from "../../core/address.ts";
 import type { CloseCause } from "../../http2/close-cause.ts";
-import type { Connection, ConnectionHandler } from "../../http2/connection.ts";
+import type { Connection } from "../../http2/connection.ts";
+import type { ConnectionHandler } from "../../http2/connection-handler.ts";
 import { ErrorCode } from "../../http2/errors.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
