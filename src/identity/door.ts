@@ -41,6 +41,8 @@ export interface DoorOptions {
 /** One connection between its acceptance and the end of its handshake. */
 interface Entering {
   readonly peer: string;
+  /** Its address. */
+  readonly source: string;
   readonly credentials: Credentials;
   /** It is in, or has been refused: true the first time. */
   readonly leave: () => boolean;
@@ -166,7 +168,15 @@ export class Door {
       this.refuse(socket, peer, "noIdentity", "this sidecar has no valid certificate");
       return;
     }
-    const entering = { peer, credentials, leave };
+    const { limits, clock, counted } = this.options;
+    const source = socket.remoteAddress ?? "";
+    if (!this.count.mayProve(source, limits(), clock.now())) {
+      leave();
+      counted("limit");
+      socket.destroy();
+      return;
+    }
+    const entering = { peer, source, credentials, leave };
     this.transports.set(socket, entering);
     this.entering.run(entering, () => this.serverOf(credentials).emit("connection", socket));
   }
@@ -186,12 +196,13 @@ export class Door {
       socket.destroy();
       return;
     }
-    const { peer, credentials } = entering;
+    const { peer, source, credentials } = entering;
     const who = credentials.peer(socket.getPeerX509Certificate(), () => chainOf(socket), this.options.clock.wall());
     if ("refused" in who) {
       this.refuse(socket, peer, who.refused, who.why);
       return;
     }
+    this.count.proven(source);
     this.options.counted(socket.isSessionReused() ? "resumed" : "ok");
     this.handler.secured(socket, peer, who, credentials.own);
   }

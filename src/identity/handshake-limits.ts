@@ -6,22 +6,36 @@ export interface HandshakeLimits {
   readonly perSource: number;
   /** A second from one address, beyond a burst of twice as many: one more is closed at once. */
   readonly rate: number;
+  /** The same of all addresses together of which none has been completed yet. */
+  readonly strangers: number;
   /** Milliseconds from the accepted connection to the end of the handshake. */
   readonly timeout: number;
 }
 
 /** The reasons are in docs/limits.md. */
-export const defaultHandshakeLimits: HandshakeLimits = { atOnce: 256, perSource: 64, rate: 100, timeout: 5000 };
+export const defaultHandshakeLimits: HandshakeLimits = {
+  atOnce: 256,
+  perSource: 64,
+  rate: 100,
+  strangers: 500,
+  timeout: 5000,
+};
 
-/** Addresses whose handshakes are counted; beyond, those that have none under way are forgotten. */
+/** Addresses whose handshakes are counted; beyond, those that have none under way are forgotten, strangers before others. */
 const MAX_SOURCES = 4096;
 
-interface Source {
-  /** Handshakes under way, the oldest one first. */
-  readonly underWay: Set<UnderWay>;
+/** What is left of a rate: as many as come in two seconds at most. */
+interface Bucket {
   tokens: number;
   /** Milliseconds of the clock. */
   at: number;
+}
+
+interface Source extends Bucket {
+  /** Handshakes under way, the oldest one first. */
+  readonly underWay: Set<UnderWay>;
+  /** Somebody there has proven who they are. */
+  isKnown: boolean;
 }
 
 /** A handshake that has begun. */
@@ -34,22 +48,20 @@ interface UnderWay {
  * Handshakes under way and of late, by the address that they come from.
  *
  * A handshake that means it takes milliseconds. Those that are left lying are the oldest ones, and an attacker has more of them
- * than others: whoever comes finds a place, and they lose theirs.
+ * than others: whoever comes finds a place, and they lose theirs. An attacker with many addresses is bounded with all other strangers,
+ * and takes nothing from those who have been here before.
  */
 export class HandshakeCount {
   private readonly sources = new Map<string, Source>();
   /** Those of `sources` that have some under way. */
   private readonly active = new Set<Source>();
   private underWay = 0;
+  private readonly strangers: Bucket = { tokens: Number.POSITIVE_INFINITY, at: 0 };
 
   /** Lets another one begin; returns what ends it, or undefined where it may not, for its source has come too often. */
   begin(address: string, limits: HandshakeLimits, now: number, giveWay: () => void): (() => void) | undefined {
-    const burst = limits.rate * 2;
-    const source = this.sources.get(address) ?? this.add(address, burst, now);
-    source.tokens = Math.min(burst, source.tokens + ((now - source.at) / 1000) * limits.rate);
-    source.at = now;
-    if (source.tokens < 1) return undefined;
-    source.tokens--;
+    const source = this.sources.get(address) ?? this.add(address);
+    if (!take(source, limits.rate, now)) return undefined;
     if (source.underWay.size >= limits.perSource) this.makeRoom(source);
     else if (this.underWay >= limits.atOnce) this.makeRoom(this.largest());
     const one = { giveWay };
@@ -57,6 +69,17 @@ export class HandshakeCount {
     this.active.add(source);
     this.underWay++;
     return () => this.end(source, one);
+  }
+
+  /** Whether what has begun may go on with a handshake, which costs us a signature. */
+  mayProve(address: string, limits: HandshakeLimits, now: number): boolean {
+    return this.sources.get(address)?.isKnown === true || take(this.strangers, limits.strangers, now);
+  }
+
+  /** A handshake has been completed, by one who is let in. */
+  proven(address: string): void {
+    const source = this.sources.get(address);
+    if (source !== undefined) source.isKnown = true;
   }
 
   get size(): number {
@@ -84,11 +107,23 @@ export class HandshakeCount {
     }
   }
 
-  private add(address: string, burst: number, now: number): Source {
-    if (this.sources.size >= MAX_SOURCES)
-      for (const [known, { underWay }] of this.sources) if (underWay.size === 0) this.sources.delete(known);
-    const source = { underWay: new Set<UnderWay>(), tokens: burst, at: now };
+  private add(address: string): Source {
+    if (this.sources.size >= MAX_SOURCES) this.forget(({ underWay, isKnown }) => underWay.size === 0 && !isKnown);
+    if (this.sources.size >= MAX_SOURCES) this.forget(({ underWay }) => underWay.size === 0);
+    const source = { underWay: new Set<UnderWay>(), isKnown: false, tokens: Number.POSITIVE_INFINITY, at: 0 };
     this.sources.set(address, source);
     return source;
   }
+
+  private forget(which: (source: Source) => boolean): void {
+    for (const [address, source] of this.sources) if (which(source)) this.sources.delete(address);
+  }
+}
+
+function take(bucket: Bucket, rate: number, now: number): boolean {
+  bucket.tokens = Math.min(rate * 2, bucket.tokens + ((now - bucket.at) / 1000) * rate);
+  bucket.at = now;
+  if (bucket.tokens < 1) return false;
+  bucket.tokens--;
+  return true;
 }

@@ -14,7 +14,7 @@ const noTls = {
   identity: undefined,
   minVersion: "tls13",
   rootOverlap: 600_000,
-  handshakes: { atOnce: 256, perSource: 64, rate: 100, timeout: 5000 },
+  handshakes: { atOnce: 256, perSource: 64, rate: 100, strangers: 500, timeout: 5000 },
 } as const;
 
 test("an empty file is a caller-only sidecar with all defaults", () => {

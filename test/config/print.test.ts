@@ -31,6 +31,7 @@ mtls:
     atOnce: 256               # default
     perSource: 64             # default
     rate: 100                 # default
+    strangers: 500            # default
     timeout: 5s               # default
 upstreams: {}                 # default
 routes: []                    # default

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandshakeCount } from "../../src/identity/handshake-limits.ts";
 
-const limits = { atOnce: 5, perSource: 2, rate: 10, timeout: 1000 };
+const limits = { atOnce: 5, perSource: 2, rate: 10, strangers: 20, timeout: 1000 };
 
 /** Handshakes that are let in, by name, and those that had to give way. */
 class Handshakes {
@@ -62,7 +62,7 @@ test("so many a second from one source, beyond a burst of twice as many", () => 
 
 test("what is remembered of sources is bounded, and those with a handshake under way are not forgotten", () => {
   const count = new HandshakeCount();
-  const wide = { atOnce: 1_000_000, perSource: 1, rate: 10, timeout: 1000 };
+  const wide = { atOnce: 1_000_000, perSource: 1, rate: 10, strangers: 20, timeout: 1000 };
   let gone = 0;
   assert.ok(count.begin("held", wide, 0, () => gone++) !== undefined);
   for (let at = 0; at < 10_000; at++) count.begin(`s${at}`, wide, 0, () => {})?.();
@@ -70,4 +70,34 @@ test("what is remembered of sources is bounded, and those with a handshake under
   assert.equal(gone, 1);
   const sources: unknown = Reflect.get(count, "sources");
   assert.ok(sources instanceof Map && sources.size <= 4096, `${String(Reflect.get(Object(sources), "size"))}`);
+});
+
+test("so many a second from all strangers together, beyond a burst of twice as many, and whoever has proven themselves is none", () => {
+  const count = new HandshakeCount();
+  const comes = (address: string, now: number): boolean => {
+    const end = count.begin(address, limits, now, () => {});
+    end?.();
+    return end !== undefined && count.mayProve(address, limits, now);
+  };
+  assert.equal(comes("known", 0), true);
+  count.proven("known");
+  const strangers = (now: number, of: string): number =>
+    Array.from({ length: 100 }, (_, at) => comes(`${of}${at}`, now)).filter(Boolean).length;
+  // The first one was a stranger as well.
+  assert.equal(strangers(0, "a"), 39);
+  assert.equal(comes("another", 0), false);
+  assert.equal(comes("known", 0), true);
+  assert.equal(strangers(1000, "b"), 20);
+  assert.equal(comes("known", 1000), true);
+  assert.equal(strangers(60_000, "c"), 40);
+});
+
+test("strangers are forgotten before those who have proven themselves", () => {
+  const count = new HandshakeCount();
+  const wide = { atOnce: 1_000_000, perSource: 1, rate: 10, strangers: 1, timeout: 1000 };
+  count.begin("known", wide, 0, () => {})?.();
+  count.proven("known");
+  for (let at = 0; at < 10_000; at++) count.begin(`s${at}`, wide, 0, () => {})?.();
+  while (count.mayProve("stranger", wide, 0));
+  assert.equal(count.mayProve("known", wide, 0), true);
 });

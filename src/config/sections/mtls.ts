@@ -109,6 +109,11 @@ export const mtls = object({
         limits.rate,
         "A second from one address, beyond a burst of twice as many.",
       ),
+      strangers: preset(
+        integer({ min: 1, max: 100_000 }),
+        limits.strangers,
+        "A second from all addresses together from which nobody has proven yet who they are, beyond a burst of twice as many.",
+      ),
       timeout: preset(duration(), limits.timeout, "How long one may take, from the accepted connection on."),
     }),
     "What callers may ask of the inbound listener before they have proven who they are.",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { offered } from "../../runtime/offered.ts";
@@ -214,6 +214,28 @@ test("handshakes over the limits are refused at once, and the source that has to
       await counted(inbound, "outrigger_tls_handshakes_total", { direction: "inbound", result: "limit" }),
       2,
     );
+    for (const socket of sockets) socket.destroy();
+  });
+});
+
+test("strangers from many addresses have a rate together, and take nothing from whoever has been there before", async () => {
+  await inScope(async (scope) => {
+    // Two at once, and hardly any more after that.
+    const handshakes = { strangers: 1 };
+    const { inbound, ca, ...made } = await mesh(scope, { mtls: { handshakes } });
+    assert.equal((await made.call()).error, undefined);
+    const [host = "", port = ""] = inbound.inbound.split(":");
+    const over = (): Promise<number> =>
+      counted(inbound, "outrigger_tls_handshakes_total", { direction: "inbound", result: "limit" });
+    const sockets: Socket[] = [];
+    while ((await over()) === 0 && sockets.length < 200) {
+      const socket = connect({ host, port: Number(port), localAddress: `127.0.0.${2 + sockets.length}` });
+      sockets.push(socket);
+      socket.on("error", () => {});
+      await once(socket, "connect");
+    }
+    assert.equal(await over(), 1);
+    assert.equal((await tryTls(inbound.inbound, ca, await ca.issue("other"))).spoken, true);
     for (const socket of sockets) socket.destroy();
   });
 });
