@@ -9,8 +9,9 @@ export interface AttackerOptions {
   /** How many connections each attack has at a time. */
   readonly attacks: Readonly<Record<string, number>>;
   readonly milliseconds: number;
-  /** Milliseconds more until every connection has been ended once. */
+  /** Milliseconds more until a connection has been ended in so many places of each attack. */
   readonly patience: number;
+  readonly due: number;
 }
 
 const options: AttackerOptions = JSON.parse(process.argv[2] ?? "{}");
@@ -21,7 +22,8 @@ const results = await Promise.all(
   Object.entries(options.attacks).map(async ([name, places]): Promise<[string, Figures]> => {
     const attack = attacks[name];
     if (attack === undefined) throw new Error(`there is no attack ${name}`);
-    const front = new Front(options.address, places, options.milliseconds, options.patience);
+    const { address, milliseconds, patience, due } = options;
+    const front = new Front(address, places, milliseconds, patience, due);
     await attack(front);
     return [name, front.result()];
   }),

@@ -7,7 +7,7 @@ import { type Flood, floods, hpackBomb, pathHead, slowRequest, stateless } from 
 import { clientGreeting, continuationFrame, headersFrame, settingsAckFrame, settingsFrame } from "../support/frames.ts";
 import { fatalFrames, malformedFrames } from "../support/malformed-frames.ts";
 import { closed, type Front, written } from "./front.ts";
-import { http1Forms } from "./http1-forms.ts";
+import { http1Forms, SMUGGLED } from "./http1-forms.ts";
 
 /** An attack goes on until its front is over. */
 export type Attack = (front: Front) => Promise<void>;
@@ -78,8 +78,8 @@ function wholeBlock(stream: number, block: Buffer): Buffer {
 }
 
 /** A list of so many octets after RFC 9113 §6.5.2. */
-function listOf(octets: number): Buffer {
-  const fields = pathHead("/fast");
+function listOf(octets: number, path = "/fast"): Buffer {
+  const fields = pathHead(path);
   const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
   // As it is: Huffman code would make it smaller and its reading dearer than that of anything else.
   const value = Buffer.alloc(octets - size - 38, 0x7e);
@@ -141,19 +141,21 @@ async function clientHello(): Promise<Buffer> {
 }
 
 /** Has the sidecar make keys and signatures by the same ClientHello again and again, which costs the attacker nothing. */
-async function handshakes(front: Front): Promise<void> {
-  const hello = await clientHello();
-  front.sources = 2;
-  await front.everywhere(async (socket: Socket) => {
-    socket.write(hello);
-    await new Promise<void>((resolve) => {
-      socket.once("data", () => {
-        front.figures.units++;
-        resolve();
+function handshakes(sources: number): Attack {
+  return async (front) => {
+    const hello = await clientHello();
+    front.sources = sources;
+    await front.everywhere(async (socket: Socket) => {
+      socket.write(hello);
+      await new Promise<void>((resolve) => {
+        socket.once("data", () => {
+          front.figures.units++;
+          resolve();
+        });
+        socket.once("close", () => resolve());
       });
-      socket.once("close", () => resolve());
     });
-  });
+  };
 }
 
 /** The same, and each is left where it is: the sidecar waits for the rest of it. */
@@ -162,7 +164,9 @@ async function openHandshakes(front: Front): Promise<void> {
   await hold(hello)(front);
 }
 
-const { first, bomb } = hpackBomb();
+// What goes over a limit is not to reach the application.
+const { bomb } = hpackBomb(SMUGGLED);
+const { first } = hpackBomb();
 
 /** Every attack by its name. */
 export const attacks: Readonly<Record<string, Attack>> = {
@@ -170,7 +174,8 @@ export const attacks: Readonly<Record<string, Attack>> = {
   "HPACK bomb": requests(headersFrame(1, first, { end: true }), bomb, 4),
   // What is within the limits is the application's to read as well, and is not to drown it.
   "header lists at the limit": requests(Buffer.alloc(0), listOf(65_536), 1, 50),
-  "header lists over the limit": requests(Buffer.alloc(0), listOf(65_600), 2),
+  "header lists of 2 MiB": requests(Buffer.alloc(0), listOf(2_097_152, SMUGGLED), 1, 50),
+  "header lists over the limit": requests(Buffer.alloc(0), listOf(65_600, SMUGGLED), 2),
   "idle connections": hold(greeting),
   "half-open connections": hold(Buffer.alloc(0)),
   "slow preface": hold(CLIENT_PREFACE.subarray(0, 3), {
@@ -194,6 +199,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
     Buffer.from("what is this?\r\n\r\n"),
   ]),
   "forms of HTTP/1": oneByOne(http1Forms.map(({ octets }) => octets)),
-  "TLS handshakes": handshakes,
+  "TLS handshakes": handshakes(2),
+  "TLS handshakes from many addresses": handshakes(250),
   "open TLS handshakes": openHandshakes,
 };

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** Where an attack goes, how long it lasts, and what became of it. */
 export interface Figures {
+  /** Connections at a time. */
+  places: number;
   /** Frames, handshakes or connections, whatever the attack is made of. */
   units: number;
   /** Connections that were made, and those of them that the sidecar ended. */
@@ -29,30 +31,32 @@ export class Front {
   readonly places: number;
   private readonly end: number;
   private readonly last: number;
+  private readonly due: number;
   private readonly begun = performance.now();
   sources = SOURCES;
   private readonly touched = new Set<number>();
   private readonly sockets = new Set<Socket>();
-  readonly figures: Omit<Figures, "untouched" | "elapsed"> = { units: 0, made: 0, ended: 0, refused: 0 };
+  readonly figures: Omit<Figures, "places" | "untouched" | "elapsed"> = { units: 0, made: 0, ended: 0, refused: 0 };
 
-  /** `patience`: milliseconds more for the sidecar to have ended a connection in each place, where it is busy. */
-  constructor(address: string, places: number, milliseconds: number, patience: number) {
+  /** `patience`: milliseconds more for the sidecar to have ended a connection in as many places as are `due`, where it is busy. */
+  constructor(address: string, places: number, milliseconds: number, patience: number, due: number) {
     const [host = "", port = ""] = address.split(":");
     this.host = host;
     this.port = Number(port);
     this.places = places;
     this.end = this.begun + milliseconds;
     this.last = this.end + patience;
+    this.due = Math.min(due, places);
   }
 
   get over(): boolean {
     const now = performance.now();
-    return now > this.last || (now > this.end && this.touched.size === this.places);
+    return now > this.last || (now > this.end && this.touched.size >= this.due);
   }
 
   result(): Figures {
     const elapsed = performance.now() - this.begun;
-    return { ...this.figures, untouched: this.places - this.touched.size, elapsed };
+    return { ...this.figures, places: this.places, untouched: this.places - this.touched.size, elapsed };
   }
 
   /** Has `one` go on in every place until the attack is over; it gets a connection, and gives it up when it returns. */

@@ -6,8 +6,9 @@ import { offerOpenLoop } from "../support/open-loop.ts";
 import { callHead } from "../support/raw-call.ts";
 
 const STANDING = 8;
-/** Milliseconds after the last call before those that have had no answer at all are given up. */
+/** Milliseconds after the last call before those that have had no answer at all are given up; not much longer than their deadline. */
 const PATIENCE = 15_000;
+const DEADLINES = 5;
 
 /** What became of honest calls of one kind. */
 export interface Served {
@@ -64,7 +65,7 @@ export class HonestCallers {
   /** Calls for so many milliseconds. */
   async call(rates: HonestRates, duration: number): Promise<Honest> {
     const { clients, head, deadline } = this;
-    const giveUp = setTimeout(() => this.close(), duration + PATIENCE);
+    const giveUp = setTimeout(() => this.close(), duration + Math.min(PATIENCE, DEADLINES * deadline));
     const offer = { clients, head, rate: rates.calls, duration, deadline };
     const [standing, fresh] = await Promise.all([offerOpenLoop(offer), this.newcomers(rates.connections, duration)]);
     clearTimeout(giveUp);

@@ -1,7 +1,10 @@
 import type { Lifted } from "../support/lifted-limits.ts";
 
-/** What an attack may do: honest calls fail, too much memory is kept, it goes on for ever, or more of it is dealt with than may be. */
-export type Damage = "standing" | "fresh" | "memory" | "neverStopped" | "tooMuch";
+/**
+ * What an attack may do: honest calls fail, too much memory is kept, it goes on for ever, more of it is dealt with than may be, the
+ * application sees requests that it may never see, or the sidecar comes down.
+ */
+export type Damage = "standing" | "fresh" | "memory" | "neverStopped" | "tooMuch" | "reached" | "died";
 
 /** An attack, what may become of it, and how it shows that it was strong enough. */
 export interface Row {
@@ -12,10 +15,10 @@ export interface Row {
   readonly mode: "disabled" | "strict";
   /** MiB of resident memory by which the sidecar may grow meanwhile. */
   readonly memory: number;
-  /** The sidecar ends the attack's connections, over and over. */
-  readonly stopped: boolean;
-  /** Units that the sidecar may have dealt with: so many at once, so many a second after that. */
-  readonly most?: { readonly burst: number; readonly rate: number };
+  /** The sidecar ends the attack's connections, over and over: each of them, or some. */
+  readonly stopped: "each" | "some" | "none";
+  /** Handshakes that the sidecar may have dealt with: of so many addresses, or as many as all addresses together may ask for. */
+  readonly handshakesOf?: number | "all";
   /** The same attack on a sidecar without the limit: what has to become of it. */
   readonly control?: Control;
 }
@@ -26,10 +29,10 @@ export interface Control {
   /** Keys of `mtls.handshakes`. */
   readonly handshakes?: Readonly<Record<string, number | string>>;
   readonly damage: Damage;
-  /** More connections than with the limit, where the limit is of connections. */
-  readonly places?: number;
-  /** Also in the short form. */
-  readonly short?: boolean;
+  /** What takes the place of the attacks, where it takes more to show what the limit is good for. */
+  readonly attacks?: Row["attacks"];
+  /** What it does in the short form, if it is part of that. */
+  readonly short?: Damage;
 }
 
 /** MiB that V8 and the allocator take for the garbage of whatever is read as fast as it comes. */
@@ -38,26 +41,27 @@ const GARBAGE = 150;
 /** A row of one attack. */
 function row(name: string, places: number, more: Partial<Row> & { readonly attack?: string } = {}): Row {
   const { attack = name, ...rest } = more;
-  return { name, attacks: { [attack]: places }, mode: "disabled", memory: GARBAGE, stopped: false, ...rest };
+  return { name, attacks: { [attack]: places }, mode: "disabled", memory: GARBAGE, stopped: "none", ...rest };
 }
 
 /** A flood that a budget ends. */
-function flood(name: string, lift: Lifted, short = false): Row {
-  return row(name, 20, { stopped: true, control: { lift, damage: "neverStopped", short } });
+function flood(name: string, lift: Lifted, short?: Damage): Row {
+  const control: Control = { lift, damage: "neverStopped", ...(short === undefined ? {} : { short }) };
+  return row(name, 20, { stopped: "each", control });
 }
 
 const noTimeout: Control = { lift: { handshakeTimeout: "none" }, damage: "neverStopped" };
-const noHandshakeLimits = { rate: 100_000, atOnce: 100_000, perSource: 100_000, timeout: "1h" };
+const noHandshakeLimits = { rate: 100_000, strangers: 100_000, atOnce: 100_000, perSource: 100_000, timeout: "1h" };
 
 const alone: readonly Row[] = [
   flood("rapid reset", { "budgets.resets": "none", "budgets.refused": "none" }),
   flood("CONTINUATION", { maxContinuations: "none" }),
   row("an endless header block", 20, {
-    stopped: true,
+    stopped: "each",
     control: { lift: { maxContinuations: "none", maxHeaderListSize: "none" }, damage: "neverStopped" },
   }),
   flood("SETTINGS", { "budgets.settings": "none" }),
-  flood("PING", { "budgets.pings": "none" }, true),
+  flood("PING", { "budgets.pings": "none" }, "neverStopped"),
   flood("PRIORITY", { "budgets.priorities": "none" }),
   flood("empty DATA", { "budgets.emptyData": "none" }),
   flood("WINDOW_UPDATE", { "budgets.windowUpdates": "none" }),
@@ -66,44 +70,67 @@ const alone: readonly Row[] = [
   flood("malformed requests", { "budgets.streamErrors": "none" }),
   flood("streams over the limit", { "budgets.refused": "none" }),
   row("HPACK bomb", 20, {
-    control: { lift: { maxHeaderListSize: "none", maxHeaderFields: "none" }, damage: "standing" },
+    control: {
+      lift: { maxHeaderListSize: "none", maxHeaderFields: "none" },
+      damage: "standing",
+      short: "reached",
+    },
   }),
-  row("header lists at the limit", 20),
-  // What ends them is the limit of the row above them but one.
-  row("header lists over the limit", 20),
+  row("header lists at the limit", 20, {
+    // What is at the limit is lawful. How much it matters where the limit lies is seen by lists at one of 2 MiB.
+    control: {
+      lift: { maxHeaderListSize: "none", maxContinuations: "none" },
+      attacks: { "header lists of 2 MiB": 20 },
+      damage: "reached",
+    },
+  }),
+  row("header lists over the limit", 20, {
+    control: { lift: { maxHeaderListSize: "none" }, damage: "reached", short: "reached" },
+  }),
   row("10,000 idle connections", 10_000, {
     attack: "idle connections",
     memory: 300,
-    control: { lift: { maxConnections: "none" }, damage: "memory", places: 18_000 },
+    stopped: "some",
+    control: {
+      lift: { maxConnections: "none" },
+      attacks: { "idle connections": 18_000 },
+      damage: "memory",
+      short: "neverStopped",
+    },
   }),
-  row("half-open connections", 1000, { stopped: true, control: noTimeout }),
-  row("slow preface", 1000, { stopped: true, control: noTimeout }),
+  row("half-open connections", 1000, { stopped: "each", control: noTimeout }),
+  row("slow preface", 1000, { stopped: "each", control: noTimeout }),
   row("slow headers", 500, {
-    stopped: true,
+    stopped: "each",
     control: { lift: { frameTimeout: "none" }, damage: "neverStopped" },
   }),
   row("slow read with zero windows", 20, {
     memory: 700,
-    control: { lift: { unread: "none" }, damage: "memory" },
+    stopped: "some",
+    control: { lift: { unread: "none" }, damage: "memory", short: "neverStopped" },
   }),
-  row("malformed frames", 20, { stopped: true }),
-  row("forms of HTTP/1", 20, { stopped: true }),
+  row("malformed frames", 20, { stopped: "each" }),
+  row("forms of HTTP/1", 20, { stopped: "each" }),
   row("TLS handshakes", 200, {
     mode: "strict",
-    // Of the two addresses that they come from; what was under way comes on top.
-    most: { burst: 600, rate: 200 },
+    handshakesOf: 2,
     control: { lift: {}, handshakes: noHandshakeLimits, damage: "tooMuch" },
+  }),
+  row("TLS handshakes from many addresses", 200, {
+    mode: "strict",
+    handshakesOf: "all",
+    control: { lift: {}, handshakes: noHandshakeLimits, damage: "tooMuch", short: "tooMuch" },
   }),
   row("open TLS handshakes", 1000, {
     mode: "strict",
-    stopped: true,
+    stopped: "each",
     control: { lift: {}, handshakes: noHandshakeLimits, damage: "neverStopped" },
   }),
   row("half-open connections under TLS", 1000, {
     attack: "half-open connections",
     mode: "strict",
-    stopped: true,
-    control: { lift: {}, handshakes: noHandshakeLimits, damage: "neverStopped", short: true },
+    stopped: "each",
+    control: { lift: {}, handshakes: noHandshakeLimits, damage: "neverStopped", short: "neverStopped" },
   }),
 ];
 
@@ -113,7 +140,7 @@ function together(mode: Row["mode"]): Row {
   // A part of each, or the attackers would be in each other's way.
   const attacks = all.map(([name, places]): [string, number] => [name, Math.max(2, Math.round(places / 8))]);
   const name = mode === "strict" ? "all of these together" : "all together";
-  return { name, attacks: Object.fromEntries(attacks), mode, memory: 800, stopped: false };
+  return { name, attacks: Object.fromEntries(attacks), mode, memory: 800, stopped: "none" };
 }
 
 export const rows: readonly Row[] = [...alone, together("disabled"), together("strict")];

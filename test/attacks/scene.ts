@@ -36,7 +36,9 @@ export async function startScene(
   const [, address = ""] = await app.line(/^app (\S+)$/, 30_000);
   const ca = mode === "strict" ? await TestCa.make() : undefined;
   const certificate = ca === undefined ? undefined : await certificateFiles(ca, "up");
-  const nodeOptions = Object.keys(lift).length === 0 ? [] : ["--import", liftedLimits(lift)];
+  // A sidecar without limits is not to take the machine's memory with it.
+  const nodeOptions =
+    Object.keys(lift).length === 0 ? [] : ["--max-old-space-size=1024", "--import", liftedLimits(lift)];
   const sidecar = await startSidecarProcess(
     {
       service: { name: "up", address, protocol: "http2", health: "none" },
@@ -66,7 +68,7 @@ export async function startScene(
       await sidecar.process.stop();
       await certificate?.remove();
       app.signal("SIGTERM");
-      const [, smuggled] = await app.line(/^smuggled (\d+)$/);
+      const [, smuggled] = await app.line(/^smuggled (\d+)$/, 60_000);
       await app.exited;
       return Number(smuggled);
     },

@@ -5,6 +5,7 @@
 // With --short each attack is a burst, timeouts are shorter, and no call fails for being slow: machines of CI are busy.
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defaultHandshakeLimits } from "../../src/identity/handshake-limits.ts";
 import type { Figures } from "../attacks/front.ts";
 import type { Honest, HonestRates } from "../attacks/honest.ts";
 import { type Control, type Damage, type Row, rows } from "../attacks/rows.ts";
@@ -18,10 +19,14 @@ import { MemoryWatch, mebibytes, residentMemory } from "../support/sidecar-proce
 interface Form {
   readonly rates: HonestRates;
   readonly deadline: number;
+  /** The same without a limit, where calls are to fail. */
+  readonly doomed: number;
   /** Without an attack, before and after it. */
   readonly calm: number;
   readonly after: number;
   readonly attack: number;
+  /** What costs a processor takes longer to show itself. */
+  readonly handshaking: number;
   /** Until the sidecar has ended a connection in each place. */
   readonly patience: number;
   /** What a place is multiplied by. */
@@ -34,9 +39,11 @@ interface Form {
 const full: Form = {
   rates: { calls: 800, connections: 20 },
   deadline: 1000,
+  doomed: 1000,
   calm: 3000,
   after: 3000,
   attack: 15_000,
+  handshaking: 15_000,
   patience: 5000,
   size: 1,
   limits: {},
@@ -46,17 +53,22 @@ const full: Form = {
 const short: Form = {
   rates: { calls: 200, connections: 10 },
   deadline: 30_000,
+  doomed: 1500,
   calm: 300,
   after: 0,
   attack: 1000,
+  handshaking: 4000,
   patience: 20_000,
   size: 0.2,
-  limits: { handshakeTimeout: 1500, frameTimeout: 1500 },
-  handshakes: { timeout: "1500ms" },
+  limits: { handshakeTimeout: 1500, frameTimeout: 1500, maxConnections: 1500, unread: 33_554_432 },
+  // Honest callers come from one address, ten times a second.
+  handshakes: { timeout: "1500ms", rate: 20, strangers: 10 },
 };
 
 /** Share of new connections that have to be served. */
 const SERVED = 0.99;
+/** Places of an attack in which the sidecar has to end a connection. */
+const DUE: Readonly<Record<Row["stopped"], number>> = { each: Number.MAX_SAFE_INTEGER, some: 1, none: 0 };
 
 /** What became of one attack. */
 interface Outcome {
@@ -64,11 +76,11 @@ interface Outcome {
   readonly undisturbed: Honest;
   readonly honest: Honest;
   readonly attack: Readonly<Record<string, Figures>>;
-  /** MiB of resident memory. */
+  /** MiB of resident memory; NaN where the sidecar is no longer there. */
   readonly memory: { readonly before: number; readonly peak: number; readonly after: number };
   /** Share of a processor that the sidecar used. */
   readonly cpu: number;
-  readonly harm: readonly Damage[];
+  readonly harm: Damage[];
 }
 
 async function attackOne(
@@ -76,42 +88,50 @@ async function attackOne(
   row: Row,
   form: Form,
   patience = form.patience,
-  places?: number,
+  stronger?: Row["attacks"],
 ): Promise<Outcome> {
   const { sidecar, callers } = scene;
   const undisturbed = await callers.call(form.rates, form.calm);
-  const memory = async (): Promise<number> => mebibytes(await residentMemory(sidecar.pid));
+  let isUp = true;
+  void sidecar.process.exited.then(() => {
+    isUp = false;
+  });
+  const memory = async (): Promise<number> => await residentMemory(sidecar.pid).then(mebibytes, () => Number.NaN);
   const before = await memory();
   const watch = new MemoryWatch([sidecar.pid]);
   await watch.begin();
   const cpu = cpuSeconds([sidecar.pid]);
   const begun = performance.now();
   const attacks = Object.fromEntries(
-    Object.entries(row.attacks).map(([name, count]) => [name, Math.max(2, Math.round((places ?? count) * form.size))]),
+    Object.entries(stronger ?? row.attacks).map(([name, count]) => [name, Math.max(2, Math.round(count * form.size))]),
   );
   const attackers = await startAttack({
     address: sidecar.address("inbound"),
     attacks,
-    milliseconds: form.attack,
-    patience: row.stopped ? patience : 0,
+    milliseconds: row.handshakesOf === undefined ? form.attack : form.handshaking,
+    patience,
+    due: DUE[row.stopped],
   });
   const honest = await callers.call(form.rates, form.attack);
-  const spent = cpuSeconds([sidecar.pid]) - cpu;
+  const spent = isUp ? cpuSeconds([sidecar.pid]) - cpu : Number.NaN;
   const elapsed = (performance.now() - begun) / 1000;
   const attack = await attackers.figures();
-  const [grown = Number.NaN] = await watch.end();
+  const [grown = Number.NaN] = isUp ? await watch.end() : [];
   await sleep(form.after);
   const peak = Math.round((before + mebibytes(grown)) * 10) / 10;
   const harm: Damage[] = [];
   if (honest.standing.failed > 0) harm.push("standing");
   if (honest.fresh.failed > honest.fresh.offered * (1 - SERVED)) harm.push("fresh");
   if (peak - before > row.memory) harm.push("memory");
-  if (row.stopped && Object.values(attack).some(({ untouched }) => untouched > 0)) harm.push("neverStopped");
-  if (row.most !== undefined) {
-    const { burst, rate } = row.most;
-    if (Object.values(attack).some(({ units, elapsed: ms }) => units > burst + (ms / 1000) * rate))
-      harm.push("tooMuch");
+  if (Object.values(attack).some(({ untouched, places }) => places - untouched < Math.min(DUE[row.stopped], places)))
+    harm.push("neverStopped");
+  if (row.handshakesOf !== undefined) {
+    const { rate, strangers } = { ...defaultHandshakeLimits, ...form.handshakes };
+    const all = row.handshakesOf === "all" ? Number(strangers) : row.handshakesOf * Number(rate);
+    // Twice as many at once.
+    if (Object.values(attack).some(({ units, elapsed: ms }) => units > all * (2 + ms / 1000))) harm.push("tooMuch");
   }
+  if (!isUp) harm.push("died");
   return {
     name: row.name,
     undisturbed,
@@ -147,7 +167,7 @@ function shown({ name, undisturbed, honest, attack, memory, cpu, harm }: Outcome
 /** The attack on a sidecar without the limit. */
 async function control(
   row: Row,
-  { lift, handshakes, places }: Control,
+  { lift, handshakes, attacks }: Control,
   form: Form,
   say: LongRun["say"],
 ): Promise<Outcome> {
@@ -155,15 +175,16 @@ async function control(
   const scene = await startScene(
     row.mode,
     { lift: limits, handshakes: { ...form.handshakes, ...handshakes } },
-    form.deadline,
+    form.doomed,
   );
-  try {
-    const outcome = await attackOne(scene, row, form, 0, places);
-    say(`without ${JSON.stringify({ ...lift, ...handshakes })}: ${JSON.stringify(shown(outcome))}`);
-    return outcome;
-  } finally {
+  const attack = attackOne(scene, row, form, 0, attacks);
+  const outcome = await attack.catch(async (error: unknown) => {
     await scene.end();
-  }
+    throw error;
+  });
+  if ((await scene.end()) > 0) outcome.harm.push("reached");
+  say(`without ${JSON.stringify({ ...lift, ...handshakes })}: ${JSON.stringify(shown(outcome))}`);
+  return outcome;
 }
 
 /** For people: `ONLY=PING node test/long/attacks.ts` runs the rows with that in their name; they are no result of the whole. */
@@ -193,12 +214,14 @@ await runLong(only === "" ? "attacks" : "attacks-part", async (run) => {
   }
   const controls: (Outcome & { readonly due: Damage })[] = [];
   for (const row of chosen)
-    if (row.control !== undefined && (!run.short || row.control.short === true))
-      controls.push({ ...(await control(row, row.control, form, say)), due: row.control.damage });
+    for (const one of row.control === undefined ? [] : [row.control]) {
+      const due = run.short ? one.short : one.damage;
+      if (due !== undefined) controls.push({ ...(await control(row, one, form, say)), due });
+    }
   console.table(outcomes.map(shown));
   console.table(controls.map((one) => ({ ...shown(one), due: one.due })));
   for (const { name, harm } of outcomes) assert.deepEqual(harm, [], `${name} does harm`);
   for (const { name, harm, due } of controls)
-    assert.ok(harm.includes(due), `${name} without the limit does no harm: it was too weak`);
+    assert.ok(harm.includes(due) || harm.includes("died"), `${name} without the limit does no harm: it was too weak`);
   return { form, outcomes: outcomes.map(shown), controls: controls.map((one) => ({ ...shown(one), due: one.due })) };
 });

@@ -154,8 +154,8 @@ export const floods: readonly Flood[] = [
 ];
 
 /** A block that puts 4 KB into the dynamic table, and one whose every octet stands for them: 64 MB. */
-export function hpackBomb(): { readonly first: Buffer; readonly bomb: Buffer } {
-  const head = stateless.encode(pathHead("/fast"));
+export function hpackBomb(path = "/fast"): { readonly first: Buffer; readonly bomb: Buffer } {
+  const head = stateless.encode(pathHead(path));
   const insert = [0x40, ...plain("x-bomb"), ...plain("v".repeat(3900))];
   // 62 is the newest entry.
   const all = Buffer.alloc(16_000, integer(62, 0x80, 7)[0]);
