@@ -8,11 +8,8 @@ import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
 import { consulQuestion } from "../discovery/consul/name.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
-import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import type { Call, Failure } from "../http/call.ts";
 import { defaultLimits } from "../http2/limits.ts";
-import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
-import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { routerTo } from "../proxy/outbound.ts";
 import { Application } from "./application.ts";
 import { AuthorizationService } from "./authorization-service.ts";
@@ -20,25 +17,16 @@ import { Capture } from "./capture.ts";
 import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
-import { registerIntentionMetrics } from "./intention-metrics.ts";
 import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
-import { runtimeMetrics } from "./metrics-view.ts";
 import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
 import { Publisher } from "./publisher.ts";
 import { Readiness, type ReadyState } from "./readiness.ts";
+import { registerRuntimeMetrics } from "./register-metrics.ts";
 import { sameApplication } from "./service-change.ts";
 import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { TokenKeys } from "./token-keys.ts";
-import { registerTokenMetrics } from "./token-metrics.ts";
-import {
-  registerAuthorizationMetrics,
-  registerFaultMetrics,
-  registerMirrorMetrics,
-  registerPolicyMetrics,
-} from "./upstreams/policy-metrics.ts";
-import { registerRoutingMetrics } from "./upstreams/routing-metrics.ts";
 import { type Expected, type MakeCluster, Upstreams } from "./upstreams/upstreams.ts";
 
 /** What a runtime is made of. */
@@ -207,18 +195,7 @@ export class Runtime {
       podIp: options.podIp,
       version: options.version,
     });
-    metrics.watch(runtimeMetrics(this));
-    metrics.captured.watch(this.capture);
-    registerLimitMetrics(metrics.registry, rateLimits);
-    registerConcurrencyMetrics(metrics.registry, concurrency);
-    registerPolicyMetrics(metrics.registry, () => this.upstreams.policies, clock);
-    registerRoutingMetrics(metrics.registry, () => this.upstreams.consulChains(), clock);
-    registerAuthorizationMetrics(metrics.registry, services.authorization);
-    registerExternalMetrics(metrics.registry, services.external);
-    registerTokenMetrics(metrics.registry, services.tokens, this.tokenKeys, clock);
-    registerIntentionMetrics(metrics.registry, this.intentions, clock);
-    registerFaultMetrics(metrics.registry, services);
-    registerMirrorMetrics(metrics.registry, () => this.upstreams.routing.allMirrors());
+    registerRuntimeMetrics(this);
   }
 
   /** The configuration in force. */
