@@ -93,7 +93,7 @@ export async function startAdmin(address: Address, options: AdminOptions): Promi
     { maxConnections: MAX_CONNECTIONS },
     {
       onConnection: (socket) => gate.take(socket, (taken) => face.accept(taken)),
-      onRefused: () => log.debug({ limit: MAX_CONNECTIONS }, "admin: a connection over the limit was closed"),
+      onRefused: () => log.debug({ most: MAX_CONNECTIONS }, "admin: a connection over the limit was closed"),
       onError: (error) => log.warn({ err: error }, "admin: a connection could not be taken"),
     },
   );

@@ -47,7 +47,7 @@ export async function startProbe(address: Address, options: ProbeOptions): Promi
     { maxConnections: MAX_CONNECTIONS },
     {
       onConnection: (socket) => sort(socket, clock, health, face),
-      onRefused: () => log.debug({ limit: MAX_CONNECTIONS }, "probe: a connection over the limit was closed"),
+      onRefused: () => log.debug({ most: MAX_CONNECTIONS }, "probe: a connection over the limit was closed"),
       onError: (error) => log.warn({ err: error }, "probe: a connection could not be taken"),
     },
   );

@@ -18,8 +18,14 @@ export interface AccessRecord {
   readonly upstream: string;
   /** The address that the last attempt went to. */
   readonly endpoint: string | undefined;
+  readonly protocol: "grpc" | Call["protocol"];
+  /** The route that was chosen, "" where none was. */
+  readonly route: string;
   /** `:path`. */
   readonly path: string;
+  /** Of a call that is no gRPC: `:method`, and the status of the answer, 0 where there was none. */
+  readonly httpMethod: string | undefined;
+  readonly httpStatus: number;
   readonly status: number;
   readonly reason: Reason | undefined;
   readonly origin: Origin;
@@ -121,7 +127,11 @@ export class AccessLog {
       upstream: record.upstream,
       endpoint: record.endpoint,
       authority: record.authority === undefined ? undefined : clip(record.authority),
+      protocol: record.protocol,
+      route: record.route === "" ? undefined : record.route,
       method: clip(methodOf(record.path)),
+      http_method: record.httpMethod === undefined ? undefined : clip(record.httpMethod),
+      http_status: record.httpStatus === 0 ? undefined : record.httpStatus,
       grpc_status: statusName(record.status),
       reason: record.reason,
       origin: record.origin,

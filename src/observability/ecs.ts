@@ -17,6 +17,8 @@ const NAMES: Readonly<Record<string, string>> = {
   bytes_received: "http.request.body.bytes",
   bytes_sent: "http.response.body.bytes",
   authority: "url.domain",
+  http_method: "http.request.method",
+  http_status: "http.response.status_code",
 };
 
 /**
@@ -43,14 +45,16 @@ export function ecsLine(line: string): string {
   return `${JSON.stringify(out)}\n`;
 }
 
-function putCall(out: Fields, { grpc_status, duration_ms, method }: Fields): void {
+function putCall(out: Fields, { grpc_status, duration_ms, method, protocol }: Fields): void {
   put(out, "event.kind", "event");
   put(out, "event.category", ["network"]);
   put(out, "event.type", ["connection", "protocol"]);
   put(out, "event.outcome", grpc_status === "OK" ? "success" : "failure");
   if (typeof duration_ms === "number") put(out, "event.duration", Math.round(duration_ms * 1e6));
+  put(out, "network.transport", "tcp");
+  if (protocol === "tcp") return;
+  put(out, "network.protocol", protocol === "grpc" ? "grpc" : "http");
   if (typeof method === "string") put(out, "url.path", `/${method}`);
-  put(out, "network.protocol", "grpc");
 }
 
 /** See `describeError`. What caused it is told in the message's words, for the schema has no place for it. */

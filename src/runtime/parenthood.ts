@@ -70,7 +70,11 @@ export class Parenthood {
     const { runtime, shutdown, clock, log, patience } = this.options;
     const remind = (): void => {
       const state = runtime.ready();
-      if (!state.ready) log.warn({ waiting: state.waiting }, "the application waits for the sidecar to get ready");
+      if (!state.ready)
+        log.warn(
+          { waiting: state.waiting.map(({ what }) => what) },
+          "the application waits for the sidecar to get ready",
+        );
       reminder = clock.setTimer(REMINDER, remind);
     };
     let reminder = clock.setTimer(REMINDER, remind);

@@ -57,6 +57,7 @@ test("a call is counted when it begins and when it ends, and its line tells the 
       direction: "outbound",
       upstream: "orders",
       endpoint: "127.0.0.1:7001",
+      protocol: "grpc",
       method: "test.v1.Test/Call",
       grpc_status: "UNAVAILABLE",
       reason: "UPSTREAM_LOST",

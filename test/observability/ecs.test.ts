@@ -24,6 +24,7 @@ test("a call has the names of the schema, its duration in nanoseconds and an out
     direction: "inbound",
     upstream: "user",
     endpoint: "[::1]:50051",
+    protocol: "grpc",
     method: "a.B/C",
     grpc_status: "NOT_FOUND",
     origin: "app",
@@ -49,6 +50,7 @@ test("a call has the names of the schema, its duration in nanoseconds and an out
     outrigger: {
       call_id: "abcd-1",
       upstream: "user",
+      protocol: "grpc",
       method: "a.B/C",
       grpc_status: "NOT_FOUND",
       origin: "app",
@@ -56,7 +58,7 @@ test("a call has the names of the schema, its duration in nanoseconds and an out
       attempts: 1,
     },
     trace: { id: "a".repeat(32) },
-    network: { direction: "ingress", protocol: "grpc" },
+    network: { direction: "ingress", transport: "tcp", protocol: "grpc" },
     destination: { address: "[::1]:50051", ip: "::1", port: 50051 },
     source: { address: "10.0.0.9:40000", ip: "10.0.0.9", port: 40000 },
     http: { request: { body: { bytes: 12 } } },
@@ -64,6 +66,18 @@ test("a call has the names of the schema, its duration in nanoseconds and an out
     message: "call",
   });
   assert.deepEqual(complaints(line), []);
+});
+
+test("a request of HTTP/1.1 has its method and status where the schema has them, a connection of TCP has neither", () => {
+  const call = { msg: "call", direction: "outbound", grpc_status: "OK", duration_ms: 1 };
+  const web = ecs({ ...call, protocol: "http1", method: "orders/1", http_method: "GET", http_status: 204 });
+  assert.deepEqual(Object(web).http, { request: { method: "GET" }, response: { status_code: 204 } });
+  assert.deepEqual(Object(web).network, { direction: "egress", transport: "tcp", protocol: "http" });
+  assert.equal(Object(web).url.path, "/orders/1");
+  const raw = ecs({ ...call, protocol: "tcp", method: "" });
+  assert.deepEqual(Object(raw).network, { direction: "egress", transport: "tcp" });
+  assert.equal(Object(raw).url, undefined);
+  assert.deepEqual([...complaints(web), ...complaints(raw)], []);
 });
 
 test("an error is the schema's, with what caused it; a name is no IP address, and neither is what was redacted", () => {

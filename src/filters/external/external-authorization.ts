@@ -235,25 +235,32 @@ export class ExternalAuthorization {
     }
     this.counts.shadowDenied++;
     const { identity, peer, path } = call;
-    const what = { service: options.service, identity, peer, path, why: answer.why };
+    const what = { asked: options.service, identity, peer, path, why: answer.why };
     this.tell("shadow", () => this.services.log.info(what, "external authorization in shadow: a call would be denied"));
   }
 
   private answers({ service }: ExternalOptions): void {
-    if (this.failing !== undefined) this.services.log.info({ service }, "the authorization service answers again");
+    if (this.failing !== undefined)
+      this.services.log.info({ asked: service }, "the authorization service answers again");
     this.failing = undefined;
   }
 
   private fails(why: string, { service, onFailure }: ExternalOptions): void {
     if (this.failing === undefined)
-      this.services.log.warn({ service, why, onFailure }, "the authorization service does not answer");
+      this.services.log.warn(
+        { asked: service, why, on_failure: onFailure },
+        "the authorization service does not answer",
+      );
     this.failing = why;
   }
 
   private readonly leftOut = (name: string): void => {
     const service = this.policy?.options.service;
     this.tell(`field ${name}`, () =>
-      this.services.log.warn({ service, field: name }, "the authorization service set a field that it may not set"),
+      this.services.log.warn(
+        { asked: service, field: name },
+        "the authorization service set a field that it may not set",
+      ),
     );
   };
 

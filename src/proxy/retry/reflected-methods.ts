@@ -72,7 +72,7 @@ export class ReflectedMethods implements MethodKnowledge {
       why = answer;
       if (answer !== statusName(Status.UNIMPLEMENTED)) break;
     }
-    log.warn({ service, why }, "reflection does not say which methods are idempotent: none is taken for it");
+    log.warn({ asked: service, why }, "reflection does not say which methods are idempotent: none is taken for it");
   }
 
   /** The octets of the answer, or why there are none. */
