@@ -2,6 +2,7 @@ import type { Config } from "../../config/types.ts";
 import { systemClock } from "../../core/clock.ts";
 import { askAdmin, targetOf } from "../admin-client.ts";
 import { checkApplication } from "./application.ts";
+import { checkCalls } from "./calls.ts";
 import { checkCertificates } from "./certificates.ts";
 import { checkConsul } from "./consul.ts";
 import { checkDestinations } from "./destinations.ts";
@@ -22,6 +23,7 @@ const checks: Readonly<Record<string, Check>> = {
   destinations: checkDestinations,
   application: checkApplication,
   sidecar: checkSidecar,
+  calls: checkCalls,
 };
 
 /** Looks at everything around a sidecar of that configuration. A check that fails itself is a finding, too. */
