@@ -26,6 +26,8 @@ export class Reload {
   private readonly options: ReloadOptions;
   private readonly stopWatching: () => void;
   private seen: string;
+  /** Looks in a row at a file that could not be read. */
+  private unreadable = 0;
 
   constructor(options: ReloadOptions) {
     this.options = options;
@@ -51,11 +53,13 @@ export class Reload {
     try {
       text = readFileSync(file, "utf8");
     } catch (error) {
-      // While a file is replaced it may be missing for a moment; the watch tells when it is back.
-      if (because !== "SIGHUP") log.debug({ err: error }, `cannot read ${file}`);
-      else this.tell(because, await runtime.refuse(`cannot read ${file}: ${String(error)}`));
+      // While a file is replaced it may be missing for a moment: only the next look, at most 2 s later, says that it is gone.
+      if (because === "SIGHUP") this.tell(because, await runtime.refuse(`cannot read ${file}: ${String(error)}`));
+      else if (++this.unreadable === 2)
+        log.warn({ file, err: error }, `cannot read ${file} any more: what was read of it before stays in force`);
       return;
     }
+    this.unreadable = 0;
     if (text === this.seen && because !== "SIGHUP") return;
     this.seen = text;
     const { env } = this.options;

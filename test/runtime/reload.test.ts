@@ -170,6 +170,7 @@ test("a file is offered when it changes and on request; what is wrong with it is
   const file = join(folder, "outrigger.yaml");
   const applied: Config[] = [];
   const refused: string[] = [];
+  const told: string[] = [];
   await writeFile(file, "drain: { notice: 1s }");
   const reload = new Reload({
     file,
@@ -186,7 +187,7 @@ test("a file is offered when it changes and on request; what is wrong with it is
       },
     },
     clock: systemClock,
-    log: pino({ enabled: false }),
+    log: pino({ level: "warn" }, { write: (line) => void told.push(line) }),
   });
   try {
     assert.equal(applied.length, 0, "it says what it said");
@@ -213,6 +214,11 @@ test("a file is offered when it changes and on request; what is wrong with it is
     await rm(file);
     await reload.request();
     assert.match(refused[2] ?? "", /^cannot read /);
+    await eventually(
+      () => told.some((line) => /cannot read .* any more: what was read of it before stays in force/.test(line)),
+      () => "that the file is gone was not told of",
+      30_000,
+    );
     assert.equal(applied.length, 1);
   } finally {
     reload.close();

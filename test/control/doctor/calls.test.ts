@@ -26,7 +26,7 @@ test("what became of the last calls is told: how many a sidecar ended, why, and 
   assert.deepEqual(await found(checkCalls, {}, { running }), [], "without a call");
 
   const { id, path, authority, startedAt } = anExplanation;
-  const answered = { id: "a-1", traceId: null, direction: "outbound", upstream: "orders", path, durationMs: 1 };
+  const answered = { ...anExplanation, id: "a-1", upstream: "orders", durationMs: 1 };
   const good = { ...answered, status: "NOT_FOUND", reason: null };
   const lost = { ...answered, id, status: "UNAVAILABLE", reason: "NO_ENDPOINTS" };
   const late = { ...answered, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_CLIENT" };
