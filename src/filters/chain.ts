@@ -25,9 +25,11 @@ export class FilterChain {
       const verdict = this.requests[at]?.onRequest?.(call);
       if (verdict === undefined) continue;
       if (!(verdict instanceof Promise)) return this.refused(at, call, verdict);
-      return verdict.then((answer) =>
-        answer === undefined ? this.from(at + 1, call) : this.refused(at, call, answer),
-      );
+      return verdict.then((answer) => {
+        if (answer !== undefined) return this.refused(at, call, answer);
+        // It may have ended in the same turn: whoever let it in now would never hear of its end.
+        return call.outcome === undefined ? this.from(at + 1, call) : undefined;
+      });
     }
     return undefined;
   }

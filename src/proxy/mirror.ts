@@ -20,12 +20,17 @@ export class Mirror {
   readonly share: number;
   private readonly target: () => Target | undefined;
   private readonly random: () => number;
-  private readonly room = new WaitingRoom({ calls: MAX_CALLS, octets: MAX_KEPT, time: LONGEST });
+  private readonly room: WaitingRoom;
   /** Calls copied whole, given up because their upstream was behind, without an answer, and not begun for want of room. */
-  readonly counts = { mirrored: 0, dropped: 0, failed: 0, skipped: 0 };
+  readonly counts: { mirrored: number; dropped: number; failed: number; skipped: number };
 
-  /** `name`: of its route. `target`: where the copies go, asked for each. `random`: uniform in [0, 1). */
-  constructor(name: string, share: number, target: () => Target | undefined, random: () => number) {
+  /**
+   * `name`: of its route. `target`: where the copies go, asked for each. `random`: uniform in [0, 1). `before`: the one that it takes the
+   * place of; copies that are under way count and take room here as well.
+   */
+  constructor(name: string, share: number, target: () => Target | undefined, random: () => number, before?: Mirror) {
+    this.room = before?.room ?? new WaitingRoom({ calls: MAX_CALLS, octets: MAX_KEPT, time: LONGEST });
+    this.counts = before?.counts ?? { mirrored: 0, dropped: 0, failed: 0, skipped: 0 };
     this.name = name;
     this.share = share;
     this.target = target;
@@ -53,6 +58,11 @@ function copyOf({ direction, peer, head, path, grpc, deadline }: Call, { loop }:
   return copy;
 }
 
+/** Milliseconds that a copy may take: not longer than the call itself. */
+function timeOf({ deadline }: Call, { loop }: ExchangeServices): number {
+  return deadline === undefined ? LONGEST : Math.min(LONGEST, deadline.at - loop.now());
+}
+
 /** One copy of a call. */
 export class MirroredCall extends SideCall {
   private readonly mirror: Mirror;
@@ -67,7 +77,7 @@ export class MirroredCall extends SideCall {
     services: ExchangeServices,
     room: WaitingRoom,
   ) {
-    super(target, call, body.ended, LONGEST, room, services);
+    super(target, call, body.ended, timeOf(call, services), room, services);
     this.mirror = mirror;
     body.copyTo(this.body);
     this.given = this.body.size;

@@ -55,6 +55,20 @@ test("a filter that waits is waited for, and the rest goes on after it", async (
   assert.deepEqual(seen, ["a request", "b request", "c request"]);
 });
 
+test("a call that ends while one filter has it wait is not shown to the next, which has heard of its end", async () => {
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<Verdict>();
+  const chain = new FilterChain([noting("a", seen, promise), noting("b", seen)]);
+  const call = makeCall();
+  const verdict = chain.onRequest(call);
+  // As where the wait and the deadline of a call are over in one turn.
+  resolve(undefined);
+  call.outcome = outcome;
+  chain.onFinish(call, outcome, 1);
+  assert.equal(await verdict, undefined);
+  assert.deepEqual(seen, ["a request", "a finish 0 1", "b finish 0 1"]);
+});
+
 test("what a filter throws while others wait reaches whoever asked", async () => {
   const failing: Filter = {
     name: "failing",

@@ -33,6 +33,26 @@ async function world(scope: Scope, limits: object): Promise<World> {
   return { server, sidecar, caller, answer: () => held.shift()?.(), arrived };
 }
 
+test("a call whose delay and whose deadline are over in one turn keeps no place", async () => {
+  await inScope(async (scope) => {
+    const server = await ScriptedServer.start(scope, inTrailers(0));
+    const up = { discovery: "static", endpoints: [server.address], limits: { maxConcurrent: 1 } };
+    const late = { name: "late", match: { upstream: "up" }, delay: "2s" };
+    const sidecar = await scope.sidecar({ upstreams: { up }, faults: [late] });
+    const caller = await connectPeer(scope, sidecar.outbound);
+    const first = caller.request(callHead("up", ["grpc-timeout", "3S"]), true);
+    await eventually(
+      () => [...sidecar.runtime.services.faults.all()].some(({ delayed }) => delayed === 1),
+      () => "the delay",
+    );
+    // Less than the wheel of deadlines holds, so that they expire in their order.
+    sidecar.clock.jump(3500);
+    await caller.answer(first);
+    await sidecar.rest();
+    assert.equal(sidecar.runtime.upstreams.policies.of("up")?.calls?.current, 0);
+  });
+});
+
 test("the call over maxConcurrent is refused, naming the limit and its value, and told when to come again", async () => {
   await inScope(async (scope) => {
     const { sidecar, caller, answer, arrived } = await world(scope, { maxConcurrent: 2 });

@@ -1,39 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ErrorCode } from "../../src/http2/errors.ts";
+import { FaultyServers } from "../support/faulty-servers.ts";
 import { seededRandom } from "../support/random.ts";
 import { callHead, connectPeer, message } from "../support/raw-call.ts";
 import { fieldOf, type RawPeer } from "../support/raw-peer.ts";
-import { type Act, inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
 import { inScope } from "../support/with-proxy.ts";
 
 const SAFE = "/test.v1.Test/Get";
 const UNSAFE = "/test.v1.Test/Put";
 const CALLS = 1000;
 const AT_ONCE = 20;
-
-const reset =
-  (code: ErrorCode): Act =>
-  (peer, stream) =>
-    peer.reset(stream, code);
-
-/** What befalls a request that runs, each as often as it stands here. */
-const RUNS: readonly Act[] = [
-  inTrailers(0, ["yes"]),
-  inTrailers(0, ["yes"]),
-  trailersOnly(14),
-  inTrailers(14),
-  inTrailers(14, ["part"]),
-  inTrailers(0),
-  trailersOnly(5),
-  trailersOnly(14, ["grpc-retry-pushback-ms", "-1"]),
-  trailersOnly(14, ["grpc-retry-pushback-ms", "5"]),
-  reset(ErrorCode.INTERNAL_ERROR),
-  reset(ErrorCode.CANCEL),
-  silence,
-  (peer, stream) => setTimeout(() => inTrailers(0, ["late"])(peer, stream), 30),
-  (peer) => peer.destroy(),
-];
 
 for (const [name, retry] of [
   ["retries", { attempts: 4, perTryTimeout: "60ms", backoff: { base: "1ms", max: "5ms" } }],
@@ -42,39 +18,14 @@ for (const [name, retry] of [
   test(`${name}: under ${CALLS} random faults no unsafe call runs twice, every call ends once, and nothing is left`, async () => {
     await inScope(async (scope) => {
       const seed = 20_261_129;
-      const random = seededRandom(seed);
-      const ran = new Map<string, number>();
-      const leaving = new Set<RawPeer>();
-      const highest = new Map<RawPeer, number>();
-      const act: Act = (peer, stream) => {
-        const request = peer.received.find((heard) => heard.kind === "headers" && heard.stream === stream);
-        const id = request?.kind === "headers" ? (fieldOf(request.fields, "x-call") ?? "") : "";
-        // What came after a GOAWAY is not looked at, as it says.
-        if (leaving.has(peer)) return;
-        if (random() < 0.1) {
-          // A GOAWAY says it of every stream above its last one, so that must be the highest that has run.
-          const last = highest.get(peer) ?? 0;
-          if (stream > last && random() < 0.5) {
-            leaving.add(peer);
-            peer.goaway(last);
-          } else peer.reset(stream, ErrorCode.REFUSED_STREAM);
-          return;
-        }
-        highest.set(peer, Math.max(highest.get(peer) ?? 0, stream));
-        ran.set(id, (ran.get(id) ?? 0) + 1);
-        RUNS[Math.floor(random() * RUNS.length)]?.(peer, stream);
-      };
-      const servers = [
-        await ScriptedServer.start(scope, act),
-        await ScriptedServer.start(scope, act),
-        await ScriptedServer.start(scope, act),
-      ];
+      const faulty = new FaultyServers(seededRandom(seed));
+      const endpoints = [await faulty.start(scope), await faulty.start(scope), await faulty.start(scope)];
       const sidecar = await scope.sidecar({
         log: { level: "info", access: "none" },
         upstreams: {
           up: {
             discovery: "static",
-            endpoints: servers.map(({ address }) => address),
+            endpoints,
             outlierDetection: { mode: "disabled" },
             retry: {
               ...retry,
@@ -100,9 +51,9 @@ for (const [name, retry] of [
       for (let from = 0; from < CALLS; from += AT_ONCE)
         await Promise.all(Array.from({ length: AT_ONCE }, (_, at) => one(from + at)));
       assert.equal(answers.size, CALLS);
-      const twice = [...ran].filter(([id, times]) => id.startsWith(UNSAFE) && times > 1);
+      const twice = [...faulty.ran].filter(([id, times]) => id.startsWith(UNSAFE) && times > 1);
       assert.deepEqual(twice, [], `unsafe calls ran more than once, seed ${seed}`);
-      const again = [...ran].filter(([id, times]) => id.startsWith(SAFE) && times > 1).length;
+      const again = [...faulty.ran].filter(([id, times]) => id.startsWith(SAFE) && times > 1).length;
       assert.ok(again > CALLS / 20, `${again} safe calls ran more than once`);
       const good = (path: string) =>
         [...answers].filter(([id, status]) => id.startsWith(path) && status === "0").length;

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorCode } from "../../src/http2/errors.ts";
 import { good } from "../config/load-text.ts";
+import { offered } from "../runtime/offered.ts";
 import type { PlainField } from "../support/hpack-peer.ts";
 import { sampleValue } from "../support/prometheus.ts";
 import { callHead, connectPeer, message } from "../support/raw-call.ts";
@@ -260,5 +261,25 @@ test("other routes hold from the next call on, and mirrors go on counting", asyn
       async () => (await mirrored()) === 2,
       () => "another copy",
     );
+  });
+});
+
+test("a copy that is never answered ends with the deadline of its call, and counts over a reload", async () => {
+  await inScope(async (scope) => {
+    const mirror = { name: "copy", upstream: "up", mirror: { to: "shadow" } };
+    const { caller, sidecar, servers, config } = await world(scope, [mirror], { shadow: [silence] });
+    await call(caller, undefined, ["grpc-timeout", "600m"]);
+    await eventually(
+      () => servers.shadow?.requests.length === 1,
+      () => "the copy",
+    );
+    const again = { ...config, routes: [{ ...mirror, mirror: { to: "shadow", share: "50%" } }] };
+    await sidecar.runtime.apply(offered(sidecar, again));
+    const labels = { route: "copy", result: "failed" };
+    await eventually(
+      async () => sampleValue(await sidecar.metrics(), "outrigger_mirrored_calls_total", labels) === 1,
+      () => "the end of the copy",
+    );
+    await sidecar.rest();
   });
 });

@@ -54,9 +54,7 @@ export class Routes {
     { random, target }: RouteSurroundings,
   ): Mirror | undefined {
     if (mirror === undefined) return undefined;
-    const made = new Mirror(name, mirror.share, () => target(mirror.to), random);
-    if (before !== undefined) Object.assign(made.counts, before.counts);
-    return made;
+    return new Mirror(name, mirror.share, () => target(mirror.to), random, before);
   }
 }
 
