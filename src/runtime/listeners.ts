@@ -217,7 +217,7 @@ export class Listeners {
       { shared: this.shared },
       {
         onConnection: take,
-        makeRoom: () => acceptor.makeRoom(),
+        makeRoom: () => acceptor.makeRoom() || side.makeRoom(),
         onRefused: () => refusals.tell({ listener: name }),
         onError: (error) => failures.tell({ listener: name, err: error }),
       },

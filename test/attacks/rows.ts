@@ -90,13 +90,7 @@ const alone: readonly Row[] = [
   row("10,000 idle connections", 10_000, {
     attack: "idle connections",
     memory: 300,
-    stopped: "some",
-    control: {
-      lift: { maxConnections: "none" },
-      attacks: { "idle connections": 18_000 },
-      damage: "memory",
-      short: "neverStopped",
-    },
+    control: { lift: { maxConnections: "none" }, attacks: { "idle connections": 18_000 }, damage: "memory" },
   }),
   row("half-open connections", 1000, { stopped: "each", control: noTimeout }),
   row("slow preface", 1000, { stopped: "each", control: noTimeout }),

@@ -1,38 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SMUGGLING } from "../support/smuggling-forms.ts";
 import { connectTo, httpServer, readAll, socketMesh, textOf } from "../support/socket-mesh.ts";
-import { inScope } from "../support/with-proxy.ts";
-
-const SMUGGLING: readonly (readonly [name: string, request: string])[] = [
-  [
-    "both Content-Length and Transfer-Encoding",
-    "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nX",
-  ],
-  ["two Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"],
-  ["a list of Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5, 5\r\n\r\nhello"],
-  ["a signed Content-Length", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: +5\r\n\r\nhello"],
-  ["a folded field", "GET / HTTP/1.1\r\nhost: up\r\nx-a: 1\r\n folded\r\n\r\n"],
-  ["a bare LF", "GET / HTTP/1.1\nhost: up\n\n"],
-  ["a bare LF between fields", "GET / HTTP/1.1\r\nhost: up\nx: 1\r\n\r\n"],
-  ["a space before the colon", "GET / HTTP/1.1\r\nhost : up\r\n\r\n"],
-  ["another coding last", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"],
-  ["another coding first", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
-  [
-    "two Transfer-Encodings",
-    "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-  ],
-  ["a misspelt coding", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n"],
-  ["Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
-  ["two Hosts", "GET / HTTP/1.1\r\nhost: up\r\nhost: other\r\n\r\n"],
-  ["no Host", "GET / HTTP/1.1\r\nx: 1\r\n\r\n"],
-  ["a chunk size with a sign", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n\r\n"],
-  ["a chunk size with 0x", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n"],
-  ["a chunk that ends with LF", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n"],
-  ["a NUL in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\0b\r\n\r\n"],
-  ["a CR in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\rb\r\n\r\n"],
-  ["a target that is a name", "GET up HTTP/1.1\r\nhost: up\r\n\r\n"],
-  ["another version", "GET / HTTP/1.2\r\nhost: up\r\n\r\n"],
-];
+import { eventually, inScope } from "../support/with-proxy.ts";
 
 test("what two could read differently is refused, and its connection ends", async () => {
   await inScope(async (scope) => {
@@ -66,5 +36,35 @@ test("fields that are too large are refused by 431", async () => {
       socket.write(`GET / HTTP/1.1\r\nhost: up\r\nconnection: close\r\n${head}\r\n`);
       assert.match((await readAll(socket)).toString(), /^HTTP\/1\.1 431 /);
     }
+  });
+});
+
+test("who has said no whole request for longest makes room for a newcomer, and who has one does not", async () => {
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (request, response) => {
+      if (request.url !== "/waits") response.end("ok");
+    });
+    const { inbound } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
+    const side = inbound.runtime.listeners.inbound?.side;
+    const busy = await connectTo(scope, inbound.inbound);
+    busy.write("GET /waits HTTP/1.1\r\nhost: up\r\n\r\n");
+    const slow = await connectTo(scope, inbound.inbound);
+    slow.write("GET / HTTP/1.1\r\nhost: up\r\n");
+    await eventually(
+      () => side?.activeCalls === 1 && side.connectionCount === 2,
+      () => `one call of two connections, not ${side?.activeCalls} of ${side?.connectionCount}`,
+    );
+    inbound.clock.jump(10);
+    const fresh = await connectTo(scope, inbound.inbound);
+    await eventually(
+      () => side?.connectionCount === 3,
+      () => `three connections, not ${side?.connectionCount}`,
+    );
+    assert.equal(side?.makeRoom(), true);
+    assert.equal((await readAll(slow).catch(() => Buffer.from(""))).length, 0);
+    assert.deepEqual([busy.destroyed, fresh.destroyed, side?.connectionCount], [false, false, 2]);
+    assert.equal(side?.makeRoom(), true);
+    assert.equal(side?.makeRoom(), false, "the one that has a request stays");
+    busy.destroy();
   });
 });

@@ -60,7 +60,7 @@ const short: Form = {
   handshaking: 4000,
   patience: 20_000,
   size: 0.2,
-  limits: { handshakeTimeout: 1500, frameTimeout: 1500, maxConnections: 1500, unread: 33_554_432 },
+  limits: { handshakeTimeout: 1500, frameTimeout: 1500, unread: 33_554_432 },
   // Honest callers come from one address, ten times a second.
   handshakes: { timeout: "1500ms", rate: 20, strangers: 10 },
 };

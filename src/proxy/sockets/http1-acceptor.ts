@@ -29,6 +29,8 @@ interface Entry extends AcceptedSocket {
   readonly router: Router;
   readonly calls: Set<Http1Call>;
   timer: Timer | undefined;
+  /** Milliseconds of the clock since which it has nothing to do. */
+  restedAt: number;
   /** It ends with its next answer. */
   leaving: boolean;
 }
@@ -67,6 +69,7 @@ export class Http1Acceptor implements SocketAcceptor {
       router,
       calls,
       timer: undefined,
+      restedAt: 0,
       leaving: false,
       get active() {
         return calls.size;
@@ -101,6 +104,17 @@ export class Http1Acceptor implements SocketAcceptor {
   shutdown(): void {
     this.leaving = true;
     for (const { socket, calls } of this.accepted.values()) if (calls.size === 0) socket.end();
+  }
+
+  /** Closes the connection that has had no whole request for longest; false where each has one. */
+  makeRoom(): boolean {
+    let longest: Entry | undefined;
+    for (const entry of this.accepted.values())
+      if (entry.calls.size === 0 && entry.restedAt < (longest?.restedAt ?? Number.POSITIVE_INFINITY)) longest = entry;
+    if (longest === undefined) return false;
+    this.accepted.delete(longest);
+    longest.socket.destroy();
+    return true;
   }
 
   /** Asks callers that came by TLS to come again, over `spread` milliseconds: who they are is found out anew. */
@@ -246,6 +260,7 @@ export class Http1Acceptor implements SocketAcceptor {
   /** The connection has nothing to do: it has so long to say what comes next. */
   private rest(entry: Entry): void {
     entry.timer?.cancel();
+    entry.restedAt = this.options.clock.now();
     entry.timer = this.options.clock.setTimer(HEAD, () => entry.socket.destroy());
   }
 

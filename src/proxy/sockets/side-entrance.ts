@@ -54,6 +54,11 @@ export class SideEntrance {
     return this.http1.activeCalls + this.tcp.activeCalls;
   }
 
+  /** Closes a connection that has no call, for another one; false where each has one. */
+  makeRoom(): boolean {
+    return this.http1.makeRoom();
+  }
+
   shutdown(): void {
     this.http1.shutdown();
     this.tcp.shutdown();

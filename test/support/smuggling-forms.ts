@@ -1,0 +1,31 @@
+/** Requests of HTTP/1.1 that two could read differently: where they end, or for whom they are. */
+export const SMUGGLING: readonly (readonly [name: string, request: string])[] = [
+  [
+    "both Content-Length and Transfer-Encoding",
+    "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nX",
+  ],
+  ["two Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"],
+  ["a list of Content-Lengths", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 5, 5\r\n\r\nhello"],
+  ["a signed Content-Length", "POST / HTTP/1.1\r\nhost: up\r\ncontent-length: +5\r\n\r\nhello"],
+  ["a folded field", "GET / HTTP/1.1\r\nhost: up\r\nx-a: 1\r\n folded\r\n\r\n"],
+  ["a bare LF", "GET / HTTP/1.1\nhost: up\n\n"],
+  ["a bare LF between fields", "GET / HTTP/1.1\r\nhost: up\nx: 1\r\n\r\n"],
+  ["a space before the colon", "GET / HTTP/1.1\r\nhost : up\r\n\r\n"],
+  ["another coding last", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"],
+  ["another coding first", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
+  [
+    "two Transfer-Encodings",
+    "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+  ],
+  ["a misspelt coding", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n"],
+  ["Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+  ["two Hosts", "GET / HTTP/1.1\r\nhost: up\r\nhost: other\r\n\r\n"],
+  ["no Host", "GET / HTTP/1.1\r\nx: 1\r\n\r\n"],
+  ["a chunk size with a sign", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n\r\n"],
+  ["a chunk size with 0x", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n"],
+  ["a chunk that ends with LF", "POST / HTTP/1.1\r\nhost: up\r\ntransfer-encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n"],
+  ["a NUL in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\0b\r\n\r\n"],
+  ["a CR in a value", "GET / HTTP/1.1\r\nhost: up\r\nx: a\rb\r\n\r\n"],
+  ["a target that is a name", "GET up HTTP/1.1\r\nhost: up\r\n\r\n"],
+  ["another version", "GET / HTTP/1.2\r\nhost: up\r\n\r\n"],
+];
