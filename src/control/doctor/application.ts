@@ -3,6 +3,7 @@ import { decodeResponse, encodeRequest } from "../../cluster/health-message.ts";
 import type { ServiceConfig } from "../../config/types.ts";
 import { formatAddress } from "../../core/address.ts";
 import { type Check, error, type Finding, messageOf, ok, warning } from "./finding.ts";
+import { checkHttpHealth } from "./http-application.ts";
 import { reach } from "./reach.ts";
 
 const NAME = "application";
@@ -26,7 +27,10 @@ export const checkApplication: Check = async ({ config: { service }, clock, pati
   }
   const findings: Finding[] = [ok(NAME, `${where} takes connections`)];
   if (service.health === "grpc") findings.push(await healthOf(service, where));
-  findings.push(await idleOf(service, where, patience, clock));
+  if (service.health === "http") findings.push(...(await checkHttpHealth(service, where, patience, clock)));
+  // A connection of TCP is one call, and what HTTP/1.1 does with one can only be seen after a request.
+  if (service.protocol === "grpc" || service.protocol === "http2")
+    findings.push(await idleOf(service, where, patience, clock));
   return findings;
 };
 

@@ -1,14 +1,19 @@
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Address } from "../../core/address.ts";
+import { type Address, formatAddress } from "../../core/address.ts";
 import type { RateLimitOptions } from "../../limits/rate-limit.ts";
 import { type Check, error, type Finding, messageOf, ok, warning } from "./finding.ts";
 import { ask, reach } from "./reach.ts";
 
-/** What else the configuration leads to: the collector, the application's metrics, stores of rate limits, folders. */
+/** Endpoints in the file that are tried, of an upstream. */
+const MOST = 16;
+
+/** What else the configuration leads to: upstreams in the file, the collector, the application's metrics, stores of rate limits, folders. */
 export const checkDestinations: Check = async ({ config }) => {
   const findings: Promise<Finding>[] = [];
-  const { tracing, metrics, discovery, rateLimits } = config;
+  const { tracing, metrics, discovery, rateLimits, upstreams } = config;
+  for (const [name, { endpoints }] of upstreams)
+    if (endpoints.length > 0) findings.push(upstreamAt(name, endpoints.slice(0, MOST)));
   if (tracing !== undefined)
     findings.push(
       connectTo(
@@ -26,6 +31,28 @@ export const checkDestinations: Check = async ({ config }) => {
   if (discovery.cache !== undefined) findings.push(writable("cache", discovery.cache, dirname(discovery.cache)));
   return await Promise.all(findings);
 };
+
+/** An upstream whose endpoints stand in the file. One that is down is an instance that may come back, and costs no call. */
+async function upstreamAt(name: string, endpoints: readonly Address[]): Promise<Finding> {
+  const failures = await Promise.all(
+    endpoints.map((address) =>
+      reach(address).then(
+        () => undefined,
+        (reason: unknown) => `${formatAddress(address)}: ${messageOf(reason)}`,
+      ),
+    ),
+  );
+  const down = failures.filter((failure) => failure !== undefined);
+  const up = `${endpoints.length - down.length} of ${endpoints.length} endpoints of ${name} take connections`;
+  if (down.length === 0) return ok("upstream", up);
+  const remedy = `Start what listens there, or correct upstreams.${name}.endpoints.`;
+  if (down.length < endpoints.length) return warning("upstream", `${up}, not ${down.join("; ")}`, remedy);
+  return error(
+    "upstream",
+    `no endpoint of ${name} takes connections: ${down.join("; ")}`,
+    `${remedy} Calls to it are answered with UNAVAILABLE until then.`,
+  );
+}
 
 /** Who counts for a limit, as a URL; undefined where this process does, or a service on a unix socket. */
 function storeOf({ counted }: RateLimitOptions): string | undefined {

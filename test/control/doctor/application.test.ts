@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -77,4 +78,47 @@ test("what speaks no HTTP/2 is found out by its health check", async (t) => {
     await found(checkApplication, service(`127.0.0.1:${(server.address() as AddressInfo).port}`)),
   );
   assert.match(finding ?? "", /^error: .* does not answer grpc\.health\.v1/);
+});
+
+test("one that speaks HTTP/1.1 is asked in it: its health, and whether it keeps the connection", async (t) => {
+  const server = createHttpServer(({ url }, response) => void response.writeHead(url === "/up" ? 204 : 500).end());
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const web = (healthPath: string) => ({
+    service: { name: "app", address, protocol: "http1", health: "http", healthPath },
+  });
+  const [, answers, keeps] = await found(checkApplication, web("/up"));
+  assert.match(answers?.evidence ?? "", /answers GET \/up with 204$/);
+  assert.match(keeps?.evidence ?? "", /says that it keeps an idle connection for 5s, which is heeded$/);
+  assert.match(wrong(await found(checkApplication, web("/down")))[0] ?? "", /^error: .* answers GET \/down with 500$/);
+});
+
+test("one of HTTP/1.1 that ends idle connections and says nothing of it is a warning", async (t) => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+      setTimeout(() => socket.end(), 50);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const web = { service: { name: "app", address, protocol: "http1", health: "http" } };
+  const [finding] = wrong(await found(checkApplication, web, { patience: 20_000 }));
+  assert.match(finding ?? "", /^warning: .* ended an idle connection after [0-9.]+s without having said so/);
+});
+
+test("one of TCP is connected to, and no HTTP/2 is spoken with it", async (t) => {
+  let octets = 0;
+  const server = createTcpServer((socket) =>
+    socket.on("error", () => {}).on("data", ({ length }) => (octets += length)),
+  ).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const findings = await found(checkApplication, { service: { name: "app", address, protocol: "tcp", health: "tcp" } });
+  assert.deepEqual([findings.length, wrong(findings), octets], [1, [], 0]);
 });

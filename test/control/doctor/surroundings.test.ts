@@ -91,6 +91,24 @@ test("a collector, a store, metrics and folders that are not there are told with
   assert.deepEqual(wrong(await found(checkDestinations, right)), []);
 });
 
+test("endpoints in the file that take no connections are told, all of them as an error", async (t) => {
+  const server = createHttpServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const there = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const gone = `127.0.0.1:${await freePort()}`;
+  const up = (...endpoints: string[]) => ({ discovery: "static", endpoints });
+  const upstreams = { good: up(there), half: up(there, gone), bad: up(gone) };
+  const findings = wrong(await found(checkDestinations, { upstreams }));
+  assert.deepEqual(
+    findings.map((text) => text.replaceAll(gone, "GONE")),
+    [
+      "warning: 1 of 2 endpoints of half take connections, not GONE: connect ECONNREFUSED GONE",
+      "error: no endpoint of bad takes connections: GONE: connect ECONNREFUSED GONE",
+    ],
+  );
+});
+
 test("a running sidecar says itself what is wrong: not ready, no instances, none that is up, discovery that is silent", async (t) => {
   const view = new FakeView();
   const options = { view, hosts: () => [], clock: systemClock, log: pino({ level: "silent" }) };
