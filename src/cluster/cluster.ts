@@ -266,7 +266,8 @@ export class Cluster implements WeightsHost, EndpointHost {
   /** How many endpoints are in which state. */
   conditions(): Map<string, number> {
     const now = this.services.clock.now();
-    const counts = new Map<string, number>();
+    // That none is up has to be said: an alert is made of it.
+    const counts = new Map<string, number>([["up", 0]]);
     for (const endpoint of this.byId.values()) {
       const word = conditionOf(endpoint, this.policy.slowStart, now);
       counts.set(word, (counts.get(word) ?? 0) + 1);

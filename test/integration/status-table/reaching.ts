@@ -227,7 +227,7 @@ async function begin(scope: Scope, config: SidecarConfig) {
 /** Waits until the only endpoint of the only upstream is known and in a state. */
 async function stateOf(sidecar: Sidecar, state: string): Promise<void> {
   await eventually(
-    () => [...sidecar.runtime.upstreams.clusters()].some((cluster) => cluster.conditions().has(state)),
+    () => [...sidecar.runtime.upstreams.clusters()].some((cluster) => (cluster.conditions().get(state) ?? 0) > 0),
     () => `an endpoint that is ${state}`,
   );
 }
