@@ -360,7 +360,7 @@ function grafanaPanel(
 }
 
 /** A dashboard as the file that Grafana reads. */
-export function dashboardText(dashboard: Dashboard): string {
+function dashboardText(dashboard: Dashboard): string {
   return `${JSON.stringify(grafana(dashboard), null, 2)}\n`;
 }
 

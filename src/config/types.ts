@@ -342,6 +342,7 @@ export interface BreakerConfig {
   readonly fallback: { readonly upstream: string | undefined; readonly status: StatusWord | undefined } | undefined;
 }
 
+/** `upstreams.NAME.admissionControl`. Shares are in [0, 1], `window` is in milliseconds. */
 export interface AdmissionConfig {
   readonly acceptRate: number;
   readonly window: number;

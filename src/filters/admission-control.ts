@@ -3,6 +3,7 @@ import { type Call, failure, type Outcome } from "../http/call.ts";
 import { type Reason, Status } from "../http/reason.ts";
 import type { Filter, Verdict } from "./filter.ts";
 
+/** How much is refused of what an upstream does not accept. Shares are in [0, 1]. */
 export interface AdmissionOptions {
   /** While at least this share of the calls of the window was accepted none is refused. */
   readonly acceptRate: number;

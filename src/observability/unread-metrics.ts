@@ -6,6 +6,7 @@ export interface UnreadFigures {
   readonly ended: number;
 }
 
+/** Registers what is held for readers that do not read; the figures are read on scrape. */
 export function registerUnreadMetrics(registry: Registry, figures: UnreadFigures): void {
   const registers = [registry];
   new Gauge({

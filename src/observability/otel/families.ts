@@ -5,6 +5,7 @@ import type { MethodSeries } from "../method-series.ts";
 import type { UpstreamSeries } from "../upstream-series.ts";
 import type { Ended, MethodMeter } from "./method-meter.ts";
 
+/** Which end of a call is measured. */
 export type Side = "server" | "client";
 
 type Labels = Readonly<Record<string, string>>;
