@@ -71,7 +71,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.down = down;
     this.services = services;
     this.unrouted = unrouted;
-    this.body = new RequestBody(services.room, ended, (octets) => down.release(octets));
+    this.body = new RequestBody(services.room, ended, down);
     down.handler = this;
   }
 

@@ -9,6 +9,12 @@ export interface Upload {
   taken: number;
 }
 
+/** Where a request comes from: the caller's stream. */
+export interface RequestSource {
+  /** Gives octets back to the caller's window. */
+  release(octets: number): void;
+}
+
 /**
  * The body of a request, as far as it is kept: all of it while no upstream takes it, and a copy of what has been sent for as
  * long as another attempt may still have to send it again.
@@ -20,7 +26,7 @@ export interface Upload {
  */
 export class RequestBody {
   private readonly room: WaitingRoom;
-  private readonly release: (octets: number) => void;
+  private readonly source: RequestSource;
   private chunks: Copy[] = [];
   private octets = 0;
   private released = 0;
@@ -29,11 +35,10 @@ export class RequestBody {
   /** Everything so far is kept, so that it can be sent (again). */
   complete = true;
 
-  /** `release`: gives octets back to the caller's window. */
-  constructor(room: WaitingRoom, ended: boolean, release: (octets: number) => void) {
+  constructor(room: WaitingRoom, ended: boolean, source: RequestSource) {
     this.room = room;
     this.ended = ended;
-    this.release = release;
+    this.source = source;
   }
 
   /** Whether the request is its head alone. */
@@ -66,7 +71,7 @@ export class RequestBody {
     const news = upload.taken - this.released;
     if (news <= 0) return;
     this.released = upload.taken;
-    this.release(news);
+    this.source.release(news);
   }
 
   /** Octets that are kept. */

@@ -37,7 +37,7 @@ export abstract class SideCall implements AttemptHost {
     this.services = services;
     this.call = call;
     this.room = room;
-    this.body = new RequestBody(room, ended, () => {});
+    this.body = new RequestBody(room, ended, { release: () => {} });
     this.patience = services.deadlines.arm(services.loop.now() + timeout, () => this.late());
     this.attempt = new Attempt(to, this);
   }

@@ -8,7 +8,7 @@ import { FakeStreamHost } from "../support/stream-host.ts";
 function setup(octets = 1000) {
   const room = new WaitingRoom({ calls: 10, octets, time: 1000 });
   const released: number[] = [];
-  const body = new RequestBody(room, false, (count) => released.push(count));
+  const body = new RequestBody(room, false, { release: (count) => released.push(count) });
   const keep = (text: string, limit = Number.POSITIVE_INFINITY) => body.keep(Buffer.from(text), 0, text.length, limit);
   return { room, released, body, keep, sum: () => released.reduce((all, one) => all + one, 0) };
 }
@@ -100,7 +100,7 @@ test("what would go over a call's limit or over what all may keep is not kept", 
 
 test("a request is empty only where it has ended and was nothing but its head", () => {
   const { room } = setup();
-  const made = (ended: boolean) => new RequestBody(room, ended, () => {});
+  const made = (ended: boolean) => new RequestBody(room, ended, { release: () => {} });
   assert.ok(made(true).empty);
   assert.ok(!made(false).empty);
   const trailed = made(true);
