@@ -20,7 +20,7 @@ export interface Counts {
 export type CountsByCase = Readonly<Record<string, Counts>>;
 
 const BATCH = 100;
-const BATCHES = 100;
+const BATCHES = 40;
 const WARM = 20;
 const SOURCES = fileURLToPath(new URL("../../../src/", import.meta.url));
 
