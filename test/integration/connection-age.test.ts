@@ -57,6 +57,30 @@ test("an application with a connection age of 200 ms: 5,000 calls of a stranger,
   });
 });
 
+test("a GOAWAY storm between two sidecars, and one between the called one and its application: none failed, none twice", async () => {
+  await inScope(async (scope) => {
+    const { address, tally } = await agingApplication(scope);
+    const called = await scope.sidecar({ ...quiet, service: { name: "up", address } });
+    const endpoints = [called.inbound];
+    const calling = await scope.sidecar({ ...quiet, upstreams: { up: { discovery: "static", endpoints } } });
+    const caller = callerOf(scope, calling.outbound, "up");
+    let ended = 0;
+    const storm = setInterval(() => {
+      for (const { name, acceptor } of called.runtime.listeners.all()) {
+        if (name !== "inbound") continue;
+        for (const { connection } of acceptor.connections) {
+          if (!connection.draining) ended++;
+          connection.shutdown("storm");
+        }
+      }
+    }, 20);
+    scope.onEnd(() => clearInterval(storm));
+    await caller.make(1000, 20);
+    assert.ok(ended > 5, `${ended} connections were ended`);
+    assertAllOnce(caller, await tally.executions(), 1000);
+  });
+});
+
 async function recycling(
   scope: Scope,
   options: RecyclingOptions,
