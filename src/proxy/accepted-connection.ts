@@ -26,6 +26,4 @@ export interface AcceptedConnection extends Placed, Watched, Waiters {
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
-  /** Requests that broke a rule, of which there is no call. */
-  malformed: number;
 }

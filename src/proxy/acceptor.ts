@@ -49,6 +49,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   private readonly accepted = new Roster<AcceptedConnection>();
   private readonly keepalive: Keepalive<AcceptedConnection>;
   private readonly violations: SparingLog;
+  private readonly malformed: SparingLog;
   private readonly silences: SparingLog;
   /** Why callers are asked to go; undefined while they are not. */
   private leaving: string | undefined = undefined;
@@ -61,6 +62,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const closed = "its connection is closed";
     const unanswered = `a caller did not answer a PING within ${keepalive.timeout} ms; ${closed}`;
     this.violations = new SparingLog(log, "warn", `a caller broke the protocol; ${closed}`, http2.clock);
+    this.malformed = new SparingLog(log, "warn", "a caller's request was malformed and is reset", http2.clock);
     this.silences = new SparingLog(log, "warn", unanswered, http2.clock);
   }
 
@@ -100,7 +102,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const { http2, limits, log, direction } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
-      onMalformed: (reason) => this.onMalformed(entry, reason),
+      // RST_STREAM has no room for a reason.
+      onMalformed: (cause) => this.malformed.tell({ direction, peer, cause }),
       onCapacity: () => {},
       onGoaway: () => {},
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
@@ -118,7 +121,6 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       place: -1,
       askedAt: undefined,
       waiting: 0,
-      malformed: 0,
     };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
@@ -240,13 +242,6 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     else if (exchange.hops > MAX_HOPS)
       exchange.refuse(failure("LOOP", `the call has come through ${exchange.hops} sidecars, ${MAX_HOPS} are allowed`));
     else this.onCall(exchange);
-  }
-
-  /** RST_STREAM has no room for a reason, so the log has it: once a connection, for who sends such requests may send many. */
-  private onMalformed(entry: AcceptedConnection, cause: string): void {
-    const { log, direction } = this.options;
-    const level = entry.malformed++ === 0 ? "warn" : "debug";
-    log[level]({ direction, peer: entry.peer, cause }, "a caller's request broke the protocol and was reset");
   }
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {

@@ -85,12 +85,12 @@ test("a request that breaks a rule is reset alone, and the log says what was wro
       assert.equal(reset, ErrorCode.PROTOCOL_ERROR);
     }
     await succeed(bad);
-    const told = sidecar.lines.filter(({ msg }) => msg === "a caller's request broke the protocol and was reset");
+    const told = sidecar.lines.filter(({ msg }) => msg === "a caller's request was malformed and is reset");
     assert.deepEqual(
       told.map(({ level, cause }) => [level, cause]),
       [
         ["warn", "white space around the value of x-tenant"],
-        ["debug", "a forbidden character in the value of x-tenant"],
+        ["warn", "a forbidden character in the value of x-tenant"],
       ],
     );
   });
