@@ -185,7 +185,7 @@ export class Http1Acceptor implements SocketAcceptor {
   private onRequest(request: IncomingMessage, response: ServerResponse): void {
     const entry = this.entries.get(request.socket);
     if (entry === undefined) {
-      request.socket.destroy();
+      leaveBehind(request.socket);
       return;
     }
     const head = this.headOf(request, entry);
@@ -202,7 +202,7 @@ export class Http1Acceptor implements SocketAcceptor {
   private onUpgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
     const entry = this.entries.get(socket);
     if (entry === undefined) {
-      socket.destroy();
+      leaveBehind(socket);
       return;
     }
     const head = this.headOf(request, entry);
@@ -225,6 +225,8 @@ export class Http1Acceptor implements SocketAcceptor {
     if (typeof head !== "string") return head;
     // As what the parser refuses: what is wrong may be where the request ends.
     this.complain(peer, head);
+    // The parser reads on: what stands behind it is no request any more.
+    this.entries.delete(socket);
     refuse(socket, 400, head);
     return undefined;
   }
@@ -300,6 +302,11 @@ const words: Readonly<Record<number, string>> = {
 };
 
 /** Answers where there is no request that could be answered. */
+/** A request on a connection that is nobody's: one that has been refused still has its answer to write. */
+function leaveBehind(socket: Duplex): void {
+  if (socket.writable) socket.destroy();
+}
+
 function refuse(socket: Duplex, status: number, why: string): void {
   const body = `${why}\n`;
   const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close`;
