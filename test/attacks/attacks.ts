@@ -6,6 +6,7 @@ import { CLIENT_PREFACE } from "../../src/http2/frame.ts";
 import { type Flood, floods, hpackBomb, pathHead, slowRequest, stateless } from "../support/floods.ts";
 import { clientGreeting, continuationFrame, headersFrame, settingsAckFrame, settingsFrame } from "../support/frames.ts";
 import { fatalFrames, malformedFrames } from "../support/malformed-frames.ts";
+import { SMUGGLING } from "../support/smuggling-forms.ts";
 import { closed, type Front, written } from "./front.ts";
 import { http1Forms, SMUGGLED } from "./http1-forms.ts";
 
@@ -199,6 +200,17 @@ export const attacks: Readonly<Record<string, Attack>> = {
     Buffer.from("what is this?\r\n\r\n"),
   ]),
   "forms of HTTP/1": oneByOne(http1Forms.map(({ octets }) => octets)),
+  "smuggling over HTTP/1.1": oneByOne(
+    SMUGGLING.map(([, text]) => Buffer.from(`${text}GET ${SMUGGLED} HTTP/1.1\r\nhost: up\r\n\r\n`, "latin1")),
+  ),
+  "slow heads over HTTP/1.1": hold(Buffer.from("GET /fast HTTP/1.1\r\nhost: up\r\n"), {
+    octets: (at) => Buffer.from(`x-${at}: y\r\n`),
+    every: 1000,
+  }),
+  "slow bodies over HTTP/1.1": hold(Buffer.from("POST /fast HTTP/1.1\r\nhost: up\r\ncontent-length: 1000000\r\n\r\n"), {
+    octets: () => Buffer.from("b"),
+    every: 1000,
+  }),
   "TLS handshakes": handshakes(2),
   "TLS handshakes from many addresses": handshakes(250),
   "open TLS handshakes": openHandshakes,

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ConnectionOptions } from "node:tls";
-import { EngineClient } from "../support/engine-peer.ts";
 import type { PlainField } from "../support/hpack-peer.ts";
-import { offerOpenLoop } from "../support/open-loop.ts";
+import { type OpenLoopClient, offerOpenLoop } from "../support/open-loop.ts";
 import { callHead } from "../support/raw-call.ts";
 
 const STANDING = 8;
@@ -34,32 +32,33 @@ export interface HonestRates {
   readonly connections: number;
 }
 
+/** What an answer says: `grpc-status`, 0 where all is well, and `outrigger-reason`. */
+export type HonestAnswer = Awaited<ReturnType<OpenLoopClient["call"]>>;
+
+/** One that makes calls over one connection. */
+export interface HonestClient extends OpenLoopClient {
+  close(): void;
+}
+
 /** Callers who mean no harm. */
 export class HonestCallers {
-  private readonly address: string;
-  private readonly tls: ConnectionOptions | undefined;
-  private readonly clients: readonly EngineClient[];
+  private readonly open: () => Promise<HonestClient>;
+  private readonly clients: readonly HonestClient[];
   private readonly deadline: number;
   private readonly head: readonly PlainField[];
 
-  private constructor(
-    address: string,
-    deadline: number,
-    tls: ConnectionOptions | undefined,
-    clients: readonly EngineClient[],
-  ) {
-    this.address = address;
+  private constructor(deadline: number, open: () => Promise<HonestClient>, clients: readonly HonestClient[]) {
     this.deadline = deadline;
     this.head = callHead("up", ["grpc-timeout", `${deadline}m`]);
-    this.tls = tls;
+    this.open = open;
     this.clients = clients;
   }
 
-  /** `deadline`: milliseconds in which a call has to be answered. */
-  static async connect(address: string, deadline: number, tls?: ConnectionOptions): Promise<HonestCallers> {
-    const clients: EngineClient[] = [];
-    while (clients.length < STANDING) clients.push(await EngineClient.connect(address, tls));
-    return new HonestCallers(address, deadline, tls, clients);
+  /** `deadline`: milliseconds in which a call has to be answered; `open` makes a connection. */
+  static async connect(deadline: number, open: () => Promise<HonestClient>): Promise<HonestCallers> {
+    const clients: HonestClient[] = [];
+    while (clients.length < STANDING) clients.push(await open());
+    return new HonestCallers(deadline, open, clients);
   }
 
   /** Calls for so many milliseconds. */
@@ -86,7 +85,7 @@ export class HonestCallers {
     const one = async (): Promise<void> => {
       const begun = performance.now();
       const late = sleep(this.deadline, undefined, { ref: false });
-      const connecting = EngineClient.connect(this.address, this.tls);
+      const connecting = this.open();
       try {
         const client = await Promise.race([connecting, late]);
         const answer = await Promise.race([client?.call(this.head), late]);

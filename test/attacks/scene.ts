@@ -2,12 +2,14 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { ConnectionOptions } from "node:tls";
 import { certificateFiles, TestCa } from "../support/certificates.ts";
+import { EngineClient } from "../support/engine-peer.ts";
 import { liftedLimits } from "../support/lifted-limits.ts";
 import { type RunningProcess, runProcess, startProcess } from "../support/process.ts";
 import { type SidecarProcess, startSidecarProcess } from "../support/sidecar-process.ts";
 import type { AttackerOptions } from "./attacker.ts";
 import type { Figures } from "./front.ts";
-import { HonestCallers } from "./honest.ts";
+import { HonestCallers, type HonestClient } from "./honest.ts";
+import { Http1Client } from "./http1-client.ts";
 import type { Control, Row } from "./rows.ts";
 
 /** A sidecar, its application, and honest callers. */
@@ -32,7 +34,8 @@ export async function startScene(
   { lift = {}, handshakes }: Partial<Control>,
   deadline: number,
 ): Promise<Scene> {
-  const app = await startProcess(process.execPath, [join(import.meta.dirname, "app.ts")]);
+  const program = mode === "http1" ? "http1-app.ts" : "app.ts";
+  const app = await startProcess(process.execPath, [join(import.meta.dirname, program)]);
   const [, address = ""] = await app.line(/^app (\S+)$/, 30_000);
   const ca = mode === "strict" ? await TestCa.make() : undefined;
   const certificate = ca === undefined ? undefined : await certificateFiles(ca, "up");
@@ -41,7 +44,7 @@ export async function startScene(
     Object.keys(lift).length === 0 ? [] : ["--max-old-space-size=1024", "--import", liftedLimits(lift)];
   const sidecar = await startSidecarProcess(
     {
-      service: { name: "up", address, protocol: "http2", health: "none" },
+      service: { name: "up", address, protocol: mode === "http1" ? "http1" : "http2", health: "none" },
       log: { access: "none" },
       ...(certificate === undefined
         ? {}
@@ -59,7 +62,10 @@ export async function startScene(
     const { certificate: cert, key } = await ca.issue("caller");
     tls = { ca: ca.pem, cert, key };
   }
-  const callers = await HonestCallers.connect(sidecar.address("inbound"), deadline, tls);
+  const inbound = sidecar.address("inbound");
+  const open = (): Promise<HonestClient> =>
+    mode === "http1" ? Http1Client.connect(inbound) : EngineClient.connect(inbound, tls);
+  const callers = await HonestCallers.connect(deadline, open);
   return {
     sidecar,
     callers,

@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Head } from "../../src/http/headers.ts";
-import type { EngineClient } from "./engine-peer.ts";
 import type { PlainField } from "./hpack-peer.ts";
 
 /** What became of calls that were offered at a rate, whatever became of those before. */
@@ -16,8 +14,13 @@ export interface OpenLoop {
   elapsed: number;
 }
 
+/** Who makes calls over one connection. */
+export interface OpenLoopClient {
+  call(head: readonly PlainField[]): Promise<{ get(name: string): string | undefined }>;
+}
+
 export interface OpenLoopOptions {
-  readonly clients: readonly EngineClient[];
+  readonly clients: readonly OpenLoopClient[];
   readonly head: readonly PlainField[];
   /** Calls a second. */
   readonly rate: number;
@@ -32,10 +35,10 @@ export async function offerOpenLoop({ clients, head, rate, duration, deadline }:
   const loop: OpenLoop = { offered: 0, answered: 0, others: new Map(), latencies: [], elapsed: 0 };
   const note = (what: string): void => void loop.others.set(what, (loop.others.get(what) ?? 0) + 1);
   const began = performance.now();
-  const one = async (client: EngineClient): Promise<void> => {
+  const one = async (client: OpenLoopClient): Promise<void> => {
     const start = performance.now();
     try {
-      const answer: Head = await client.call(head);
+      const answer = await client.call(head);
       const took = performance.now() - start;
       if (answer.get("grpc-status") !== "0") note(answer.get("outrigger-reason") ?? "another status");
       else if (took > deadline) note("too late");
