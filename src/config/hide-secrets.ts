@@ -123,6 +123,9 @@ const anySecretKey = `${secretKeys.join("|")}|${authorization}|[\\w-]*(?:tok|sec
 
 const secretKey = new RegExp(`(?:^|[\\s{,"'])(?:${anySecretKey})["']?\\s*:\\s+`, "gi");
 
+/** A value in the query of a URL, unless it is a variable. */
+const inQuery = /([?&][\w.-]+=)(?!\$\{)([^&\s"'#]+)/g;
+
 /** By its letters, since a line with a mistake may have no structure. */
 function hideByName(line: string): string {
   let rest = line;
@@ -135,10 +138,11 @@ function hideByName(line: string): string {
     hidden = before + (VARIABLE.test(value) ? value : value.replaceAll(/[^"'\s]/gu, "*"));
     rest = rest.slice(start + value.length);
   }
-  return (hidden + rest).replaceAll(
-    /(:\/\/)(.*)(?=@)/g,
-    (_, start: string, user: string) => start + user.replaceAll(/[^\s]/gu, "*"),
-  );
+  return (hidden + rest)
+    .replaceAll(/(:\/\/)(.*)(?=@)/g, (_, start: string, user: string) => start + user.replaceAll(/[^\s]/gu, "*"))
+    .replaceAll(/:\/\/[^\s"']+/g, (url) =>
+      url.replaceAll(inQuery, (_, start: string, value: string) => start + "*".repeat(value.length)),
+    );
 }
 
 /** A value that begins a text: in quotes, up to what ends it among others, or all of it. */

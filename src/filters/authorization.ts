@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { type Call, type Failure, failure } from "../http/call.ts";
+import { readablePath } from "../http/call-match.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import {
   type AuthorizationOptions,
@@ -124,7 +125,10 @@ export class Authorization {
     report.at = now;
     const calls = report.since;
     report.since = 0;
-    this.log.info({ rule: by, calls, identity, peer, path }, `authorization in shadow: a call ${what}`);
+    this.log.info(
+      { rule: by, calls, identity, peer, path: readablePath(path) },
+      `authorization in shadow: a call ${what}`,
+    );
   }
 }
 

@@ -1,7 +1,19 @@
+import { clip } from "../core/clip.ts";
 import type { Call } from "./call.ts";
 
 /** Octets of a `:path` by which something is remembered or counted: callers may make up paths of 64 KiB. */
 export const LONGEST_METHOD = 256;
+
+/** A `:path` for people: without its query, which may hold what no log should, and clipped. */
+export function readablePath(path: string): string {
+  const query = path.indexOf("?");
+  return clip(query < 0 ? path : path.slice(0, query));
+}
+
+/** The method of a `:path`, for people. */
+export function methodOf(path: string): string {
+  return readablePath(path.startsWith("/") ? path.slice(1) : path);
+}
 
 /** Which calls a policy is for; what is absent holds for all. */
 export interface CallMatch {

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { clip } from "../core/clip.ts";
 import { Sparing } from "../core/sparing.ts";
 import type { Call } from "../http/call.ts";
+import { methodOf } from "../http/call-match.ts";
 import { type Direction, type Origin, type Reason, Status, statusName } from "../http/reason.ts";
 import { milliseconds, type Phases } from "./explain/phases.ts";
 
@@ -129,7 +130,7 @@ export class AccessLog {
       authority: record.authority === undefined ? undefined : clip(record.authority),
       protocol: record.protocol,
       route: record.route === "" ? undefined : record.route,
-      method: clip(methodOf(record.path)),
+      method: methodOf(record.path),
       http_method: record.httpMethod === undefined ? undefined : clip(record.httpMethod),
       http_status: record.httpStatus === 0 ? undefined : record.httpStatus,
       grpc_status: statusName(record.status),
@@ -154,10 +155,4 @@ export class AccessLog {
     fields.suppressed = this.sparing.takeLeftOut();
     this.logger.info(fields, "call");
   }
-}
-
-/** Without the slash at its start, and without a query, which may hold what no log should. */
-function methodOf(path: string): string {
-  const query = path.indexOf("?");
-  return path.slice(path.startsWith("/") ? 1 : 0, query < 0 ? undefined : query);
 }

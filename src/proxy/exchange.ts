@@ -2,6 +2,7 @@ import type { Deadline } from "../core/deadlines.ts";
 import { IdleWatch } from "../core/idle-watch.ts";
 import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
+import { readablePath } from "../http/call-match.ts";
 import { changeHead } from "../http/field-change.ts";
 import type { Head } from "../http/headers.ts";
 import { Status } from "../http/reason.ts";
@@ -146,7 +147,7 @@ export class Exchange implements StreamHandler, AttemptHost {
   private fault(error: unknown): Failure {
     const { log } = this.services;
     const { direction, upstream, path } = this.call;
-    log.error({ err: error, direction, upstream, path }, "a fault of our own; the call is refused");
+    log.error({ err: error, direction, upstream, path: readablePath(path) }, "a fault of our own; the call is refused");
     return failure("INTERNAL", "a filter failed; the sidecar's log has the fault", { unprocessed: true });
   }
 

@@ -218,6 +218,10 @@ test("paths and fields of HTTP/1.1 are remembered no longer than those of HTTP/2
     await flood(0);
     await flood(300);
     assert.ok((await isReadable(sidecar)) <= 500);
+    // What stands in a query is for the application alone.
+    const { explanations } = sidecar.runtime.services;
+    const told = JSON.stringify([sidecar.lines, explanations.latest(10, false)]);
+    assert.ok(told.includes(`/${MARK}/`) && !told.includes(`?${MARK}`));
     const { all, text } = held(sidecar);
     assert.ok(all < 200_000, `${all} octets are held:\n${text}`);
   });

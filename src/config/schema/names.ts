@@ -177,7 +177,8 @@ export function httpUrl(path: "bare" | "path" = "bare"): Type<string> {
     label: "a URL such as http://127.0.0.1:8500 or https://consul.example:8501",
     pattern: "^https?://",
     parse: (written) => parseHttpUrl(written, path),
-    write: (value) => value,
+    // Some services take their keys in a query.
+    write: (value) => value.replaceAll(/([?&][^=&#]*=)[^&#]*/g, "$1***"),
     fromNumber: (written) => `http://127.0.0.1:${written}`,
   });
 }

@@ -19,6 +19,8 @@ export function storeUrl(): Type<string> {
       if (url.hostname === "") return refused(`${quote(written)} names no host`);
       if (!/^\/?[0-9]*$/.test(url.pathname))
         return refused(`${quote(written)} has a path that is no number of a database`);
+      // Redis' client would take a password from a query as well.
+      if (url.search !== "" || url.hash !== "") return refused("a store's URL ends with the number of its database");
       return parsed(written);
     },
     write: withoutPassword,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { type Call, type Failure, failure } from "../../http/call.ts";
-import { compileMatch } from "../../http/call-match.ts";
+import { compileMatch, readablePath } from "../../http/call-match.ts";
 import { changeHead } from "../../http/field-change.ts";
 import { HeadFilter } from "../../http/head-edit.ts";
 import type { HeaderTable } from "../../http/headers.ts";
@@ -235,7 +235,7 @@ export class ExternalAuthorization {
     }
     this.counts.shadowDenied++;
     const { identity, peer, path } = call;
-    const what = { asked: options.service, identity, peer, path, why: answer.why };
+    const what = { asked: options.service, identity, peer, path: readablePath(path), why: answer.why };
     this.tell("shadow", () => this.services.log.info(what, "external authorization in shadow: a call would be denied"));
   }
 

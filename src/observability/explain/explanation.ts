@@ -1,4 +1,5 @@
 import type { Call } from "../../http/call.ts";
+import { readablePath } from "../../http/call-match.ts";
 import type { Candidate, Fact } from "../../http/decision.ts";
 import { statusName } from "../../http/reason.ts";
 import { traceContextOf } from "../../http/trace-context.ts";
@@ -52,7 +53,7 @@ export function explain({ call, facts, forgotten }: Recorded, id: string, wall: 
     id,
     traceId: traceContextOf(call.head)?.traceId ?? null,
     direction: call.direction,
-    path: call.path,
+    path: readablePath(call.path),
     authority: call.head.get(":authority") ?? null,
     peer: call.peer,
     identity: call.identity ?? null,

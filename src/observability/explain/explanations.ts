@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Call } from "../../http/call.ts";
+import { readablePath } from "../../http/call-match.ts";
 import { statusName } from "../../http/reason.ts";
 import { traceContextOf } from "../../http/trace-context.ts";
 import type { Decisions } from "./decisions.ts";
@@ -88,7 +89,7 @@ export class Explanations {
         startedAt: new Date(wall(call.startedAt)).toISOString(),
         direction: call.direction,
         upstream: call.upstream,
-        path: call.path,
+        path: readablePath(call.path),
         status: outcome === undefined ? null : statusName(outcome.status),
         reason: outcome?.reason ?? null,
         durationMs: outcome === undefined ? null : milliseconds(call.endedAt - call.startedAt),

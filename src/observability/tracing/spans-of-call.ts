@@ -1,5 +1,6 @@
 import { clip } from "../../core/clip.ts";
 import type { Call, Outcome } from "../../http/call.ts";
+import { methodOf } from "../../http/call-match.ts";
 import type { Fact } from "../../http/decision.ts";
 import { Status, statusName } from "../../http/reason.ts";
 import type { CallTrace } from "../../http/trace-context.ts";
@@ -86,7 +87,7 @@ function whole(
 ): SpanRecord {
   const { call, trace, outcome, facts, wall } = source;
   return {
-    name: methodOf(call),
+    name: methodOf(call.path) || "unknown",
     kind,
     traceId: trace.traceId,
     spanId: spanId ?? source.newSpanId(),
@@ -120,7 +121,7 @@ function attemptSpan(
   const word = last ? (outcome.reason ?? statusName(outcome.status)) : attempt.word;
   const ok = word === "OK";
   return {
-    name: methodOf(call),
+    name: methodOf(call.path) || "unknown",
     kind: "client",
     traceId: trace.traceId,
     spanId: trace.spanIds[attempt.number - 1] ?? source.newSpanId(),
@@ -142,7 +143,7 @@ function attemptSpan(
 function attributesOf({ call, id, contextLost }: SpanSource): Record<string, string | number> {
   return {
     "rpc.system.name": call.grpc ? "grpc" : "http",
-    "rpc.method": methodOf(call),
+    "rpc.method": methodOf(call.path) || "unknown",
     "network.protocol.name": "http",
     "network.protocol.version": "2",
     ...(call.direction === "inbound" ? { "client.address": call.peer } : {}),
@@ -159,11 +160,6 @@ function addressOf(endpoint: string): Record<string, string | number> {
   const match = /^(.*):(\d+)$/.exec(endpoint);
   if (match === null) return { "server.address": endpoint };
   return { "server.address": (match[1] ?? "").replace(/^\[|\]$/g, ""), "server.port": Number(match[2]) };
-}
-
-/** Without the slash at its start and without a query. */
-function methodOf({ path }: Call): string {
-  return clip((path.split("?", 1)[0] ?? "").slice(path.startsWith("/") ? 1 : 0)) || "unknown";
 }
 
 function isError(kind: SpanRecord["kind"], status: number): boolean {

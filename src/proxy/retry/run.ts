@@ -1,6 +1,7 @@
 import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { Deadline } from "../../core/deadlines.ts";
 import { type Call, type Failure, failure, type Outcome } from "../../http/call.ts";
+import { readablePath } from "../../http/call-match.ts";
 import { withField } from "../../http/head-edit.ts";
 import type { Head } from "../../http/headers.ts";
 import { type Reason, reasons, statusName } from "../../http/reason.ts";
@@ -336,7 +337,10 @@ export class RetryRun implements Sending, AttemptHost {
 
   private say(reason: string, message: string): void {
     const { direction, upstream, endpoint, path, attempts } = this.call;
-    this.services.log.info({ direction, upstream, endpoint, path, reason, attempts, proof: this.proof }, message);
+    this.services.log.info(
+      { direction, upstream, endpoint, path: readablePath(path), reason, attempts, proof: this.proof },
+      message,
+    );
   }
 
   // --- what an attempt tells ---

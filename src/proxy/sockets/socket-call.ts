@@ -3,6 +3,7 @@ import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
 import type { Deadline } from "../../core/deadlines.ts";
 import { type Call, type Failure, failure, type Outcome } from "../../http/call.ts";
+import { readablePath } from "../../http/call-match.ts";
 import { reasons, Status } from "../../http/reason.ts";
 import { AttemptPermit } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
@@ -101,7 +102,10 @@ export abstract class SocketCall implements SocketOwner {
       verdict = given instanceof Promise ? await given : given;
     } catch (error) {
       const { direction, upstream, path } = this.call;
-      this.services.log.error({ err: error, direction, upstream, path }, "a fault of our own; the call is refused");
+      this.services.log.error(
+        { err: error, direction, upstream, path: readablePath(path) },
+        "a fault of our own; the call is refused",
+      );
       verdict = failure("INTERNAL", "a filter failed; the sidecar's log has the fault", { unprocessed: true });
     }
     if (this.isOver) return;
