@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const OLDEST = 24;
 /** Set for the process that is started below, so that a pinned Node of an unexpected version cannot start itself for ever. */
 const MARK = "OUTRIGGER_RELAUNCHED";
-const FORWARDED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"];
+const FORWARDED = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"];
 
 const launcher = fileURLToPath(import.meta.url);
 const root = dirname(dirname(launcher));

@@ -5,6 +5,7 @@ import { type ControlServers, startControl } from "./control/servers.ts";
 import type { ControlView } from "./control/view.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
+import { pastEarlyEnd } from "./core/early-end.ts";
 import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink, nonBlocking } from "./observability/log-sink.ts";
@@ -75,8 +76,10 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
   const shutdown = new Shutdown(runtime, systemClock, log.logger);
   const parenthood =
     command && new Parenthood({ runtime, shutdown, clock: systemClock, log: log.logger, command, env, patience });
-  process.on("SIGTERM", () => shutdown.signal());
-  process.on("SIGINT", () => shutdown.signal());
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, () => shutdown.signal());
+  // Not for a sidecar: they are its application's, and Node would take the first one for the wish for a debugger.
+  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => runtime.child?.signal(signal));
+  pastEarlyEnd();
   let code: number;
   let reload: Reload | undefined;
   // Before there is anything to reload, too: the default of this signal is to end the process.

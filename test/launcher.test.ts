@@ -18,7 +18,7 @@ const PROGRAM = `
   if (mode === "exit") process.exit(Number(value));
   if (mode === "throw") throw new Error("boom");
   if (mode === "wait") {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"]) {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"]) {
       process.on(signal, () => {
         console.log("got " + signal);
         if (signal === value) process.exit(9);
@@ -100,12 +100,12 @@ for (const { way, flags } of ways) {
     const launcher = await layOut({ name: `signals ${way}`, sources: true, pinned: "0.0.1" });
     const run = await startProcess(process.execPath, [...flags, launcher, "wait", "SIGTERM"]);
     await run.line(/^waiting$/);
-    for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGTERM"] as const) {
+    for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT", "SIGTERM"] as const) {
       run.signal(signal);
       await run.line(new RegExp(`^got ${signal}$`));
     }
     assert.deepEqual(await run.exited, { code: 9, signal: null });
-    assert.equal(run.stdout().match(/got/g)?.length, 5);
+    assert.equal(run.stdout().match(/got/g)?.length, 6);
   });
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseAddress } from "../core/address.ts";
 import { systemClock } from "../core/clock.ts";
+import { pastEarlyEnd } from "../core/early-end.ts";
 import { version } from "../core/version.ts";
 import { type ApiAccess, KubernetesApi } from "../kubernetes/api.ts";
 import { Webhook } from "../kubernetes/webhook.ts";
@@ -79,6 +80,7 @@ function signalled(): Promise<void> {
   return new Promise((resolve) => {
     process.on("SIGTERM", () => resolve());
     process.on("SIGINT", () => resolve());
+    pastEarlyEnd();
   });
 }
 

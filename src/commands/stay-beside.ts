@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { type AdminTarget, askAdmin } from "../control/admin-client.ts";
 import { formatAddress } from "../core/address.ts";
+import { pastEarlyEnd } from "../core/early-end.ts";
 import { Child, type ExitCode } from "../runtime/child.ts";
 
 /**
@@ -21,6 +22,7 @@ export async function stayBeside(
 ): Promise<ExitCode> {
   const child = new Child(program, env);
   for (const signal of PASSED) process.on(signal, () => child.signal(signal));
+  pastEarlyEnd();
   const code = await child.exited;
   if (child.error !== undefined) say(`cannot start ${program[0] ?? ""}: ${child.error.message}`);
   if (when === "ended" || code === 0) await drainSidecar(admin);

@@ -4,6 +4,7 @@ import { parseDuration } from "../config/schema/units.ts";
 import { type AdminReply, type AdminTarget, askAdmin } from "../control/admin-client.ts";
 import { formatAddress, parseAddress } from "../core/address.ts";
 import { stay, systemClock } from "../core/clock.ts";
+import { pastEarlyEnd } from "../core/early-end.ts";
 import { adminOptions, adminTarget } from "./admin-client.ts";
 import { type Command, Exit, type Input, UsageError } from "./command.ts";
 import { configOption } from "./config-file.ts";
@@ -42,6 +43,7 @@ export const waitCommand: Command = {
       process.once(signal, () => {
         asked = signal;
       });
+    pastEarlyEnd();
     const end = systemClock.now() + patience;
     let told = "";
     for (;;) {

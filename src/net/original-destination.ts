@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Address } from "../core/address.ts";
+import { openCLibrary } from "../core/c-library.ts";
 
 /** Where a redirected connection was going; undefined: it was not redirected, or that cannot be found out. */
 export type OriginalDestination = (socket: Socket) => Address | undefined;
@@ -15,23 +16,15 @@ const LONGEST = 28;
 
 type GetSockOpt = (fd: number, level: number, option: number, value: Buffer, length: [number]) => number;
 
-/** Names of the C library: glibc's, musl's. */
-const libraries = ["libc.so.6", "libc.so"];
-
 /**
  * Makes what reads SO_ORIGINAL_DST, which the kernel keeps for connections that a REDIRECT rule has sent elsewhere (some 14 us
  * a connection). A string is why this process cannot: not Linux, or the native package is not installed.
  */
 export async function openOriginalDestination(): Promise<OriginalDestination | string> {
   if (process.platform !== "linux") return `${process.platform} has no SO_ORIGINAL_DST`;
-  let getsockopt: GetSockOpt;
-  try {
-    const { default: koffi } = await import("koffi");
-    const library = firstOf(libraries, (name) => koffi.load(name));
-    getsockopt = library.func("int getsockopt(int, int, int, _Out_ uint8_t*, _Inout_ uint32_t*)");
-  } catch (error) {
-    return `the package koffi cannot be used: ${error instanceof Error ? error.message : String(error)}`;
-  }
+  const library = await openCLibrary();
+  if (typeof library === "string") return library;
+  const getsockopt: GetSockOpt = library.func("int getsockopt(int, int, int, _Out_ uint8_t*, _Inout_ uint32_t*)");
   return (socket) => {
     const fd = descriptorOf(socket);
     if (fd === undefined) return undefined;
@@ -53,18 +46,6 @@ export function readSockaddr(octets: Buffer): Address | undefined {
   // The URL parser writes IPv6 addresses in their shortest form (RFC 5952).
   const host = new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
   return { kind: "tcp", host, port };
-}
-
-function firstOf<T>(names: readonly string[], load: (name: string) => T): T {
-  let last: unknown;
-  for (const name of names) {
-    try {
-      return load(name);
-    } catch (error) {
-      last = error;
-    }
-  }
-  throw last instanceof Error ? last : new Error(String(last));
 }
 
 /** The file descriptor of a socket, which Node has no public way to ask for. */

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
+import { later } from "../core/later.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { Join } from "../net/join.ts";
 import { CAME_BACK, type LoopGuard } from "./loop-guard.ts";
@@ -57,10 +58,16 @@ export class Relays {
     const timer = clock.setTimer(CONNECT_TIMEOUT, () =>
       socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT} ms`)),
     );
+    const cameBack = (): boolean => {
+      if (!loops.dial(socket)) return false;
+      socket.destroy(new Error(CAME_BACK));
+      return true;
+    };
+    // It has its own address as soon as it is under way, well before it is told that it stands: who gets it can know by then.
+    later(() => void cameBack());
     socket.once("connect", () => {
       timer.cancel();
-      if (loops.dial(socket)) socket.destroy(new Error(CAME_BACK));
-      else connected();
+      if (!cameBack()) connected();
     });
     socket.once("error", failed);
     socket.once("close", () => timer.cancel());

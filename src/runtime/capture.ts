@@ -38,14 +38,16 @@ export class Capture {
     inbound: { sent: 0, received: 0 },
     outbound: { sent: 0, received: 0 },
   };
-  private readonly loops = new LoopGuard();
+  private readonly loops: LoopGuard;
   private readonly services: ProcessServices;
   private readonly host: CaptureHost;
   private bound: { readonly direction: Direction; readonly listener: Listener }[] = [];
 
-  constructor(services: ProcessServices, host: CaptureHost) {
+  /** `ends`: what this thread shares with others, see `LoopGuard`. */
+  constructor(services: ProcessServices, host: CaptureHost, ends?: SharedArrayBuffer) {
     this.services = services;
     this.host = host;
+    this.loops = new LoopGuard(ends);
     const { clock } = services;
     const { loops } = this;
     this.relays = {

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { Child } from "./child.ts";
+import { reapOrphans } from "./reaper.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Shutdown } from "./shutdown.ts";
 
@@ -49,6 +50,7 @@ export class Parenthood {
     const child = new Child(command, { ...env, ...told });
     this.child = child;
     runtime.child = child;
+    void reapOrphans(() => child.pid, log);
     log.info({ command: command[0], pid: child.pid }, "the application is started");
     void child.exited.then((code) => {
       if (child.error !== undefined) log.fatal({ err: child.error }, `cannot start ${command[0] ?? ""}`);

@@ -51,6 +51,8 @@ export class Publisher {
 
   /** Publishes for the first time. Rejects with an AdvertiseError where nothing can be advertised. */
   async start(): Promise<void> {
+    // Asked to go while it starts: others would find a service that takes no calls.
+    if (this.withdrawn) return;
     const next = this.prepare(undefined);
     this.last = next;
     await next.publication?.begin();

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Watch } from "../core/watch.ts";
 
 /** What the sidecar still waits for. `since` is a date of ISO 8601. */
 export interface Waiting {
@@ -18,6 +19,27 @@ export interface Needed {
   readonly name: string;
   readonly known: boolean;
   noneReason(): { readonly detail: string };
+}
+
+/** It says when it is known, too. */
+export type Expected = Needed & { whenKnown(callback: () => void): () => void };
+
+/**
+ * Resolves once all that is needed is known. It is asked again after each answer, and when another configuration is applied: what
+ * Consul says of how an upstream is routed may name others that have to be known, and a reload may take away what was waited for.
+ */
+export async function allKnown(
+  needed: () => Iterable<Expected>,
+  applied: Pick<Watch<number>, "onChange">,
+): Promise<void> {
+  for (;;) {
+    const unknown = [...needed()].find(({ known }) => !known);
+    if (unknown === undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stops = [applied.onChange(() => resolve()), unknown.whenKnown(resolve)];
+    await promise;
+    for (const stop of stops) stop();
+  }
 }
 
 /**

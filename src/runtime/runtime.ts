@@ -21,13 +21,13 @@ import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
 import { Publisher } from "./publisher.ts";
-import { Readiness, type ReadyState } from "./readiness.ts";
+import { allKnown, Readiness, type ReadyState } from "./readiness.ts";
 import { registerRuntimeMetrics } from "./register-metrics.ts";
 import { sameApplication } from "./service-change.ts";
 import { applyLimits, applyToServices, type ProcessServices } from "./services.ts";
 import { Sources } from "./sources.ts";
 import { TokenKeys } from "./token-keys.ts";
-import { type Expected, type MakeCluster, Upstreams } from "./upstreams/upstreams.ts";
+import { type MakeCluster, Upstreams } from "./upstreams/upstreams.ts";
 
 /** What a runtime is made of. */
 export interface RuntimeOptions {
@@ -67,6 +67,8 @@ export interface Elsewhere {
   readonly withdrawn: Promise<void>;
   /** Nobody calls the application by this thread any more. */
   readonly inboundEnded: () => void;
+  /** What all threads know of connections that may come back: see `LoopGuard`. */
+  readonly ends: SharedArrayBuffer;
 }
 
 /** What became of a configuration that was offered. */
@@ -126,21 +128,26 @@ export class Runtime {
     });
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
-    this.capture = new Capture(services, {
-      config: () => this.inForce,
-      own: () => own(),
-      mesh: {
-        inbound: (socket, peer) => this.listeners.enter?.(socket, peer),
-        outbound: (socket, peer, arrived, to) => this.listeners.outbound[0]?.acceptor.accept(socket, peer, arrived, to),
+    this.capture = new Capture(
+      services,
+      {
+        config: () => this.inForce,
+        own: () => own(),
+        mesh: {
+          inbound: (socket, peer) => this.listeners.enter?.(socket, peer),
+          outbound: (socket, peer, arrived, to) =>
+            this.listeners.outbound[0]?.acceptor.accept(socket, peer, arrived, to),
+        },
+        upstreams: () => this.upstreams,
+        http1: (arrival) => this.listeners.enterHttp1(arrival),
+        call: (arrival, upstream) =>
+          this.listeners.enterTcp(
+            arrival,
+            routerTo(upstream, () => this.upstreams),
+          ),
       },
-      upstreams: () => this.upstreams,
-      http1: (arrival) => this.listeners.enterHttp1(arrival),
-      call: (arrival, upstream) =>
-        this.listeners.enterTcp(
-          arrival,
-          routerTo(upstream, () => this.upstreams),
-        ),
-    });
+      options.elsewhere?.ends,
+    );
     const own = (): Address[] => [
       ...this.listeners.bound().map(({ address }) => address),
       ...this.capture.addresses(),
@@ -270,25 +277,8 @@ export class Runtime {
   /** Resolves once every declared upstream that is not optional has had its first answer. */
   async whenReady(): Promise<void> {
     await new Promise<void>((resolve) => this.whenOpen(resolve));
-    // What Consul says of how an upstream is routed, and a reload, may name others that have to be known, or fewer.
-    for (let unknown = this.unknown(); unknown !== undefined; unknown = this.unknown()) await this.news(unknown);
+    await allKnown(() => this.upstreams.needed("required"), this.applied);
     this.ready();
-  }
-
-  private unknown(): Expected | undefined {
-    return [...this.upstreams.needed("required")].find(({ known }) => !known);
-  }
-
-  /** Resolves once something is known, or another configuration is in force. */
-  private news(of: Expected): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        stop();
-        resolve();
-      };
-      const stop = this.applied.onChange(done);
-      of.whenKnown(done);
-    });
   }
 
   /** Calls back once there is all without which every call would be refused. */

@@ -3,6 +3,7 @@ import type { Address } from "../core/address.ts";
 import { Backoff } from "../core/backoff.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import type { LogLevel } from "../observability/log.ts";
+import { forgetEnds, sharedEnds } from "../proxy/loop-guard.ts";
 import type { ApplyResult, UpstreamNews } from "../runtime/runtime.ts";
 import type { ProcessServices } from "../runtime/services.ts";
 import { Member, type MemberHost } from "./member.ts";
@@ -46,6 +47,7 @@ export class Crew {
   private state: "starting" | "working" | "draining" | "stopping" = "starting";
   private readonly backoff: Backoff;
   private readonly board: NewsBoard;
+  private readonly ends = sharedEnds();
   /** How often one was replaced. */
   restarts = 0;
 
@@ -151,7 +153,8 @@ export class Crew {
     const taken = new Set(this.members.map(({ at }) => at));
     let at = 0;
     while (taken.has(at)) at++;
-    const start = { config: shareConfig(config, { at, of: workers }), version, workers, control: control() };
+    const shared = shareConfig(config, { at, of: workers });
+    const start = { config: shared, version, workers, control: control(), ends: this.ends };
     const member = new Member(this.host, start, at);
     this.members.push(member);
     return new Promise((resolve) => void this.onStarted.set(member, resolve));
@@ -211,6 +214,7 @@ export class Crew {
 
   private ended(member: Member, why: string): void {
     this.members = this.members.filter((other) => other !== member);
+    forgetEnds(this.ends);
     this.settle<string | undefined>(this.onStarted, member, why);
     this.settle(this.onInboundEnded, member, undefined);
     this.settle(this.onDrained, member, 0);

@@ -19,6 +19,8 @@ export interface WorkerStart {
   readonly workers: number;
   /** Where the control thread listens: admin and probe. */
   readonly control: readonly Address[];
+  /** See `Elsewhere`. */
+  readonly ends: SharedArrayBuffer;
 }
 
 /** From the control thread to a worker. */

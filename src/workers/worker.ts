@@ -13,7 +13,7 @@ import { RemoteStore } from "./remote-store.ts";
 export async function serveAsWorker(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("a worker is a thread of another");
-  const { config, version, control } = workerData as WorkerStart;
+  const { config, version, control, ends } = workerData as WorkerStart;
   const send = (message: FromWorker): void => port.postMessage(message);
   const sink = { write: (line: string): void => send({ kind: "log", line }) };
   const log = createLog({ service: config.identity.name, version, level: config.log.level, clock: systemClock, sink });
@@ -36,6 +36,7 @@ export async function serveAsWorker(): Promise<void> {
       source: (kind) => sources.of(kind),
       withdrawn,
       inboundEnded: () => send({ kind: "inboundEnded" }),
+      ends,
     },
   });
   const view = new RuntimeView(runtime, { drain: () => {}, quit: () => {} }, version);

@@ -7,7 +7,7 @@ import { pino } from "pino";
 import type { Address } from "../../src/core/address.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Captured, type Passage } from "../../src/proxy/captured.ts";
-import { LoopGuard } from "../../src/proxy/loop-guard.ts";
+import { LoopGuard, sharedEnds } from "../../src/proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../../src/proxy/relay.ts";
 import type { Arrival } from "../../src/proxy/sockets/socket-acceptor.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -207,45 +207,52 @@ test("where nobody can tell where a connection was going, HTTP/2 goes into the m
   assert.deepEqual(other.counted, ["refused http1"]);
 });
 
-test("a connection of the sidecar itself that is redirected back to it ends there", async (t) => {
-  const loops = new LoopGuard();
-  const counts: RelayCounts = { sent: 0, received: 0 };
-  const relays = new Relays({ clock: systemClock, counts, loops });
-  const counted: string[] = [];
-  let came = 0;
-  // As if the rules did not leave out the sidecar's user: whatever is dialled comes in again.
-  const door = await listen(t, (socket) => {
-    came++;
-    taker.take(socket, "client");
+for (const threads of [1, 2])
+  test(`a connection of the sidecar itself that is redirected back to it ends there, with ${threads} threads`, async (t) => {
+    const ends = sharedEnds();
+    const counts: RelayCounts = { sent: 0, received: 0 };
+    const counted: string[] = [];
+    let came = 0;
+    // As if the rules did not leave out the sidecar's user: whatever is dialled comes in again, with several threads at another one.
+    const door = await listen(t, (socket) => takers[came++ % threads]?.captured.take(socket, "client"));
+    const takers = Array.from({ length: threads }, () => {
+      const loops = new LoopGuard(ends);
+      const relays = new Relays({ clock: systemClock, counts, loops });
+      const captured = new Captured({
+        direction: "outbound",
+        destination: () => ({ kind: "tcp", host: "192.0.2.1", port: 80 }),
+        passage: () => look(door),
+        mesh: () => assert.fail("it is no HTTP/2"),
+        takesHttp1: () => false,
+        http1: () => assert.fail("nobody speaks HTTP/1.1"),
+        named: () => undefined,
+        call: () => assert.fail("there is no upstream"),
+        relays,
+        loops,
+        counted: (result, spoken) => counted.push(`${result} ${spoken}`),
+        clock: systemClock,
+        log: pino({ level: "silent" }),
+      });
+      return { captured, relays };
+    });
+    const client = connect({ port: door.port, host: door.host });
+    client.on("error", () => {});
+    t.after(() => client.destroy());
+    client.write("hello");
+    await closing(client);
+    // The client's, and the first one that was dialled for it.
+    assert.equal(came, 2);
+    assert.ok(counted.includes("refused unknown yet"), counted.join());
+    await eventually(
+      () => takers.every(({ relays }) => relays.size === 0),
+      () => "nothing is passed on",
+    );
+    // What has ended is forgotten: the table is empty again.
+    await eventually(
+      () => new Int32Array(ends).every((word) => word === 0),
+      () => "no end is left",
+    );
   });
-  const taker = new Captured({
-    direction: "outbound",
-    destination: () => ({ kind: "tcp", host: "192.0.2.1", port: 80 }),
-    passage: () => look(door),
-    mesh: () => assert.fail("it is no HTTP/2"),
-    takesHttp1: () => false,
-    http1: () => assert.fail("nobody speaks HTTP/1.1"),
-    named: () => undefined,
-    call: () => assert.fail("there is no upstream"),
-    relays,
-    loops,
-    counted: (result, spoken) => counted.push(`${result} ${spoken}`),
-    clock: systemClock,
-    log: pino({ level: "silent" }),
-  });
-  const client = connect({ port: door.port, host: door.host });
-  client.on("error", () => {});
-  t.after(() => client.destroy());
-  client.write("hello");
-  await closing(client);
-  // Its own first dial, and what that may have begun before it was known.
-  assert.ok(came < 6, `${came} connections`);
-  assert.ok(counted.includes("unreachable other"), counted.join());
-  await eventually(
-    () => relays.size === 0,
-    () => "nothing is passed on",
-  );
-});
 
 test("what was not redirected, or may not go on, is reset", async (t) => {
   for (const [to, passage] of [

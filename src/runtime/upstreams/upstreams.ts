@@ -25,7 +25,7 @@ import type { StreamAgePolicy } from "../../proxy/stream-age.ts";
 import type { Onward, Resolution, SocketTarget, Target } from "../../proxy/target.ts";
 import { RouteTable } from "../../routing/route-table.ts";
 import { onwardProblem } from "../egress.ts";
-import type { Needed } from "../readiness.ts";
+import type { Expected } from "../readiness.ts";
 import type { Sources } from "../sources.ts";
 import type { ChainSurroundings, UpstreamChain } from "./chain.ts";
 import { policyOf } from "./cluster-policy.ts";
@@ -34,9 +34,6 @@ import { OnDemand } from "./on-demand.ts";
 import { Passthrough } from "./passthrough.ts";
 import { type PolicyServices, UpstreamPolicies } from "./policies.ts";
 import { Routes } from "./routes.ts";
-
-/** Something that is to be known, and says when it is. */
-export type Expected = Needed & { whenKnown(callback: () => void): () => void };
 
 /**
  * Makes the cluster of a name. `lookup`: how the source calls it, where that is something else; `upstream`: whose calls it gets,
