@@ -27,11 +27,25 @@ export class Http1Upgrade extends Http1Call {
     this.first = first;
     this.clock = clock;
     socket.on("error", () => {});
+    socket.on("readable", this.peek);
+    socket.on("end", this.left);
     socket.once("close", () => {
       this.idle?.stop();
       if (this.phase === "asking") this.abandon("closed");
       else this.carried();
     });
+  }
+
+  /** Nobody reads of the caller before there is an answer, and only who reads is told that it has gone. What it says stays there. */
+  private readonly peek = (): void => {
+    if (this.socket.readableLength === 0) this.socket.read(0);
+  };
+
+  private readonly left = (): void => void this.socket.destroy();
+
+  private unwatch(): void {
+    this.socket.off("readable", this.peek);
+    this.socket.off("end", this.left);
   }
 
   protected override send(make: Making, answer: Answering): Promise<void> {
@@ -65,6 +79,7 @@ export class Http1Upgrade extends Http1Call {
 
   private opened({ headers }: IncomingMessage, peer: Duplex): void {
     this.phase = "open";
+    this.unwatch();
     this.call.httpStatus = 101;
     this.answering();
     const [field, text] = this.explanation() ?? [];
@@ -92,6 +107,7 @@ export class Http1Upgrade extends Http1Call {
 
   /** The upstream does not go over: its answer is one as any other, after which the connection ends. */
   protected override pass(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void {
+    this.unwatch();
     this.phase = "declined";
     const { statusCode = 502, statusMessage = "" } = answer;
     const said = this.explanation();
@@ -115,6 +131,7 @@ export class Http1Upgrade extends Http1Call {
       return;
     }
     this.phase = "declined";
+    this.unwatch();
     const explained = explainedFailure(services.explanations, call, what);
     const { status, fields, body } = services.reply.http(explained, call.identity !== undefined);
     call.httpStatus = status;
