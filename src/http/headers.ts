@@ -324,10 +324,13 @@ export class HeaderTable {
   }
 }
 
-/** Takes a trie apart; its depth is that of the longest list. */
-function dismantle(list: HeaderList): void {
-  for (const child of list.children?.values() ?? []) dismantle(child);
-  list.children = undefined;
-  list.lastField = undefined;
-  list.lastChild = undefined;
+/** Takes a trie apart, without a call for each level: it is as deep as the longest list has fields. */
+function dismantle(root: HeaderList): void {
+  const left = [root];
+  for (let list = left.pop(); list !== undefined; list = left.pop()) {
+    for (const child of list.children?.values() ?? []) left.push(child);
+    list.children = undefined;
+    list.lastField = undefined;
+    list.lastChild = undefined;
+  }
 }

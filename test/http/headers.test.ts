@@ -235,6 +235,17 @@ test("who holds a list of an earlier generation does not hold the others of it",
   );
 });
 
+test("a new generation begins however long a list of the earlier one is", () => {
+  const fields = 100_000;
+  const table = newTable({ lists: fields, missesUntilReset: 1 });
+  const { list } = table.head(Array.from({ length: fields }, () => ["x-a", "v"] as const));
+  assert.equal(list.fields.length, fields);
+  const { root } = table;
+  table.name("x".repeat(1000));
+  assert.notEqual(table.root, root);
+  assert.equal(root.children, undefined);
+});
+
 test("a builder that a new generation surprises goes on from the list it has, and then from the new root", () => {
   const table = newTable({ missesUntilReset: 1 });
   const builder = new HeadBuilder(table);
