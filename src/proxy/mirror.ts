@@ -29,8 +29,7 @@ export class Mirror {
    * place of; copies that are under way count and take room here as well.
    */
   constructor(name: string, share: number, target: () => Target | undefined, random: () => number, before?: Mirror) {
-    this.room =
-      before?.room ?? new WaitingRoom({ calls: MAX_CALLS, callsOfOne: MAX_CALLS, octets: MAX_KEPT, time: LONGEST });
+    this.room = before?.room ?? new WaitingRoom({ calls: MAX_CALLS, octets: MAX_KEPT, time: LONGEST });
     this.counts = before?.counts ?? { mirrored: 0, dropped: 0, failed: 0, skipped: 0 };
     this.name = name;
     this.share = share;

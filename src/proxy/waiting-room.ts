@@ -1,9 +1,7 @@
 /** Bounds of what waits, for a connection, a lookup or the start, and of what is kept for another attempt. */
 export interface WaitingLimits {
-  /** In all. */
+  /** In all. One caller may have as many as it leaves free. */
   readonly calls: number;
-  /** Of one caller, and no more than it leaves free for others. */
-  readonly callsOfOne: number;
   /** Octets of request bodies, of calls that wait and of calls whose answer has not begun. */
   readonly octets: number;
   /** Milliseconds. */
@@ -11,12 +9,7 @@ export interface WaitingLimits {
 }
 
 /** Bounds for the whole process; `time` in milliseconds. */
-export const defaultWaitingLimits: WaitingLimits = {
-  calls: 10_000,
-  callsOfOne: 1000,
-  octets: 16_777_216,
-  time: 10_000,
-};
+export const defaultWaitingLimits: WaitingLimits = { calls: 10_000, octets: 16_777_216, time: 10_000 };
 
 /** One of those whose calls wait. */
 export interface Waiters {
@@ -28,7 +21,7 @@ export interface Waiters {
  * Counts the calls that wait and the octets of requests that are kept, for the whole process.
  *
  * Invariants: every `enter` that said yes is followed by one `leave` of the same caller, what `hold` granted is let go once;
- * a caller that has fewer calls waiting than there are places left, and than one may have, gets one, however many others have.
+ * a caller that has fewer calls waiting than there are places left gets one, however many others have.
  */
 export class WaitingRoom {
   readonly limits: WaitingLimits;
@@ -41,8 +34,8 @@ export class WaitingRoom {
 
   /** Whether a call may wait; `caller` where it is one of several. */
   enter(caller?: Waiters): boolean {
-    const waiting = caller?.waiting ?? 0;
-    if (waiting >= this.limits.callsOfOne || waiting >= this.limits.calls - this.calls) return false;
+    const left = this.limits.calls - this.calls;
+    if (left <= (caller?.waiting ?? 0)) return false;
     this.calls++;
     if (caller !== undefined) caller.waiting++;
     return true;

@@ -37,12 +37,7 @@ export interface AuthorizationServiceOptions {
 /** The service that `authorization.external` names: where it is, and how it is asked. */
 export class AuthorizationService {
   private readonly options: AuthorizationServiceOptions;
-  private readonly room = new WaitingRoom({
-    calls: MAX_QUESTIONS,
-    callsOfOne: MAX_QUESTIONS,
-    octets: MAX_OCTETS,
-    time: 0,
-  });
+  private readonly room = new WaitingRoom({ calls: MAX_QUESTIONS, octets: MAX_OCTETS, time: 0 });
   private external: ExternalConfig | undefined = undefined;
   private own: Destination | undefined = undefined;
 

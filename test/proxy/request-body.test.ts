@@ -6,7 +6,7 @@ import { WaitingRoom } from "../../src/proxy/waiting-room.ts";
 import { FakeStreamHost } from "../support/stream-host.ts";
 
 function setup(octets = 1000) {
-  const room = new WaitingRoom({ calls: 10, callsOfOne: 10, octets, time: 1000 });
+  const room = new WaitingRoom({ calls: 10, octets, time: 1000 });
   const released: number[] = [];
   const body = new RequestBody(room, false, { release: (count) => released.push(count) });
   const keep = (text: string, limit = Number.POSITIVE_INFINITY) => body.keep(Buffer.from(text), 0, text.length, limit);

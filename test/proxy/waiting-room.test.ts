@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { WaitingRoom } from "../../src/proxy/waiting-room.ts";
 
 test("no more calls wait than there is room for", () => {
-  const room = new WaitingRoom({ calls: 2, callsOfOne: 2, octets: 100, time: 1000 });
+  const room = new WaitingRoom({ calls: 2, octets: 100, time: 1000 });
   assert.deepEqual([room.enter(), room.enter(), room.enter()], [true, true, false]);
   assert.equal(room.calls, 2);
   room.leave();
@@ -11,7 +11,7 @@ test("no more calls wait than there is room for", () => {
 });
 
 test("a caller may have as many calls waiting as it leaves room for others", () => {
-  const room = new WaitingRoom({ calls: 100, callsOfOne: 60, octets: 100, time: 1000 });
+  const room = new WaitingRoom({ calls: 100, octets: 100, time: 1000 });
   const all = ["greedy", "second", "third"].map(() => ({ waiting: 0 }));
   const counts = all.map((caller) => {
     for (let at = 0; at < 100; at++) room.enter(caller);
@@ -24,16 +24,8 @@ test("a caller may have as many calls waiting as it leaves room for others", () 
   assert.deepEqual([honest.waiting, room.calls], [0, 88]);
 });
 
-test("a caller that is alone has no more calls waiting than one may have", () => {
-  const room = new WaitingRoom({ calls: 100, callsOfOne: 10, octets: 100, time: 1000 });
-  const caller = { waiting: 0 };
-  for (let at = 0; at < 10; at++) assert.equal(room.enter(caller), true);
-  assert.equal(room.enter(caller), false);
-  assert.equal(room.enter({ waiting: 0 }), true);
-});
-
 test("no more octets are kept than there is room for, and what was refused counts for nothing", () => {
-  const room = new WaitingRoom({ calls: 2, callsOfOne: 2, octets: 100, time: 1000 });
+  const room = new WaitingRoom({ calls: 2, octets: 100, time: 1000 });
   assert.deepEqual([room.hold(60), room.hold(41), room.hold(40), room.hold(1)], [true, false, true, false]);
   assert.equal(room.octets, 100);
   room.letGo(60);
