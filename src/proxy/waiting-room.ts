@@ -1,6 +1,6 @@
 /** Bounds of what waits, for a connection, a lookup or the start, and of what is kept for another attempt. */
 export interface WaitingLimits {
-  /** In all. One caller may have as many as it leaves free. */
+  /** In all. One caller may have as many as it leaves free: half of them, alone. */
   readonly calls: number;
   /** Octets of request bodies, of calls that wait and of calls whose answer has not begun. */
   readonly octets: number;
@@ -9,7 +9,7 @@ export interface WaitingLimits {
 }
 
 /** Bounds for the whole process; `time` in milliseconds. */
-export const defaultWaitingLimits: WaitingLimits = { calls: 10_000, octets: 16_777_216, time: 10_000 };
+export const defaultWaitingLimits: WaitingLimits = { calls: 2000, octets: 16_777_216, time: 10_000 };
 
 /** One of those whose calls wait. */
 export interface Waiters {
