@@ -1,11 +1,12 @@
+import { TokenBucket } from "./token-bucket.ts";
+
 /**
  * How often something may be told that others can cause as often as they like: so many times at once, and as many a second after
  * that. What is over it is counted.
  */
 export class Sparing {
   private readonly now: () => number;
-  private tokens = Number.POSITIVE_INFINITY;
-  private at = 0;
+  private readonly bucket = new TokenBucket();
   private leftOut = 0;
 
   /** `now`: milliseconds of the clock. */
@@ -15,15 +16,9 @@ export class Sparing {
 
   /** Whether it may be told now. `rate`: times a second, which may have changed meanwhile. */
   allows(rate: number, burst = rate): boolean {
-    const now = this.now();
-    this.tokens = Math.min(burst, this.tokens + ((now - this.at) / 1000) * rate);
-    this.at = now;
-    if (this.tokens < 1) {
-      this.leftOut++;
-      return false;
-    }
-    this.tokens--;
-    return true;
+    const allowed = this.bucket.take(rate, burst, this.now());
+    if (!allowed) this.leftOut++;
+    return allowed;
   }
 
   /** How many times it was left out since this was asked last; undefined where none was. */

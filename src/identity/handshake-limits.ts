@@ -1,3 +1,5 @@
+import { TokenBucket } from "../core/token-bucket.ts";
+
 /** How many handshakes there may be, by name. */
 export interface HandshakeLimits {
   /** Under way at once, from everybody: one more takes the place of the oldest one of whoever has the most. */
@@ -24,14 +26,8 @@ export const defaultHandshakeLimits: HandshakeLimits = {
 /** Addresses whose handshakes are counted; beyond, those that have none under way are forgotten, strangers before others. */
 const MAX_SOURCES = 4096;
 
-/** What is left of a rate: as many as come in two seconds at most. */
-interface Bucket {
-  tokens: number;
-  /** Milliseconds of the clock. */
-  at: number;
-}
-
-interface Source extends Bucket {
+interface Source {
+  readonly bucket: TokenBucket;
   /** Handshakes under way, the oldest one first. */
   readonly underWay: Set<UnderWay>;
   /** Somebody there has proven who they are. */
@@ -56,12 +52,12 @@ export class HandshakeCount {
   /** Those of `sources` that have some under way. */
   private readonly active = new Set<Source>();
   private underWay = 0;
-  private readonly strangers: Bucket = { tokens: Number.POSITIVE_INFINITY, at: 0 };
+  private readonly strangers = new TokenBucket();
 
   /** Lets another one begin; returns what ends it, or undefined where it may not, for its source has come too often. */
   begin(address: string, limits: HandshakeLimits, now: number, giveWay: () => void): (() => void) | undefined {
     const source = this.sources.get(address) ?? this.add(address);
-    if (!take(source, limits.rate, now)) return undefined;
+    if (!take(source.bucket, limits.rate, now)) return undefined;
     if (source.underWay.size >= limits.perSource) this.makeRoom(source);
     else if (this.underWay >= limits.atOnce) this.makeRoom(this.largest());
     const one = { giveWay };
@@ -110,7 +106,7 @@ export class HandshakeCount {
   private add(address: string): Source {
     if (this.sources.size >= MAX_SOURCES) this.forget(({ underWay, isKnown }) => underWay.size === 0 && !isKnown);
     if (this.sources.size >= MAX_SOURCES) this.forget(({ underWay }) => underWay.size === 0);
-    const source = { underWay: new Set<UnderWay>(), isKnown: false, tokens: Number.POSITIVE_INFINITY, at: 0 };
+    const source = { bucket: new TokenBucket(), underWay: new Set<UnderWay>(), isKnown: false };
     this.sources.set(address, source);
     return source;
   }
@@ -120,10 +116,7 @@ export class HandshakeCount {
   }
 }
 
-function take(bucket: Bucket, rate: number, now: number): boolean {
-  bucket.tokens = Math.min(rate * 2, bucket.tokens + ((now - bucket.at) / 1000) * rate);
-  bucket.at = now;
-  if (bucket.tokens < 1) return false;
-  bucket.tokens--;
-  return true;
+/** As many as come in two seconds may come at once. */
+function take(bucket: TokenBucket, rate: number, now: number): boolean {
+  return bucket.take(rate, rate * 2, now);
 }

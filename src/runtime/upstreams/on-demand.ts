@@ -1,5 +1,6 @@
 import type { Cluster } from "../../cluster/cluster.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
+import { TokenBucket } from "../../core/token-bucket.ts";
 import { failure } from "../../http/call.ts";
 import type { Resolution, Target } from "../../proxy/target.ts";
 
@@ -44,16 +45,13 @@ export class OnDemand {
   private readonly host: OnDemandHost;
   private readonly clock: Clock;
   private readonly entries = new Map<string, Entry>();
-  private tokens: number;
-  private filledAt: number;
+  private readonly bucket = new TokenBucket();
   private timer: Timer | undefined = undefined;
 
   constructor(limits: OnDemandLimits, host: OnDemandHost, clock: Clock) {
     this.limits = limits;
     this.host = host;
     this.clock = clock;
-    this.tokens = Math.max(1, limits.rate);
-    this.filledAt = clock.now();
   }
 
   /** Clusters of the names that have an instance, for people and for metrics. */
@@ -133,11 +131,7 @@ export class OnDemand {
   private take(now: number): boolean {
     const { rate } = this.limits;
     // Below one a second a whole token has to fit as well.
-    this.tokens = Math.min(Math.max(1, rate), this.tokens + ((now - this.filledAt) / 1000) * rate);
-    this.filledAt = now;
-    if (this.tokens < 1) return false;
-    this.tokens--;
-    return true;
+    return this.bucket.take(rate, Math.max(1, rate), now);
   }
 
   private sweep(): void {
