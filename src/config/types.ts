@@ -3,6 +3,7 @@ import type { CheckSettings } from "../cluster/health/check.ts";
 import type { OutlierSettings } from "../cluster/health/settings.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
+import type { ConsulCredentialOptions } from "../discovery/consul/credentials.ts";
 import type { DnsFamily } from "../discovery/dns/options.ts";
 import type { AuthorizationOptions } from "../filters/authorization-policy.ts";
 import type { ExternalOptions } from "../filters/external/external-authorization.ts";
@@ -158,21 +159,11 @@ export interface NamesConfig {
 }
 
 /** `discovery.consul`. */
-export interface ConsulConfig {
+export interface ConsulConfig extends ConsulCredentialOptions {
   readonly address: string;
-  readonly token: string | undefined;
-  readonly tokenFile: string | undefined;
   readonly datacenter: string | undefined;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
-  readonly tls:
-    | {
-        readonly ca: string | undefined;
-        readonly cert: string | undefined;
-        readonly key: string | undefined;
-        readonly serverName: string | undefined;
-      }
-    | undefined;
 }
 
 /** `discovery`. */
