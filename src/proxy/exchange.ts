@@ -2,15 +2,15 @@ import type { Deadline } from "../core/deadlines.ts";
 import { IdleWatch } from "../core/idle-watch.ts";
 import { callerDeadline } from "../filters/deadline.ts";
 import { type Call, type Failure, failure, type Outcome } from "../http/call.ts";
-import { readablePath } from "../http/call-match.ts";
 import { changeHead } from "../http/field-change.ts";
 import type { Head } from "../http/headers.ts";
 import { Status } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
-import { expiryOf } from "./expiry.ts";
+import { expired, expiryOf, waitedTooLong } from "./expiry.ts";
 import { explainedFailure, explainedHead } from "./explain-trailer.ts";
+import { filterFault } from "./filter-fault.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import { RetryRun } from "./retry/run.ts";
@@ -128,7 +128,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     try {
       verdict = target.filters.onRequest(this.call);
     } catch (error) {
-      this.decided(this.fault(error));
+      this.decided(filterFault(this.call, error, this.services.log));
       return;
     }
     if (verdict instanceof Promise) {
@@ -136,19 +136,11 @@ export class Exchange implements StreamHandler, AttemptHost {
       this.armDeadline();
       void verdict.then(
         (answer) => this.decided(answer),
-        (error: unknown) => this.decided(this.fault(error)),
+        (error: unknown) => this.decided(filterFault(this.call, error, this.services.log)),
       );
       return;
     }
     this.decided(verdict);
-  }
-
-  /** A filter has thrown: that is our own fault, and costs this call alone. */
-  private fault(error: unknown): Failure {
-    const { log } = this.services;
-    const { direction, upstream, path } = this.call;
-    log.error({ err: error, direction, upstream, path: readablePath(path) }, "a fault of our own; the call is refused");
-    return failure("INTERNAL", "a filter failed; the sidecar's log has the fault", { unprocessed: true });
   }
 
   private decided(verdict: Failure | undefined): void {
@@ -234,13 +226,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   }
 
   private patienceEnded(): void {
-    const seconds = this.services.room.limits.time / 1000;
     const why = this.wait?.why() ?? this.target?.cluster.noneReason().detail ?? "";
-    this.refuse(
-      failure("NO_ENDPOINTS", `the call waited ${seconds}s for ${this.call.upstream || "a lookup"}: ${why}`, {
-        unprocessed: true,
-      }),
-    );
+    this.refuse(waitedTooLong(this.call, this.services.room.limits.time, why));
   }
 
   private deadlinePassed(): void {
@@ -249,8 +236,7 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   /** What the call comes to where its deadline has passed, whoever noticed it first; undefined while it has not. */
   expired(): Failure | undefined {
-    const at = this.call.deadline?.at;
-    return at !== undefined && at <= this.services.loop.now() ? expiryOf(this.call) : undefined;
+    return expired(this.call, this.services.loop.now());
   }
 
   // --- what an attempt tells ---

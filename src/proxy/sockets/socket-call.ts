@@ -3,11 +3,11 @@ import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
 import type { Deadline } from "../../core/deadlines.ts";
 import { type Call, type Failure, failure, type Outcome } from "../../http/call.ts";
-import { readablePath } from "../../http/call-match.ts";
 import { reasons, Status } from "../../http/reason.ts";
 import { AttemptPermit } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
-import { expiryOf } from "../expiry.ts";
+import { expired, expiryOf, waitedTooLong } from "../expiry.ts";
+import { filterFault } from "../filter-fault.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
 import { type Proof, proofs } from "../proof.ts";
 import type { ExchangeServices } from "../services.ts";
@@ -101,15 +101,10 @@ export abstract class SocketCall implements SocketOwner {
       this.armDeadline();
       verdict = given instanceof Promise ? await given : given;
     } catch (error) {
-      const { direction, upstream, path } = this.call;
-      this.services.log.error(
-        { err: error, direction, upstream, path: readablePath(path) },
-        "a fault of our own; the call is refused",
-      );
-      verdict = failure("INTERNAL", "a filter failed; the sidecar's log has the fault", { unprocessed: true });
+      verdict = filterFault(this.call, error, this.services.log);
     }
     if (this.isOver) return;
-    verdict ??= this.expired();
+    verdict ??= expired(this.call, this.services.loop.now());
     if (verdict !== undefined) {
       this.refuse(verdict);
       return;
@@ -158,11 +153,6 @@ export abstract class SocketCall implements SocketOwner {
     this.deadline = undefined;
   }
 
-  private expired(): Failure | undefined {
-    const at = this.call.deadline?.at;
-    return at !== undefined && at <= this.services.loop.now() ? expiryOf(this.call) : undefined;
-  }
-
   onWait(): boolean {
     if (this.waiting) return true;
     const { room, deadlines, loop } = this.services;
@@ -178,8 +168,7 @@ export abstract class SocketCall implements SocketOwner {
     else if (target?.cluster.known === false) this.call.note("waits", "the first answer of discovery");
     this.patience = deadlines.arm(loop.now() + room.limits.time, () => {
       const why = this.wait?.why() ?? this.target?.cluster.noneReason().detail ?? "";
-      const detail = `the call waited ${room.limits.time / 1000}s for ${this.call.upstream || "a lookup"}: ${why}`;
-      this.refuse(failure("NO_ENDPOINTS", detail, { unprocessed: true }));
+      this.refuse(waitedTooLong(this.call, room.limits.time, why));
     });
     return true;
   }
