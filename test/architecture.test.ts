@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ambientTime, cycles, importsOf, type SourceFile, tooLong, upwardEdges } from "./support/architecture.ts";
+import {
+  ambientTime,
+  cycles,
+  importsOf,
+  type SourceFile,
+  tooLong,
+  undocumented,
+  upwardEdges,
+} from "./support/architecture.ts";
 import { runProcess } from "./support/process.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -35,6 +43,10 @@ test("no file has more than 500 lines", async () => {
 
 test("src/ reads the time through the clock", async () => {
   assert.deepEqual(ambientTime(await sources("src")), []);
+});
+
+test("everything that src/ exports has a docstring", async () => {
+  assert.deepEqual(undocumented((await sources("src")).filter(({ path }) => !path.includes("/gen/"))), []);
 });
 
 test("the user service knows nothing of the sidecar", async () => {
@@ -143,6 +155,16 @@ test("a cycle is found with its path, and an erased import makes none", () => {
 test("a file of 501 lines is found, one of 500 and a generated one are not", () => {
   assert.deepEqual(tooLong([file("src/a.ts", "x\n".repeat(500)), file("src/gen/b.ts", "x\n".repeat(501))]), []);
   assert.match(String(tooLong([file("test/a.test.ts", "x\n".repeat(501))])), /test\/a\.test\.ts has 501 lines/);
+});
+
+test("an export without a docstring is found, and what is only passed on needs none", () => {
+  const told = "/** Says so. */\nexport function told() {}\n";
+  const passedOn = 'export { a } from "./a.ts";\nexport type { B } from "./b.ts";\n';
+  assert.deepEqual(undocumented([file("src/a.ts", told + passedOn)]), []);
+  assert.deepEqual(undocumented([file("src/a.ts", `${told}\nexport async function untold() {}\n`)]), [
+    "src/a.ts:4 exports untold without a docstring",
+  ]);
+  assert.equal(undocumented([file("src/a.ts", "// no docstring\nexport abstract class A {}\n")]).length, 1);
 });
 
 test("new Date() without an argument is found, outside the clock", () => {

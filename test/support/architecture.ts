@@ -124,6 +124,19 @@ export function ambientTime(files: readonly SourceFile[]): string[] {
     .map(({ path }) => `${path} reads the time by new Date(): take a Clock (core/clock.ts)`);
 }
 
+/** What is exported where it is declared, and has no docstring right above it. */
+export function undocumented(files: readonly SourceFile[]): string[] {
+  const declaration = /^export (?:default |async |abstract )*(?:function\*?|class|const|let|interface|type) (\w+)/;
+  return files.flatMap(({ path, text }) => {
+    const lines = text.split("\n");
+    return lines.flatMap((line, at) => {
+      const name = declaration.exec(line)?.[1];
+      if (name === undefined || lines[at - 1]?.trimEnd().endsWith("*/") === true) return [];
+      return [`${path}:${at + 1} exports ${name} without a docstring`];
+    });
+  });
+}
+
 /** `src/cluster/balancers/index.ts` is part of `cluster`; `src/cli.ts` is `cli`; what is outside src/ is no part. */
 function partOf(path: string): string | undefined {
   return /^src\/([^/.]+)/.exec(path)?.[1];
