@@ -303,7 +303,14 @@ export interface RouteConfig {
   readonly to: string | undefined;
   readonly split: readonly { readonly to: string; readonly share: number }[];
   readonly stickyBy: KeyPart | undefined;
-  readonly mirror: { readonly to: string; readonly share: number } | undefined;
+  readonly mirror:
+    | {
+        readonly to: string;
+        readonly share: number;
+        readonly compare: "none" | "status" | "messages" | "metadata";
+        readonly ignore: readonly string[];
+      }
+    | undefined;
   readonly request: FieldEditOptions;
   readonly response: FieldEditOptions;
   readonly timeout: number | undefined;

@@ -133,6 +133,21 @@ export interface AuthorizationServiceAnswer {
   readonly results: Readonly<Record<string, number>>;
 }
 
+/** What a route mirrors, in `/clusters`. */
+export interface MirrorAnswer {
+  /** The name of the route. */
+  readonly name: string;
+  readonly to: string;
+  /** In [0, 1]. */
+  readonly share: number;
+  /** `none`, `status`, `messages` or `metadata`. */
+  readonly compare: string;
+  /** As in outrigger_mirrored_calls_total. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** As in outrigger_mirror_comparisons_total; null where nothing is compared. */
+  readonly compared: Readonly<Record<string, number>> | null;
+}
+
 /** All of `/clusters`. */
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
@@ -146,6 +161,8 @@ export interface ClustersAnswer {
   readonly intentions: IntentionsAnswer | null;
   /** null: tokens are not looked at. */
   readonly tokens: TokensAnswer | null;
+  /** Routes that copy calls to another upstream. */
+  readonly mirrors: readonly MirrorAnswer[];
   /** How Consul routes the upstreams that it routes. */
   readonly routing: readonly RoutingAnswer[];
 }

@@ -9,6 +9,7 @@ import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
+import type { Mirror } from "../proxy/mirror.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { describePolicies } from "../runtime/upstreams/describe-policies.ts";
 import { describeRouting } from "../runtime/upstreams/describe-routing.ts";
@@ -18,6 +19,7 @@ import type {
   ClustersAnswer,
   ConnectionAnswer,
   ConnectionsAnswer,
+  MirrorAnswer,
   OutAnswer,
   ReadyAnswer,
 } from "./answers.ts";
@@ -82,6 +84,7 @@ export class RuntimeView implements ControlView {
       authorizationService: describeService(this.runtime.services.external),
       intentions: this.runtime.intentions.describe(),
       tokens: this.runtime.tokenKeys.describe(),
+      mirrors: [...this.runtime.upstreams.routing.allMirrors()].map(mirrorAnswer),
       routing: [...this.runtime.upstreams.consulChains()].map(describeRouting),
     };
   }
@@ -222,4 +225,9 @@ function outAnswer({ unhealthy, ejected }: EndpointStats): OutAnswer | null {
 
 function timestamp(wall: number): string {
   return new Date(wall).toISOString();
+}
+
+function mirrorAnswer({ name, options, counts, compared }: Mirror): MirrorAnswer {
+  const { to, share, compare } = options;
+  return { name, to, share, compare, calls: { ...counts }, compared: compare === "none" ? null : { ...compared } };
 }

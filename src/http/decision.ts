@@ -23,6 +23,7 @@ import type { Call } from "./call.ts";
  * | notRetried   | why not                                   | number of the attempt     |                                |
  * | hedge        | why it was sent                           | number of the attempt     |                                |
  * | ended        | reason, "" without one                    | gRPC status               |                                |
+ * | compared     | whose copy of the call, and how its answer differs |                  |                                |
  */
 export type Decision =
   | "routes"
@@ -42,7 +43,8 @@ export type Decision =
   | "retry"
   | "notRetried"
   | "hedge"
-  | "ended";
+  | "ended"
+  | "compared";
 
 /** One of several that were to choose from, and what became of it. */
 export interface Candidate {

@@ -275,6 +275,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.headSent = true;
     this.idleWatch?.moved();
     this.body.forget();
+    this.mirrored?.comparison?.head("original", head);
     const routed = this.target?.response?.apply(head) ?? head;
     const { answerFields } = this.call;
     const edited = answerFields === undefined ? routed : changeHead(this.services.headers, routed, answerFields);
@@ -284,12 +285,14 @@ export class Exchange implements StreamHandler, AttemptHost {
   passData(buffer: Buffer, start: number, end: number, fin: boolean): number {
     this.call.bytesSent += end - start;
     this.idleWatch?.moved();
+    this.mirrored?.comparison?.data("original", buffer, start, end);
     this.age?.passed(buffer, start, end, this.services.loop.now());
     this.target?.series.sent(end - start);
     return this.down.sendData(buffer, start, end, fin);
   }
 
   passTrailers(head: Head): void {
+    this.mirrored?.comparison?.head("original", head);
     this.down.sendTrailers(this.withExplanation(head));
   }
 
@@ -393,7 +396,6 @@ export class Exchange implements StreamHandler, AttemptHost {
   private finish(outcome: Outcome): void {
     if (this.isOver) return;
     this.state = "answered";
-    this.mirrored?.stop();
     this.cancelLookup?.();
     this.idleWatch?.stop();
     this.age?.stop();
@@ -408,6 +410,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     call.endedAt = this.services.loop.now();
     filters.onFinish(call, outcome, call.endedAt);
     call.recorder?.over(call);
+    this.mirrored?.stop(outcome);
   }
 
   private stopWaiting(): void {

@@ -74,8 +74,8 @@ export abstract class SideCall implements AttemptHost {
     return undefined;
   }
 
-  passHead(): void {}
+  passHead(_head: Head): void {}
   passInformational(): void {}
-  passTrailers(): void {}
+  passTrailers(_head: Head): void {}
   upstreamGone(): void {}
 }

@@ -25,6 +25,16 @@ const SUMMED = new Set([
   "expired",
   "unknown",
   "busy",
+  "mirrored",
+  "dropped",
+  "failed",
+  "skipped",
+  "same",
+  "status",
+  "length",
+  "messages",
+  "metadata",
+  "incomplete",
 ]);
 /** What tells the items of a list apart, whichever of it they have. */
 const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];

@@ -154,6 +154,16 @@ export class FakeView implements ControlView {
       ],
       results: { verified: 12, known: 10, missing: 1 },
     },
+    mirrors: [
+      {
+        name: "copy",
+        to: "orders-next",
+        share: 0.1,
+        compare: "messages",
+        calls: { mirrored: 3, dropped: 0, failed: 1, skipped: 0 },
+        compared: { same: 2, status: 0, length: 0, messages: 1, metadata: 0, incomplete: 1 },
+      },
+    ],
     routing: [
       {
         upstream: "orders",

@@ -70,6 +70,12 @@ function checkShares(path: Path, route: Route, reading: Reading): void {
       message: "a mirror of 0% copies no call",
       expected: "more than 0%, or no mirror",
     });
+  if (mirror !== undefined && mirror.compare !== "metadata" && (mirror.ignore?.length ?? 0) > 0)
+    reading.reportKey([...path, "mirror", "ignore"], {
+      code: "no-effect",
+      message: "ignore has no effect: no metadata is compared",
+      expected: "compare: metadata beside it",
+    });
 }
 
 /** A route below one that takes every call it could match is never taken. `above`: by upstream and method, those without metadata. */

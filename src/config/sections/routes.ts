@@ -1,4 +1,4 @@
-import { keyPart, metadataName, methodPattern } from "../schema/calls.ts";
+import { fieldNameType, keyPart, metadataName, methodPattern } from "../schema/calls.ts";
 import { list, record } from "../schema/collections.ts";
 import { serviceName } from "../schema/names.ts";
 import { object } from "../schema/object.ts";
@@ -6,6 +6,7 @@ import { parsed, quote, refused } from "../schema/parsed.ts";
 import { string } from "../schema/text.ts";
 import { optional, preset, required, section } from "../schema/type.ts";
 import { duration, percent } from "../schema/units.ts";
+import { words } from "../schema/words.ts";
 import { none } from "./defaults.ts";
 import { retry } from "./retry.ts";
 
@@ -60,6 +61,16 @@ export const route = object({
     object({
       to: required(serviceName(), "An upstream that gets a copy; its answers are thrown away."),
       share: preset(percent(), 1, "Of how many of them."),
+      compare: preset(
+        words(["none", "status", "messages", "metadata"]),
+        "none",
+        "How far the answers of the copies are compared with those that callers get: not at all, by status, by the octets of their messages as well, or by metadata and trailers as well. Differences are counted and told, never what stood in them.",
+      ),
+      ignore: preset(
+        list(fieldNameType()),
+        none,
+        "Metadata that may differ, with compare: metadata; date, server, via, age, load reports and trace contexts always may.",
+      ),
     }),
     "Copies that nobody waits for: at most 100 at once, each dropped when it is 256KiB behind.",
   ),

@@ -148,6 +148,8 @@ function textOf({ decision, subject, value, bound }: Fact): string {
       return `attempt ${value} was sent beside the others: ${name}`;
     case "ended":
       return `ended with ${statusName(value)}${name === "" ? "" : `, ${name}`}`;
+    case "compared":
+      return `compared with the copy that went to ${name}`;
   }
 }
 

@@ -215,4 +215,17 @@ export function registerMirrorMetrics(registry: Registry, mirrors: () => Iterabl
         for (const [result, count] of Object.entries(counts)) this.inc({ route, result }, count);
     },
   });
+  new Counter({
+    name: "outrigger_mirror_comparisons_total",
+    help: "Answers that a mirror compared: same, what they differ in (status, length, messages, metadata), or incomplete.",
+    labelNames: ["route", "result"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name: route, options, compared } of mirrors()) {
+        if (options.compare === "none") continue;
+        for (const [result, count] of Object.entries(compared)) this.inc({ route, result }, count);
+      }
+    },
+  });
 }

@@ -1,4 +1,7 @@
+import type { Logger } from "pino";
 import type { RouteConfig } from "../../config/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import { SparingLog } from "../../core/sparing-log.ts";
 import { compileMatch } from "../../http/call-match.ts";
 import { type FieldEditOptions, FieldEdits } from "../../http/field-edits.ts";
 import type { HeaderTable } from "../../http/headers.ts";
@@ -10,6 +13,8 @@ import type { Target } from "../../proxy/target.ts";
 /** What routes are made with. */
 export interface RouteSurroundings {
   readonly headers: HeaderTable;
+  readonly clock: Clock;
+  readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** A declared upstream, as its own calls see it. */
@@ -22,6 +27,7 @@ export interface RouteSurroundings {
 export class Routes {
   private byUpstream = new Map<string, RouteRules>();
   private mirrors = new Map<string, Mirror>();
+  private differences: SparingLog | undefined = undefined;
 
   /** Goes over to other routes, or to the same over upstreams that have changed. */
   apply(routes: readonly RouteConfig[], surroundings: RouteSurroundings): void {
@@ -51,10 +57,12 @@ export class Routes {
   private mirrorOf(
     { name, mirror }: RouteConfig,
     before: Mirror | undefined,
-    { random, target }: RouteSurroundings,
+    { random, target, log, clock }: RouteSurroundings,
   ): Mirror | undefined {
     if (mirror === undefined) return undefined;
-    return new Mirror(name, mirror.share, () => target(mirror.to), random, before);
+    this.differences ??= new SparingLog(log, "info", "a mirrored call was answered otherwise than the call", clock);
+    const { differences } = this;
+    return new Mirror(name, mirror, { target: () => target(mirror.to), random, differences }, before);
   }
 }
 

@@ -248,9 +248,12 @@ export class Upstreams implements OutboundRules {
       follow(target.cluster, this.options.sources.of(upstream.discovery), lookupOf(upstream, target.name));
     }
     this.chains.apply(this.declared);
+    const { headers, clock, policies } = this.options;
     this.routing.apply(config.routes, {
-      headers: this.options.headers,
-      random: this.options.policies.random,
+      headers,
+      clock,
+      log: policies.log,
+      random: policies.random,
       target: (name) => this.target(name),
       targetOfRoute: (name, route) => this.targetOfRoute(name, route),
     });
