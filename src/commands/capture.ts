@@ -6,7 +6,7 @@ import { formatIssues } from "../config/format-issues.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
-import { SIDECAR_USER } from "../kubernetes/sidecar-container.ts";
+import { SIDECAR_USER } from "../kubernetes/in-pod.ts";
 import { type Command, Exit, type Input, UsageError } from "./command.ts";
 import { configOption, readConfigFile } from "./config-file.ts";
 

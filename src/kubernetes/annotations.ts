@@ -22,10 +22,14 @@ export const annotations = {
   },
   port: {
     value: "a port, or the name of a container's port",
-    doc: "where the application listens; default: the container port called `grpc`, else the only one",
+    doc: "where the application listens; default: the container port called `grpc`, or `http` where the protocol is http1 or http2, else the only one",
   },
   protocol: { value: "grpc, http2, http1 or tcp", doc: "what the application speaks; default: grpc" },
-  health: { value: "grpc, tcp or none", doc: "how the sidecar asks whether it serves; default: that of the protocol" },
+  health: {
+    value: "grpc, http, tcp or none",
+    doc: "how the sidecar asks whether it serves; default: grpc, or tcp where the protocol is http1 or tcp",
+  },
+  "health-path": { value: "/PATH", doc: "what is asked for with health http; default: /" },
   config: {
     value: "YAML",
     doc: "any part of the sidecar's configuration file, laid over what the mesh gives every pod: mappings are merged, lists and values replaced",
@@ -52,9 +56,13 @@ export const annotations = {
     doc: "what the sidecar logs; default: info",
   },
   "consul-token-secret": { value: "SECRET/KEY", doc: "where the Consul token of the sidecar stands" },
+  "secret-env": {
+    value: "NAME=SECRET/KEY, ...",
+    doc: "variables that the configuration may use, each from a Secret of the pod's namespace: passwords and tokens",
+  },
   "volume-mounts": {
     value: "VOLUME:/PATH, ...",
-    doc: "volumes of the pod that the sidecar sees as well, to read: certificates, or the socket of a SPIFFE agent",
+    doc: "volumes of the pod that the sidecar sees as well, to read: certificates, or the socket of a SPIFFE agent; with `:rw` behind the path to write, for `discovery.cache`",
   },
   "cpu-request": { value: "a quantity of CPU", doc: "default: 50m" },
   "cpu-limit": { value: "a quantity of CPU", doc: "default: none" },

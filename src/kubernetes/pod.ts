@@ -1,9 +1,11 @@
 import { version } from "../core/version.ts";
 import { INJECT_LABEL, RENDERED, STATUS } from "./annotations.ts";
+import { clashesOf } from "./clashes.ts";
+import { CAPTURE, SIDECAR, VOLUME } from "./in-pod.ts";
 import { at, isObject, type Json, type JsonObject, listAt, textAt } from "./json-patch.ts";
 import { type MeshDefaults, readSettings } from "./settings.ts";
 import { renderConfig } from "./sidecar-config.ts";
-import { CAPTURE, captureContainer, configVolume, SIDECAR, sidecarContainer, VOLUME } from "./sidecar-container.ts";
+import { captureContainer, configVolume, sidecarContainer } from "./sidecar-container.ts";
 
 /** What becomes of a pod. */
 export type Injection =
@@ -27,8 +29,8 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   if (word === "disabled") return { kind: "skipped", why: `its label ${INJECT_LABEL} is "disabled"` };
   if (word !== undefined && word !== "enabled")
     return { kind: "refused", problems: [`label ${INJECT_LABEL} is "${word}", expected enabled or disabled`] };
-  if (at(pod, "spec", "hostNetwork") === true)
-    return { kind: "skipped", why: "it is in the network of its node, whose ports and traffic are not its own" };
+  const unfit = whyUnfit(pod);
+  if (unfit !== undefined) return { kind: "skipped", why: unfit };
 
   const bare = withoutSidecar(pod);
   const settings = readSettings(bare, defaults);
@@ -37,6 +39,8 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   if (rendered.kind === "wrong") return { kind: "refused", problems: [rendered.problem] };
 
   const { config } = rendered;
+  const clashes = clashesOf(bare, config);
+  if (clashes.length > 0) return { kind: "refused", problems: clashes };
   const sidecar = sidecarContainer(settings, config);
   const native = settings.mode === "native";
   const spec = objectAt(bare, "spec");
@@ -47,7 +51,7 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   const given = at(spec, "terminationGracePeriodSeconds");
   return {
     kind: "injected",
-    warnings: native ? [] : warningsOf(spec),
+    warnings: native ? [] : warningsOf(spec, captureImage !== undefined),
     pod: {
       ...bare,
       metadata: {
@@ -70,13 +74,32 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   };
 }
 
-/** A pod that is to end does not while a container of it runs. */
-function warningsOf(spec: JsonObject): string[] {
+/** Why no sidecar could work in a pod; undefined where one can. */
+function whyUnfit(pod: JsonObject): string | undefined {
+  if (at(pod, "spec", "hostNetwork") === true)
+    return "it is in the network of its node, whose ports and traffic are not its own";
+  const system =
+    textAt(pod, "spec", "os", "name") ?? textAt(pod, "spec", "nodeSelector", "kubernetes.io/os") ?? "linux";
+  if (system !== "linux") return `it is for nodes with ${system}, and the sidecar's image is for linux`;
+  if (textAt(pod, "metadata", "annotations", "kubernetes.io/config.mirror") !== undefined)
+    return "it mirrors a pod that a kubelet has started from a file, which nothing here can change";
+  return undefined;
+}
+
+/** What does not work where the sidecar is a container beside the application, which ends last of all or not at all. */
+function warningsOf(spec: JsonObject, captured: boolean): string[] {
+  const warnings: string[] = [];
   const policy = textAt(spec, "restartPolicy") ?? "Always";
-  if (policy === "Always") return [];
-  return [
-    `its restartPolicy is ${policy}, so it is to end, but a sidecar beside the application has to be told: by outrigger wait --drain, or POST /drain (docs/kubernetes.md, Jobs)`,
-  ];
+  // A pod that is to end does not while a container of it runs.
+  if (policy !== "Always")
+    warnings.push(
+      `its restartPolicy is ${policy}, so it is to end, but a sidecar beside the application has to be told: by outrigger wait --drain, or POST /drain (docs/kubernetes.md, Jobs)`,
+    );
+  if (captured && listAt(spec, "initContainers").length > 0)
+    warnings.push(
+      "its init containers run before the sidecar does, so that what they connect to, redirected, is refused: use mode native, or leave their user out (capture.exclude.users)",
+    );
+  return warnings;
 }
 
 /** Whether a pod, or the template of one, has a sidecar of ours. */

@@ -1,5 +1,6 @@
 import { closest } from "../config/closest.ts";
 import { type Annotation, annotations, isAnnotation, PREFIX, RENDERED, STATUS } from "./annotations.ts";
+import { FOLDER, POD_VARIABLES } from "./in-pod.ts";
 import { at, isObject, type Json, type JsonObject, listAt, textAt } from "./json-patch.ts";
 
 /** What the injector was started with: what holds for every pod whose annotations do not say otherwise. */
@@ -22,6 +23,7 @@ export interface SidecarSettings {
   readonly service: { readonly name: string; readonly port: number } | undefined;
   readonly protocol: string | undefined;
   readonly health: string | undefined;
+  readonly healthPath: string | undefined;
   readonly logLevel: string | undefined;
   /** The pod's own part of the configuration file, as it stands in its annotation. */
   readonly config: string | undefined;
@@ -30,7 +32,7 @@ export interface SidecarSettings {
   readonly mode: Mode;
   /** What redirects the pod's traffic; undefined: nothing does. */
   readonly captureImage: string | undefined;
-  readonly tokenSecret: { readonly name: string; readonly key: string } | undefined;
+  readonly secretVariables: readonly SecretVariable[];
   readonly mounts: readonly Mount[];
   readonly requests: Quantities;
   readonly limits: Quantities;
@@ -40,6 +42,14 @@ export interface SidecarSettings {
 export interface Mount {
   readonly volume: string;
   readonly path: string;
+  readonly writable: boolean;
+}
+
+/** A variable of the sidecar's environment, and the Secret and the key in it that it has its value from. */
+export interface SecretVariable {
+  readonly variable: string;
+  readonly secret: string;
+  readonly key: string;
 }
 
 interface Quantities {
@@ -61,7 +71,9 @@ const SERVICE = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
 const IMAGE = /^[^\s]+$/;
 /** An image by tag, or without one; one by digest has an `@`. */
 const BY_TAG = /^([^@]+?)(:[^/:@]+)?$/;
-const MOUNT = /^([a-z0-9-]+):(\/[^\s:,]*)$/;
+const PATH = /^\/\S*$/;
+const MOUNT = /^([a-z0-9-]+):(\/[^\s:,]*)(:rw)?$/;
+const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/;
 const SECRET = /^([a-z0-9][a-z0-9.-]*)\/([A-Za-z0-9._-]+)$/;
 
 /** Reads what a pod's labels and annotations say. Each problem is a sentence that names the annotation. */
@@ -70,19 +82,21 @@ export function readSettings(
   defaults: MeshDefaults,
 ): SidecarSettings | { readonly problems: string[] } {
   const reader = new AnnotationReader(at(pod, "metadata", "annotations"));
-  const service = readService(pod, reader);
+  const protocol = reader.word("protocol", ["grpc", "http2", "http1", "tcp"]);
+  const service = readService(pod, protocol, reader);
   const image = reader.matching("image", IMAGE) ?? defaults.image;
   const settings: SidecarSettings = {
     service,
-    protocol: reader.word("protocol", ["grpc", "http2", "http1", "tcp"]),
-    health: reader.word("health", ["grpc", "tcp", "none"]),
+    protocol,
+    health: reader.word("health", ["grpc", "http", "tcp", "none"]),
+    healthPath: reader.matching("health-path", PATH),
     logLevel: reader.word("log-level", ["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
     config: reader.text("config"),
     image,
     imagePullPolicy: reader.word("image-pull-policy", ["Always", "IfNotPresent", "Never"]),
     mode: reader.word("mode", ["native", "container"]) ?? defaults.mode,
     captureImage: readCaptureImage(reader, image, defaults),
-    tokenSecret: readSecret(reader.matching("consul-token-secret", SECRET)),
+    secretVariables: readSecretVariables(reader),
     mounts: readMounts(pod, reader),
     requests: {
       cpu: reader.matching("cpu-request", QUANTITY) ?? DEFAULT_REQUESTS.cpu,
@@ -112,7 +126,11 @@ function readCaptureImage(reader: AnnotationReader, image: string, defaults: Mes
   return found;
 }
 
-function readService(pod: JsonObject, reader: AnnotationReader): SidecarSettings["service"] {
+function readService(
+  pod: JsonObject,
+  protocol: string | undefined,
+  reader: AnnotationReader,
+): SidecarSettings["service"] {
   const labels = at(pod, "metadata", "labels");
   const named = reader.matching("service", SERVICE);
   const name = named ?? textAt(labels, "app.kubernetes.io/name") ?? textAt(labels, "app");
@@ -126,7 +144,7 @@ function readService(pod: JsonObject, reader: AnnotationReader): SidecarSettings
     return undefined;
   }
   const ports = containerPorts(pod);
-  const found = port === undefined ? (ports.get("grpc") ?? onlyOne(ports)) : portOf(port, ports);
+  const found = port === undefined ? (ports.get(usualPort(protocol)) ?? onlyOne(ports)) : portOf(port, ports);
   if (found !== undefined) return { name, port: found };
   // A pod whose labels merely give it a name may well serve nothing.
   if (port !== undefined)
@@ -149,6 +167,11 @@ function containerPorts(pod: JsonObject): ReadonlyMap<string, number> {
   return ports;
 }
 
+/** How the port of a protocol is usually called. */
+function usualPort(protocol: string | undefined): string {
+  return protocol === "http1" || protocol === "http2" ? "http" : "grpc";
+}
+
 function onlyOne(ports: ReadonlyMap<string, number>): number | undefined {
   return ports.size === 1 ? [...ports.values()][0] : undefined;
 }
@@ -164,21 +187,39 @@ function listed(ports: ReadonlyMap<string, number>): string {
   return [...ports].map(([name, port]) => (name === String(port) ? name : `${name} (${port})`)).join(", ");
 }
 
-function readSecret(text: string | undefined): SidecarSettings["tokenSecret"] {
-  const match = SECRET.exec(text ?? "");
-  return match?.[1] === undefined || match[2] === undefined ? undefined : { name: match[1], key: match[2] };
+function readSecretVariables(reader: AnnotationReader): SecretVariable[] {
+  const read: SecretVariable[] = [];
+  const add = (annotation: Annotation, variable: string, text: string): void => {
+    const [, secret, key] = SECRET.exec(text) ?? [];
+    if (secret === undefined || key === undefined)
+      reader.report(annotation, `has "${text}", expected ${annotations[annotation].value}`);
+    else if (read.some((one) => one.variable === variable)) reader.report(annotation, `has ${variable} twice`);
+    else read.push({ variable, secret, key });
+  };
+  const token = reader.text("consul-token-secret");
+  if (token !== undefined) add("consul-token-secret", "CONSUL_HTTP_TOKEN", token);
+  for (const entry of reader.list("secret-env")) {
+    const [, variable, text] = VARIABLE.exec(entry) ?? [];
+    if (variable === undefined || text === undefined)
+      reader.report("secret-env", `has "${entry}", expected ${annotations["secret-env"].value}`);
+    else if (Object.hasOwn(POD_VARIABLES, variable))
+      reader.report("secret-env", `has ${variable}, which is the pod's own`);
+    else add("secret-env", variable, text);
+  }
+  return read;
 }
 
 function readMounts(pod: JsonObject, reader: AnnotationReader): Mount[] {
   const volumes = listAt(pod, "spec", "volumes").flatMap((volume) => textAt(volume, "name") ?? []);
-  const written = (reader.text("volume-mounts") ?? "").split(",").map((entry) => entry.trim());
-  return written.flatMap((entry) => {
-    if (entry === "") return [];
-    const [, volume = "", path = ""] = MOUNT.exec(entry) ?? [];
+  const taken = new Set([FOLDER]);
+  return reader.list("volume-mounts").map((entry) => {
+    const [, volume = "", path = "", write] = MOUNT.exec(entry) ?? [];
     if (volume === "") reader.report("volume-mounts", `has "${entry}", expected ${annotations["volume-mounts"].value}`);
     else if (!volumes.includes(volume))
       reader.report("volume-mounts", `names the volume "${volume}"; the pod has ${volumes.join(", ") || "none"}`);
-    return [{ volume, path }];
+    else if (taken.has(path)) reader.report("volume-mounts", `has "${entry}", but ${path} is taken`);
+    taken.add(path);
+    return { volume, path, writable: write !== undefined };
   });
 }
 
@@ -193,6 +234,12 @@ class AnnotationReader {
 
   text(name: Annotation): string | undefined {
     return textAt(this.given, `${PREFIX}/${name}`);
+  }
+
+  /** The entries of a list that is written with commas. */
+  list(name: Annotation): string[] {
+    const entries = (this.text(name) ?? "").split(",").map((entry) => entry.trim());
+    return entries.filter((entry) => entry !== "");
   }
 
   word<W extends string>(name: Annotation, words: readonly W[]): W | undefined {

@@ -39,16 +39,18 @@ export function renderConfig(base: string, settings: SidecarSettings): Rendered 
   if (settings.captureImage !== undefined) parts.push({ capture: {} });
   parts.push(own.value);
   const text = stringify(parts.reduce<Json>(merge, {}), { lineWidth: 0 });
-  const loaded = loadConfig(text, { file: "the sidecar's configuration", env: STAND_INS });
+  const secrets = Object.fromEntries(settings.secretVariables.map(({ variable }) => [variable, "secret"]));
+  const loaded = loadConfig(text, { file: "the sidecar's configuration", env: { ...STAND_INS, ...secrets } });
   if (loaded.ok) return { kind: "rendered", text, config: loaded.config };
   return { kind: "wrong", problem: formatIssues(loaded.issues, "the sidecar's configuration", text).trimEnd() };
 }
 
-function serviceOf({ service, protocol, health }: SidecarSettings): JsonObject {
+function serviceOf({ service, protocol, health, healthPath }: SidecarSettings): JsonObject {
   return {
     ...(service === undefined ? {} : { name: service.name, address: `127.0.0.1:${service.port}` }),
     ...(protocol === undefined ? {} : { protocol }),
     ...(health === undefined ? {} : { health }),
+    ...(healthPath === undefined ? {} : { healthPath }),
   };
 }
 
@@ -71,7 +73,13 @@ function readMapping(text: string, what: string): { readonly value: JsonObject }
     const place = start === undefined ? "" : `:${start.line}:${start.col}`;
     return { problem: `${what}${place}: ${plainMessage(error)}` };
   }
-  const value: Json = document.toJS() as Json;
+  let value: Json;
+  try {
+    value = document.toJS() as Json;
+  } catch (error) {
+    // An alias of nothing, or of what grows beyond all bounds, shows only here.
+    return { problem: `${what}: ${error instanceof Error ? error.message : String(error)}` };
+  }
   if (value === null) return { value: {} };
   return isObject(value) ? { value } : { problem: `${what} is not a mapping` };
 }

@@ -1,24 +1,11 @@
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { RENDERED } from "./annotations.ts";
+import { CAPTURE, FOLDER, POD_VARIABLES, SIDECAR, SIDECAR_USER, VOLUME } from "./in-pod.ts";
 import type { JsonObject } from "./json-patch.ts";
 import type { SidecarSettings } from "./settings.ts";
 
-/** The name of the sidecar's container. */
-export const SIDECAR = "outrigger";
-/** The name of the container that redirects the pod's connections. */
-export const CAPTURE = "outrigger-capture";
-/** The name of the volume with the sidecar's configuration. */
-export const VOLUME = "outrigger-config";
-
-const FOLDER = "/etc/outrigger";
 const FILE = "outrigger.yaml";
-
-/**
- * Who the sidecar runs as: a user of its own, since captured traffic is told from the sidecar's own by user, and images made
- * from distroless bases run their application as 65532.
- */
-export const SIDECAR_USER = 15001;
 
 /** The configuration is an annotation of the pod, shown to the sidecar as a file: a changed annotation is a reload. */
 export function configVolume(): JsonObject {
@@ -40,7 +27,11 @@ export function sidecarContainer(settings: SidecarSettings, config: Config): Jso
     ports: ports(config),
     volumeMounts: [
       { name: VOLUME, mountPath: FOLDER, readOnly: true },
-      ...mounts.map(({ volume, path }) => ({ name: volume, mountPath: path, readOnly: true })),
+      ...mounts.map(({ volume, path, writable }) => ({
+        name: volume,
+        mountPath: path,
+        ...(writable ? {} : { readOnly: true }),
+      })),
     ],
     resources: {
       requests: quantities(requests),
@@ -95,17 +86,13 @@ export function captureContainer(settings: SidecarSettings, image: string, confi
   };
 }
 
-function environment({ tokenSecret }: SidecarSettings): JsonObject[] {
-  const field = (name: string, fieldPath: string): JsonObject => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+function environment({ secretVariables }: SidecarSettings): JsonObject[] {
   return [
-    field("POD_NAME", "metadata.name"),
-    field("POD_NAMESPACE", "metadata.namespace"),
-    field("POD_IP", "status.podIP"),
-    field("NODE_NAME", "spec.nodeName"),
-    field("HOST_IP", "status.hostIP"),
-    ...(tokenSecret === undefined
-      ? []
-      : [{ name: "CONSUL_HTTP_TOKEN", valueFrom: { secretKeyRef: { name: tokenSecret.name, key: tokenSecret.key } } }]),
+    ...Object.entries(POD_VARIABLES).map(([name, fieldPath]) => ({ name, valueFrom: { fieldRef: { fieldPath } } })),
+    ...secretVariables.map(({ variable, secret, key }) => ({
+      name: variable,
+      valueFrom: { secretKeyRef: { name: secret, key } },
+    })),
   ];
 }
 

@@ -30,7 +30,11 @@ export class Webhook {
   constructor(options: WebhookOptions) {
     this.options = options;
     this.server = createServer({ minVersion: "TLSv1.2", requestTimeout: REQUEST_TIMEOUT }, (request, response) => {
-      void this.answer(request, response);
+      this.answer(request, response).catch((error: unknown) => {
+        // One pod that cannot be understood is not the others' matter.
+        options.log.error({ err: error }, "a review failed");
+        end(response, 500, "the review failed; the injector's log says why\n");
+      });
     });
     this.server.maxConnections = MAX_CONNECTIONS;
     this.server.on("tlsClientError", (error) => options.log.debug({ err: error }, "a TLS handshake failed"));

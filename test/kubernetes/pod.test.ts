@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { at, textAt } from "../../src/kubernetes/json-patch.ts";
+import { at, type JsonObject, textAt } from "../../src/kubernetes/json-patch.ts";
 import { inject } from "../../src/kubernetes/pod.ts";
 import type { MeshDefaults } from "../../src/kubernetes/settings.ts";
 import { configOf, defaults, injected, named, names, pod, problemsOf } from "./pods.ts";
@@ -158,6 +158,135 @@ test("a pod that does not want it, or that is in its node's network, is left alo
   assert.equal(inject(pod({}, { hostNetwork: true }), defaults).kind, "skipped");
 });
 
+test("a pod for other systems, or one that a kubelet has started by itself, is left alone", () => {
+  for (const spec of [{ os: { name: "windows" } }, { nodeSelector: { "kubernetes.io/os": "windows" } }]) {
+    const result = inject(pod({}, spec), defaults);
+    assert.ok(result.kind === "skipped");
+    assert.match(result.why, /windows/);
+  }
+  const mirror = { ...pod(), metadata: { annotations: { "kubernetes.io/config.mirror": "abc" } } };
+  assert.equal(inject(mirror, defaults).kind, "skipped");
+  assert.equal(inject(pod({}, { nodeSelector: { "kubernetes.io/os": "linux" } }), defaults).kind, "injected");
+});
+
+test("an application of another protocol says which, how it is asked, and has its port found by its usual name", () => {
+  const ports = [
+    { name: "metrics", containerPort: 9100 },
+    { name: "http", containerPort: 8080 },
+    { name: "grpc", containerPort: 9000 },
+  ];
+  const web = pod(
+    { protocol: "http1", health: "http", "health-path": "/healthz" },
+    { containers: [{ name: "web", ports }] },
+  );
+  assert.match(
+    configOf(injected(web)),
+    /name: user\n {2}address: 127\.0\.0\.1:8080\n {2}protocol: http1\n {2}health: http\n {2}healthPath: \/healthz\n/,
+  );
+  const store = pod(
+    { protocol: "tcp", health: "tcp" },
+    { containers: [{ name: "db", ports: [{ containerPort: 5432 }] }] },
+  );
+  assert.match(configOf(injected(store)), /address: 127\.0\.0\.1:5432\n {2}protocol: tcp\n {2}health: tcp\n/);
+  assert.match(
+    problemsOf(pod({ health: "http", "health-path": "healthz" })),
+    /health-path is "healthz", expected \/PATH/,
+  );
+  assert.match(problemsOf(pod({ health: "grpc", "health-path": "/x" })), /healthPath/);
+});
+
+test("variables that the configuration uses come from Secrets, one by one", () => {
+  const config = `rateLimits: [{ name: a, direction: inbound, key: [remote.address], limit: 5/s, store: "redis://:\${REDIS_PASSWORD}@redis:6379" }]`;
+  assert.match(problemsOf(pod({ config })), /REDIS_PASSWORD/);
+  const made = injected(pod({ config, "secret-env": "REDIS_PASSWORD=redis/password, OTHER=x/y.z" }));
+  const env = JSON.stringify(named("initContainers", "outrigger", made).env);
+  assert.ok(
+    env.includes('{"name":"REDIS_PASSWORD","valueFrom":{"secretKeyRef":{"name":"redis","key":"password"}}}'),
+    env,
+  );
+  assert.ok(env.includes('{"name":"OTHER","valueFrom":{"secretKeyRef":{"name":"x","key":"y.z"}}}'), env);
+  const secretEnv = (text: string) => problemsOf(pod({ "secret-env": text }));
+  assert.match(secretEnv("A"), /secret-env has "A", expected NAME=SECRET\/KEY/);
+  assert.match(secretEnv("A=b"), /secret-env has "b", expected NAME=SECRET\/KEY/);
+  assert.match(secretEnv("A=b/c, A=d/e"), /secret-env has A twice/);
+  assert.match(secretEnv("POD_IP=b/c"), /secret-env has POD_IP, which is the pod's own/);
+});
+
+test("a volume that the sidecar may write in, and none where its own configuration is", () => {
+  const volumes = [{ name: "cache", emptyDir: {} }];
+  const made = injected(pod({ "volume-mounts": "cache:/var/lib/outrigger:rw" }, { volumes }));
+  assert.deepEqual(at(named("initContainers", "outrigger", made), "volumeMounts"), [
+    { name: "outrigger-config", mountPath: "/etc/outrigger", readOnly: true },
+    { name: "cache", mountPath: "/var/lib/outrigger" },
+  ]);
+  const other = (mounts: string) => problemsOf(pod({ "volume-mounts": mounts }, { volumes }));
+  assert.match(other("cache:/etc/outrigger"), /but \/etc\/outrigger is taken/);
+  assert.match(other("cache:/a, cache:/a"), /but \/a is taken/);
+});
+
+test("a pod that has the sidecar's names, ports or user for itself is refused, with what to change", () => {
+  const having = (
+    containers: JsonObject[],
+    more: JsonObject = {},
+    annotations: Readonly<Record<string, string>> = {},
+  ) => problemsOf(pod(annotations, { containers, ...more }));
+  const app = { name: "app", image: "app:1" };
+  assert.match(
+    having([{ ...app, name: "outrigger" }]),
+    /^the pod has a container outrigger, which is how the sidecar's is called$/,
+  );
+  assert.match(
+    having([app], { initContainers: [{ ...app, name: "outrigger-capture" }] }),
+    /container outrigger-capture/,
+  );
+  assert.match(having([app], { volumes: [{ name: "outrigger-config", emptyDir: {} }] }), /volume outrigger-config/);
+
+  const withPort = (containerPort: number, protocol = "TCP") => [{ ...app, ports: [{ containerPort, protocol }] }];
+  const service = { service: "none" };
+  assert.match(
+    having(withPort(15021), {}, service),
+    /^container app has port 15021, where the sidecar listens: give listeners\.probe another one in outrigger\.dev\/config$/,
+  );
+  assert.match(having(withPort(15011), {}, { ...service, capture: "enabled" }), /give capture\.outbound another one/);
+  const listen = { ...service, config: "upstreams: { orders: { listen: 127.0.0.1:15101 } }" };
+  assert.match(having(withPort(15101), {}, listen), /give upstreams\.orders\.listen another one/);
+  // Who has no service has no inbound listener, and other protocols have ports of their own.
+  for (const containers of [withPort(15006), withPort(15021, "UDP"), withPort(15011)])
+    injected(pod(service, { containers }));
+  injected(pod({ ...service, config: 'listeners: { probe: ":16021" }' }, { containers: withPort(15021) }));
+
+  const own = [{ ...app, securityContext: { runAsUser: 15001 } }];
+  assert.match(
+    having(own, {}, { capture: "enabled" }),
+    /^container app runs as user 15001, the sidecar's, so its traffic would not be/,
+  );
+  assert.match(
+    having([app], { securityContext: { runAsUser: 15001 } }, { capture: "enabled" }),
+    /container app runs as user 15001/,
+  );
+  injected(pod({}, { containers: own }));
+  const overruled = [{ ...app, securityContext: { runAsUser: 1000 } }];
+  injected(pod({ capture: "enabled" }, { containers: overruled, securityContext: { runAsUser: 15001 } }));
+});
+
+test("init containers that are redirected before the sidecar runs are warned of", () => {
+  const warnings = (annotations: Readonly<Record<string, string>>): string => {
+    const result = inject(pod(annotations, { initContainers: [{ name: "migrate", image: "user:1" }] }), defaults);
+    assert.ok(result.kind === "injected");
+    return result.warnings.join("\n");
+  };
+  assert.match(warnings({ mode: "container", capture: "enabled" }), /^its init containers run before the sidecar does/);
+  assert.equal(warnings({ mode: "container" }), "");
+  assert.equal(warnings({ capture: "enabled" }), "");
+});
+
+/** Nine times nine times nine ... values in a few lines. */
+function bomb(): string {
+  const nine = (what: string): string => `[${Array(9).fill(what).join(", ")}]`;
+  const lines = ["b", "c", "d", "e"].map((name, at) => `${name}: &${name} ${nine(`*${"abcd"[at]}`)}`);
+  return [`a: &a ${nine("x")}`, ...lines].join("\n");
+}
+
 const wrong: [why: string, annotations: Record<string, string>, says: RegExp][] = [
   [
     "a misspelt annotation",
@@ -178,6 +307,12 @@ const wrong: [why: string, annotations: Record<string, string>, says: RegExp][] 
   ["a quantity that is none", { "memory-limit": "lots" }, /memory-limit is "lots", expected a quantity of memory/],
   ["a port without effect", { service: "none", port: "1" }, /port has no effect with service "none"/],
   ["YAML that is none", { config: "a: [" }, /annotation outrigger\.dev\/config:1:5: /],
+  ["an alias of nothing", { config: "drain: *nothing" }, /annotation outrigger\.dev\/config: Unresolved alias/],
+  [
+    "a few aliases that are many values",
+    { config: bomb() },
+    /annotation outrigger\.dev\/config: Excessive alias count/,
+  ],
   ["YAML that is no mapping", { config: "- a" }, /annotation outrigger\.dev\/config is not a mapping/],
   [
     "a key that the file does not have",
