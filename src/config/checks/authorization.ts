@@ -75,14 +75,13 @@ function checkConditions(rule: Rule, path: Path, draft: Draft<FileConfig>, readi
     for (const key of ["identities", "services"] as const)
       if (reading.has([...path, key]))
         never(key, "mtls.mode is disabled, and no caller has an identity", "mtls.mode: permissive or strict");
-  if (draft.service?.protocol === "tcp")
-    for (const key of ["methods", "metadata"] as const)
-      if (reading.has([...path, key]) && !(key === "methods" && rule.methods?.includes("*") === true))
-        never(
-          key,
-          `service.protocol is tcp, and a connection of TCP has no ${key}`,
-          "identities, services or addresses",
-        );
+  if (draft.service?.protocol === "tcp") {
+    const expected = "identities, services or addresses";
+    const none = (key: string): string => `service.protocol is tcp, and a connection of TCP has no ${key}`;
+    if (reading.has([...path, "methods"]) && rule.methods?.includes("*") !== true)
+      never("methods", none("methods"), expected);
+    if ((rule.metadata?.size ?? 0) > 0) never("metadata", none("metadata"), expected);
+  }
   if (!reading.has(["jwt"]) && (rule.claims?.size ?? 0) > 0)
     never("claims", "without jwt no call has a token that was verified", "jwt with a provider, or no such key");
   if (rule.services?.includes("unauthenticated"))

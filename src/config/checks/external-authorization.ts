@@ -2,6 +2,9 @@ import { mayChange } from "../../filters/external/service-fields.ts";
 import type { Draft } from "../draft.ts";
 import type { Reading } from "../reading.ts";
 import type { FileConfig } from "../schema.ts";
+import { isDefault } from "./is-default.ts";
+
+type External = NonNullable<Draft<NonNullable<FileConfig["authorization"]>>["external"]>;
 
 const AT = ["authorization", "external"];
 
@@ -9,12 +12,6 @@ const AT = ["authorization", "external"];
 export function checkExternalAuthorization(draft: Draft<FileConfig>, reading: Reading): void {
   const external = draft.authorization?.external;
   if (external === undefined) return;
-  if (draft.service?.protocol === "tcp")
-    reading.reportKey(AT, {
-      code: "not-yet-supported",
-      message: "a service that decides about connections of tcp is not yet supported",
-      expected: "rules of allow and deny by identities, services or addresses",
-    });
   const has = (key: string): boolean => reading.has([...AT, key]);
   if (has("upstream") === has("address"))
     reading.reportKey(AT, {
@@ -24,6 +21,7 @@ export function checkExternalAuthorization(draft: Draft<FileConfig>, reading: Re
         : "authorization.external does not say where its service is",
       expected: "either upstream, the name of a declared upstream, or address",
     });
+  if (draft.service?.protocol === "tcp") checkForTcp(external, reading);
   const { default: otherwise = "deny", allow, intentions } = draft.authorization ?? {};
   if (otherwise === "deny" && intentions === undefined && allow?.length === 0)
     reading.reportKey(AT, {
@@ -65,4 +63,25 @@ export function checkExternalAuthorization(draft: Draft<FileConfig>, reading: Re
         message: `${name} is a field of the protocol itself`,
         expected: "a field such as authorization or x-token",
       });
+}
+
+/** Keys that are about requests. */
+function checkForTcp({ match, show, reserved, failureStatus }: External, reading: Reading): void {
+  const fields = "a connection of TCP has no fields";
+  const keys = [
+    [["match", "methods"], match?.methods, "a connection of TCP has no method"],
+    [["match", "metadata"], match?.metadata, fields],
+    [["show"], show, fields],
+    [["reserved"], reserved, fields],
+    [["failureStatus"], failureStatus, "a connection of TCP that is denied is closed, without a status"],
+  ] as const;
+  for (const [key, value, why] of keys) {
+    const path = [...AT, ...key];
+    if (value === undefined || !reading.has(path) || isDefault(path.join("."), value)) continue;
+    reading.reportKey(path, {
+      code: "no-effect",
+      message: `${key.join(".")} has no effect: service.protocol is tcp, and ${why}`,
+      expected: "no such key, or a service that speaks HTTP",
+    });
+  }
 }

@@ -12,24 +12,28 @@ export interface Peer {
   readonly principal: string;
 }
 
+/** `AttributeContext.Request`: what is asked for. */
+export interface AskedRequest {
+  /** When the call came, in milliseconds since the Unix epoch. */
+  readonly time: number;
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly host: string;
+  readonly scheme: string;
+  /** The fields by name, pseudo-header fields among them; several of one name with a comma between them. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** From content-length; -1 where it is not known. */
+  readonly size: number;
+  readonly protocol: "HTTP/2" | "HTTP/1.1";
+}
+
 /** `CheckRequest`: what a service is told of a call. */
 export interface CheckQuestion {
   readonly source: Peer;
   readonly destination: Peer;
-  /** When the call came, in milliseconds since the Unix epoch. */
-  readonly time: number;
-  readonly http: {
-    readonly id: string;
-    readonly method: string;
-    readonly path: string;
-    readonly host: string;
-    readonly scheme: string;
-    /** The fields by name, pseudo-header fields among them; several of one name with a comma between them. */
-    readonly headers: ReadonlyMap<string, string>;
-    /** From content-length; -1 where it is not known. */
-    readonly size: number;
-    readonly protocol: "HTTP/2" | "HTTP/1.1";
-  };
+  /** Undefined of a connection of TCP, of which nothing is known but its two ends. */
+  readonly request: AskedRequest | undefined;
   /** `context_extensions` */
   readonly context: ReadonlyMap<string, string>;
   /** The name that the caller's TLS asked for. */
@@ -66,8 +70,18 @@ export interface Surroundings {
 }
 
 /** What the service is asked about a call: its head, and who makes it. */
-export function questionOf(call: Call, { own, id, time, context, shown }: Surroundings): CheckQuestion {
-  const { head, path, identity, upstream } = call;
+export function questionOf(call: Call, around: Surroundings): CheckQuestion {
+  const { identity, upstream } = call;
+  return {
+    source: { address: addressOf(call.peer), service: serviceOf(identity), principal: identity ?? "" },
+    destination: { address: call.destination ?? call.local, service: upstream, principal: around.own?.text ?? "" },
+    request: call.protocol === "tcp" ? undefined : requestOf(call, around),
+    context: around.context,
+    sni: call.serverName,
+  };
+}
+
+function requestOf({ head, path, protocol }: Call, { id, time, shown }: Surroundings): AskedRequest {
   const headers = new Map<string, string>();
   for (const [name, octets] of head.entries()) {
     if (!name.startsWith(":") && !shown(name)) continue;
@@ -77,21 +91,15 @@ export function questionOf(call: Call, { own, id, time, context, shown }: Surrou
   }
   const length = head.get("content-length") ?? "";
   return {
-    source: { address: addressOf(call.peer), service: serviceOf(identity), principal: identity ?? "" },
-    destination: { address: call.destination ?? call.local, service: upstream, principal: own?.text ?? "" },
     time,
-    http: {
-      id,
-      method: head.get(":method") ?? "",
-      path: readable(path),
-      host: head.get(":authority") ?? head.get("host") ?? "",
-      scheme: head.get(":scheme") ?? "",
-      headers,
-      size: /^[0-9]{1,15}$/.test(length) ? Number(length) : -1,
-      protocol: call.protocol === "http1" ? "HTTP/1.1" : "HTTP/2",
-    },
-    context,
-    sni: call.serverName,
+    id,
+    method: head.get(":method") ?? "",
+    path: readable(path),
+    host: head.get(":authority") ?? head.get("host") ?? "",
+    scheme: head.get(":scheme") ?? "",
+    headers,
+    size: /^[0-9]{1,15}$/.test(length) ? Number(length) : -1,
+    protocol: protocol === "http1" ? "HTTP/1.1" : "HTTP/2",
   };
 }
 

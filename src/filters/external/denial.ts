@@ -17,20 +17,24 @@ const OF_GRPC = new Set(["grpc-status", "grpc-message", "content-type"]);
 export function denial(
   { code, why, denied }: CheckAnswer,
   service: string,
-  { identity }: Call,
+  { identity, protocol }: Call,
   leftOut: LeftOut,
 ): Failure {
+  const who = identity ?? "a caller without an identity";
+  const said = `${who}: the authorization service ${service} says ${statusName(code)}`;
+  const because = why === "" ? "" : `: ${why}`;
+  // The end of a connection of TCP has no words.
+  if (protocol === "tcp") return failure("AUTHZ_REFUSED", "", { log: `${said}${because}` });
   const { status = 0, body = "", fields = [] } = denied ?? {};
   const http = status >= 200 && status <= 599 ? status : FORBIDDEN;
   const all = denialFields(fields, leftOut);
   const [, chosen] = all.find(([name]) => name === "grpc-status") ?? [];
   const message = body === "" ? decoded(all.find(([name]) => name === "grpc-message")?.[1]) : body;
-  const who = identity ?? "a caller without an identity";
   return failure("AUTHZ_REFUSED", "", {
     status: chosen === undefined ? statusOfHttp(http) : parseStatus(chosen),
     said: { http, text: message, type: all.find(([name]) => name === "content-type")?.[1] },
     fields: all.filter(([name]) => !OF_GRPC.has(name)),
-    log: `${who}: the authorization service ${service} says ${statusName(code)}, HTTP ${http}${why === "" ? "" : `: ${why}`}`,
+    log: `${said}, HTTP ${http}${because}`,
   });
 }
 

@@ -203,6 +203,8 @@ export class ExternalAuthorization {
     }
     this.counts.allowed++;
     call.note("external", answer.why, 1);
+    // A connection of TCP has no fields.
+    if (call.protocol === "tcp") return undefined;
     const changes = requestChanges(answer.fields, answer.removed, this.leftOut);
     call.head = changeHead(this.services.headers, call.head, changes);
     if (answer.answerFields.length > 0) call.answerFields = answerChanges(answer.answerFields, this.leftOut);

@@ -1,34 +1,18 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { eachField } from "../../core/protobuf-fields.ts";
-import type { CheckAnswer, CheckQuestion, Peer } from "./check.ts";
+import type { AskedRequest, CheckAnswer, CheckQuestion, Peer } from "./check.ts";
 import type { ServiceField } from "./service-fields.ts";
 
 // The binary form of envoy.service.auth.v3. Field numbers are those of envoy/service/auth/v3/{attribute_context,external_auth}.proto.
 
 /** `CheckRequest`, as a gRPC message. */
 export function encodeQuestion(question: CheckQuestion): Buffer {
-  const { source, destination, time, http, context, sni } = question;
+  const { source, destination, request, context, sni } = question;
   const writer = new BinaryWriter();
   open(writer, 1);
   writePeer(writer, 1, source);
   writePeer(writer, 2, destination);
-  open(writer, 4);
-  open(writer, 1);
-  writer.tag(1, WireType.Varint).int64(Math.floor(time / 1000));
-  writer
-    .tag(2, WireType.Varint)
-    .int32(Math.floor((time % 1000) * 1e6))
-    .join();
-  open(writer, 2);
-  text(writer, 1, http.id);
-  text(writer, 2, http.method);
-  for (const [name, value] of http.headers) writeEntry(writer, 3, name, value);
-  text(writer, 4, http.path);
-  text(writer, 5, http.host);
-  text(writer, 6, http.scheme);
-  writer.tag(9, WireType.Varint).int64(http.size);
-  text(writer, 10, http.protocol);
-  writer.join().join();
+  if (request !== undefined) writeRequest(writer, 4, request);
   for (const [name, value] of context) writeEntry(writer, 10, name, value);
   if (sni !== undefined) {
     open(writer, 12);
@@ -49,6 +33,28 @@ function text(writer: BinaryWriter, field: number, value: string): void {
 function writeEntry(writer: BinaryWriter, field: number, name: string, value: string): void {
   open(writer, field);
   writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(value).join();
+}
+
+/** `AttributeContext.Request` */
+function writeRequest(writer: BinaryWriter, field: number, request: AskedRequest): void {
+  const { time, id, method, headers, path, host, scheme, size, protocol } = request;
+  open(writer, field);
+  open(writer, 1);
+  writer.tag(1, WireType.Varint).int64(Math.floor(time / 1000));
+  writer
+    .tag(2, WireType.Varint)
+    .int32(Math.floor((time % 1000) * 1e6))
+    .join();
+  open(writer, 2);
+  text(writer, 1, id);
+  text(writer, 2, method);
+  for (const [name, value] of headers) writeEntry(writer, 3, name, value);
+  text(writer, 4, path);
+  text(writer, 5, host);
+  text(writer, 6, scheme);
+  writer.tag(9, WireType.Varint).int64(size);
+  text(writer, 10, protocol);
+  writer.join().join();
 }
 
 /** `AttributeContext.Peer` */

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Roster } from "../../core/roster.ts";
 import { Call, type Failure } from "../../http/call.ts";
+import { localAddress } from "../../net/local-address.ts";
 import type { Caller } from "../accepted-connection.ts";
 import type { Router } from "../target.ts";
 import type { AcceptedSocket, Arrival, SocketAcceptor, SocketAcceptorOptions } from "./socket-acceptor.ts";
@@ -33,6 +34,8 @@ export class TcpAcceptor implements SocketAcceptor {
     call.label = LABEL;
     call.identity = caller?.identity;
     call.destination = destination;
+    call.serverName = caller?.serverName;
+    if (direction === "inbound") call.local = localAddress(socket);
     services.explanations.decisions.begin(call);
     socket.pause();
     const over = (): void => this.accepted.delete(entry);
