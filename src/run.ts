@@ -6,6 +6,7 @@ import type { ControlView } from "./control/view.ts";
 import { type Address, formatAddress } from "./core/address.ts";
 import { systemClock } from "./core/clock.ts";
 import { pastEarlyEnd } from "./core/early-end.ts";
+import { rest } from "./core/rest.ts";
 import { version } from "./core/version.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { LogSink, nonBlocking } from "./observability/log-sink.ts";
@@ -65,7 +66,7 @@ export async function run({ file, text, env, command, patience = PATIENCE }: Run
     log.logger.warn({ line: warning.line, column: warning.column }, warning.message);
   lastResort(log, sink);
 
-  const services = makeServices(systemClock, log, config, version);
+  const services = makeServices(systemClock, log, config, version, { rest });
   let control: ControlServers | undefined;
   const otherListeners = (): Address[] => (control === undefined ? [] : [control.admin, control.probe]);
   const options = { config, services, version, podIp: env.POD_IP, otherListeners };

@@ -282,6 +282,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
       throw new ConnectionError(ErrorCode.STREAM_CLOSED, `HEADERS on stream ${id}, which is closed`);
     }
     this.lastPeerStreamId = id;
+    this.services.loop.countCall();
     const stream = this.newStream(id, NOBODY);
     stream.change("recvHeaders");
     stream.headSeen = true;

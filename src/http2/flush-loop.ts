@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { defaultSharedLimits } from "./limits.ts";
+import type { Pacing } from "./pacing.ts";
 
 /** Something that collects output during a turn of the event loop and writes it at the turn's end. */
 export interface Flushable {
@@ -25,6 +26,7 @@ const SHARE = 10;
  */
 export class FlushLoop {
   private readonly clock: Clock;
+  private readonly pacing: Pacing | undefined;
   private dirty: Flushable[] = [];
   private spare: Flushable[] = [];
   private scheduled = false;
@@ -37,8 +39,10 @@ export class FlushLoop {
   kept = 0;
   private readonly run = (): void => this.flushAll();
 
-  constructor(clock: Clock) {
+  /** Without `pacing` a turn follows the other as soon as there is something to do. */
+  constructor(clock: Clock, pacing?: Pacing) {
     this.clock = clock;
+    this.pacing = pacing;
   }
 
   /** Milliseconds of the clock, read once a turn. */
@@ -55,6 +59,11 @@ export class FlushLoop {
   mark(target: Flushable): void {
     this.dirty.push(target);
     this.schedule();
+  }
+
+  /** A call has come in. */
+  countCall(): void {
+    this.pacing?.count();
   }
 
   /** Has `reader` read on in the next turns. */
@@ -89,6 +98,7 @@ export class FlushLoop {
     for (const target of batch) target.flush();
     batch.length = 0;
     this.spare = batch;
+    this.pacing?.endTurn(this.clock.now(), !this.scheduled);
   }
 
   private readOn(): void {

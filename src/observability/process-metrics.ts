@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { armedTimers, type Clock } from "../core/clock.ts";
+import { restedTime } from "../core/rest.ts";
 
 /**
  * Registers what is known of the process, under the names that every dashboard has. They are read on scrape, in some 50 µs.
@@ -55,10 +56,10 @@ export function registerProcessMetrics(registry: Registry, version: string, cloc
   gauge("nodejs_external_memory_bytes", "Memory of buffers outside the heap.", () => process.memoryUsage().external);
   gauge("outrigger_timers", "Timers that are armed; those of calls' deadlines count as one.", armedTimers);
   counter("nodejs_eventloop_active_seconds_total", "Time in which the event loop was at work.", () => {
-    return performance.eventLoopUtilization().active / 1000;
+    return (performance.eventLoopUtilization().active - restedTime()) / 1000;
   });
   counter("nodejs_eventloop_idle_seconds_total", "Time in which the event loop had nothing to do.", () => {
-    return performance.eventLoopUtilization().idle / 1000;
+    return (performance.eventLoopUtilization().idle + restedTime()) / 1000;
   });
 }
 

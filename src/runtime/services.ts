@@ -13,6 +13,7 @@ import type { Direction } from "../http/reason.ts";
 import { statusOf } from "../http/status-words.ts";
 import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
+import { Pacing } from "../http2/pacing.ts";
 import { Unread } from "../http2/unread.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LeaseStore } from "../limits/lease-store.ts";
@@ -59,16 +60,24 @@ export interface ProcessServices {
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
 }
 
-/** `leases`: where another thread holds the rate limits of all. */
+/** What a thread that carries calls has. */
+export interface ThreadOptions {
+  /** Absent: the rate limits of all are held here, and not in another thread. */
+  readonly leases?: LeaseStore;
+  /** Has the thread sleep for so many milliseconds. Absent: it works without a pause however many calls there are. */
+  readonly rest?: (ms: number) => void;
+}
+
+/** Makes what every call of a thread is carried with. */
 export function makeServices(
   clock: Clock,
   log: Log,
   config: Config,
   version: string,
-  leases?: LeaseStore,
+  thread: ThreadOptions = {},
 ): ProcessServices {
   const headers = new HeaderTable();
-  const loop = new FlushLoop(clock);
+  const loop = new FlushLoop(clock, thread.rest === undefined ? undefined : new Pacing(thread.rest));
   const deadlines = new Deadlines(clock);
   const room = new WaitingRoom();
   const decisions = new Decisions(config.explain.calls, loop);
@@ -120,7 +129,7 @@ export function makeServices(
     }),
     faults: new Faults(deadlines, loop, Math.random, log.logger),
     hopeless: new HopelessCalls(),
-    rateLimits: new RateLimits(clock, () => loop.now(), log.logger, leases),
+    rateLimits: new RateLimits(clock, () => loop.now(), log.logger, thread.leases),
     random: Math.random,
     exchange: (identity, direction) => ({
       loop,

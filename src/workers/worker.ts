@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { RuntimeView } from "../control/runtime-view.ts";
 import { systemClock } from "../core/clock.ts";
+import { rest } from "../core/rest.ts";
 import { createLog } from "../observability/log.ts";
 import { Listeners } from "../runtime/listeners.ts";
 import { Runtime } from "../runtime/runtime.ts";
@@ -23,7 +24,7 @@ export async function serveAsWorker(): Promise<void> {
   const withdrawn = new Promise<void>((resolve) => {
     withdraw = resolve;
   });
-  const services = makeServices(systemClock, log, config, version, store);
+  const services = makeServices(systemClock, log, config, version, { leases: store, rest });
   const runtime = new Runtime({
     config,
     services,

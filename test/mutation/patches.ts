@@ -26,6 +26,20 @@ const RETRIES = ["test/integration/retr*.test.ts"];
 
 export const patches: readonly Patch[] = [
   {
+    name: "a thread with few calls pauses too",
+    file: "src/http2/pacing.ts",
+    from: "this.paced = this.calls >= BUSY * span;",
+    to: "this.paced = true;",
+    tests: ["test/http2/pacing.test.ts"],
+  },
+  {
+    name: "a busy thread pauses after a turn that was long enough",
+    file: "src/http2/pacing.ts",
+    from: "Math.min(SPACING, this.began + SPACING - now)",
+    to: "SPACING",
+    tests: ["test/http2/pacing.test.ts"],
+  },
+  {
     name: "a SPIFFE id may go up in its path",
     file: "src/identity/spiffe.ts",
     from: 'if (segment === "." || segment === "..") return',

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
+import { rest } from "../../src/core/rest.ts";
 import type { MetricsView } from "../../src/observability/mesh-gauges.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -122,6 +123,17 @@ test("what is said of the process is true of it", async () => {
   between("nodejs_eventloop_active_seconds_total", 0.0001, 60);
   const started = Date.UTC(2030, 0, 1) / 1000 - (sampleValue(after, "process_start_time_seconds") ?? 0);
   assert.ok(started > 0 && started < 600, `started ${started} s ago`);
+});
+
+test("time in which a thread rests to collect calls is time with nothing to do", async () => {
+  const { all } = metrics();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const idle = async (): Promise<number> =>
+    sampleValue(parseMetrics((await all.scrape()).text), "nodejs_eventloop_idle_seconds_total") ?? Number.NaN;
+  const before = await idle();
+  rest(100);
+  const grown = (await idle()) - before;
+  assert.ok(grown >= 0.099, `${grown} s`);
 });
 
 test("what blocks the event loop is seen in the longest of its turns", async () => {
