@@ -19,4 +19,9 @@ export interface AttemptReport {
   readonly endedAt: number;
   /** The last head of the answer: where `grpc-status` and load reports stand. */
   readonly trailers: Head | undefined;
+  /**
+   * Milliseconds after which the endpoint wants to be asked again, where it answered that it has too many calls; 0: it did not say
+   * when; undefined: it did not answer so.
+   */
+  readonly overLimit: number | undefined;
 }

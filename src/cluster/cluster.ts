@@ -11,9 +11,10 @@ import { Endpoint, type EndpointHost, type EndpointOptions } from "./endpoint.ts
 import { EndpointSet } from "./endpoint-set.ts";
 import { conditionOf, type EndpointStats, statsOf } from "./endpoint-stats.ts";
 import { OutlierDetection } from "./health/outlier-detection.ts";
+import { type BiasSettings, LoadBias } from "./load-bias.ts";
 import type { EndpointNews } from "./news.ts";
 import { type NoneReason, noneOf } from "./none-reason.ts";
-import { type ClusterPolicy, defaultPolicy } from "./policy.ts";
+import { type ClusterPolicy, defaultBias, defaultPolicy } from "./policy.ts";
 import type { PoolServices } from "./pool/connection-pool.ts";
 import { defaultPoolOptions, type PoolOptions, type SocketsOptions } from "./pool/pool-options.ts";
 import { Skew } from "./skew.ts";
@@ -76,6 +77,7 @@ export class Cluster implements WeightsHost, EndpointHost {
   private readonly detection: OutlierDetection<Endpoint>;
   private readonly skewed = new Skew();
   private readonly tell: ((news: EndpointNews) => void) | undefined;
+  private refused = 0;
   /** What changes now does so on the word of another thread. */
   private hearing = false;
   private readonly weights: Weights;
@@ -249,6 +251,11 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.failover = clusters;
   }
 
+  /** Calls that endpoints refused as too many; undefined where it makes no difference to how many they get. */
+  get overLimit(): number | undefined {
+    return this.policy.loadBias && this.refused;
+  }
+
   get failoverNames(): readonly string[] {
     return this.failover.map(({ name }) => name);
   }
@@ -361,6 +368,10 @@ export class Cluster implements WeightsHost, EndpointHost {
 
   reported(endpoint: Endpoint, report: AttemptReport): void {
     this.detection.take(endpoint, report);
+    const { bias } = endpoint;
+    if (bias === undefined || report.overLimit === undefined) return;
+    this.refused++;
+    if (bias.refused(report.overLimit, report.endedAt)) this.rebuild();
   }
 
   left(endpoint: Endpoint): void {
@@ -429,6 +440,8 @@ export class Cluster implements WeightsHost, EndpointHost {
   private equip(endpoint: Endpoint): void {
     endpoint.keep(this.policy.balancer.needs, () => this.policy.load);
     endpoint.affinity = this.policy.affinity;
+    const settings = (): BiasSettings => this.policy.loadBias ?? defaultBias;
+    endpoint.bias = this.policy.loadBias && (endpoint.bias ?? new LoadBias(settings));
   }
 
   private cameFresh(endpoint: Endpoint): void {

@@ -4,7 +4,15 @@ import type { SlowStartSettings } from "./slow-start.ts";
 import { isWarming } from "./weights.ts";
 
 /** What keeps an endpoint from its whole share of calls; the first that applies. */
-export type Condition = "up" | "slowStart" | "unreachable" | "unhealthy" | "ejected" | "halfOpen" | "leaving";
+export type Condition =
+  | "up"
+  | "slowStart"
+  | "limited"
+  | "unreachable"
+  | "unhealthy"
+  | "ejected"
+  | "halfOpen"
+  | "leaving";
 
 /** One endpoint, as people see it. Times are wall-clock milliseconds. */
 export interface EndpointStats {
@@ -13,7 +21,7 @@ export interface EndpointStats {
   readonly state: Condition;
   /** What discovery says. */
   readonly weight: number;
-  /** What is due to it now: weight, load reports and slow start together. */
+  /** What is due to it now: weight, load reports, refusals and slow start together. */
   readonly effectiveWeight: number;
   readonly zone: string | undefined;
   readonly meta: Readonly<Record<string, string>>;
@@ -43,6 +51,7 @@ export function conditionOf(endpoint: Endpoint, slowStart: SlowStartSettings | u
   if (state.kind !== "up") return state.kind;
   if (checked.kind === "unhealthy") return "unhealthy";
   if (outlier.state.kind !== "in") return outlier.state.kind;
+  if ((endpoint.bias?.at(now) ?? 1) < 1) return "limited";
   return isWarming(endpoint, slowStart, now) ? "slowStart" : "up";
 }
 

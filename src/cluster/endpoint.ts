@@ -11,6 +11,7 @@ import type { CheckSettings } from "./health/check.ts";
 import type { Judged } from "./health/outlier-detection.ts";
 import { OutlierRecord } from "./health/record.ts";
 import { PeakLatency } from "./latency.ts";
+import type { LoadBias } from "./load-bias.ts";
 import { type LoadSettings, LoadWeight } from "./load-weight.ts";
 import { ConnectionPool, type PoolServices } from "./pool/connection-pool.ts";
 import type { Pool, PoolWatcher } from "./pool/pool.ts";
@@ -94,6 +95,8 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   /** Kept where the balancer needs it. */
   latency: PeakLatency | undefined = undefined;
   load: LoadWeight | undefined = undefined;
+  /** Kept where it has less to do once it says that it has too much. */
+  bias: LoadBias | undefined = undefined;
   /** Whether callers are to come back to it, and by which field. */
   affinity: AffinitySettings | undefined = undefined;
 
@@ -206,7 +209,8 @@ export class Endpoint implements PoolWatcher, Judged, Checked {
   done(report: AttemptReport): void {
     this.inFlight--;
     if (report.outcome === "failure") this.failures++;
-    this.latency?.take(report);
+    // How fast it refuses says nothing of how fast it answers.
+    if (report.overLimit === undefined || this.bias === undefined) this.latency?.take(report);
     this.load?.take(report);
     this.host.reported(this, report);
   }

@@ -6,6 +6,7 @@ import type { LevelSettings } from "./choice/levels.ts";
 import type { SubsetSettings } from "./choice/subsets.ts";
 import type { CheckSettings } from "./health/check.ts";
 import { defaultOutlierSettings, type OutlierSettings } from "./health/settings.ts";
+import type { BiasSettings } from "./load-bias.ts";
 import { defaultLoadSettings, type LoadSettings } from "./load-weight.ts";
 import type { SlowStartSettings } from "./slow-start.ts";
 
@@ -25,6 +26,8 @@ export interface ClusterPolicy {
   /** For balancers that go by what the application says of its load. */
   readonly load: LoadSettings;
   readonly slowStart: SlowStartSettings | undefined;
+  /** Whether endpoints that have too many calls get fewer, and how many. */
+  readonly loadBias: BiasSettings | undefined;
   readonly levels: LevelSettings;
   readonly subsets: SubsetSettings | undefined;
   readonly affinity: AffinitySettings | undefined;
@@ -36,6 +39,9 @@ export interface ClusterPolicy {
   readonly connectTimeout: number | undefined;
 }
 
+/** What `loadBias` is unless it says otherwise. */
+export const defaultBias: BiasSettings = { floor: 0.1, hold: 1000, maxHold: 30_000, recovery: 10_000 };
+
 /** What holds for an upstream that says nothing of balancing. */
 export const defaultPolicy: ClusterPolicy = {
   balancer: leastRequest,
@@ -46,6 +52,7 @@ export const defaultPolicy: ClusterPolicy = {
   aperture: undefined,
   load: defaultLoadSettings,
   slowStart: undefined,
+  loadBias: undefined,
   levels: { zone: undefined, priorities: [], spillBelow: 0.7, spillAbove: undefined },
   subsets: undefined,
   affinity: undefined,

@@ -28,9 +28,9 @@ export class Weights {
 
   /**
    * Works them out: what discovery says, times what an endpoint can take by its load reports, times how warm it is. An endpoint
-   * without a report has the mean of the others (gRFC A58).
+   * without a report has the mean of the others (gRFC A58). One that has said that it has too many calls has less.
    */
-  update({ slowStart, balancer, load }: ClusterPolicy): void {
+  update({ slowStart, balancer, load, loadBias }: ClusterPolicy): void {
     const now = this.clock.now();
     const all = [...this.host.endpoints];
     const reported = all.map((endpoint) => endpoint.load?.at(now));
@@ -38,15 +38,22 @@ export class Weights {
     // With a single report there is nothing to compare it to.
     const mean = known.length < 2 ? undefined : known.reduce((sum, weight) => sum + weight, 0) / known.length;
     let warming = false;
+    /** When the first of those that have less has more again. */
+    let grows = Number.POSITIVE_INFINITY;
     for (const [at, endpoint] of all.entries()) {
       const share = mean === undefined ? 1 : (reported[at] ?? mean) / mean;
       const age = now - endpoint.freshSince;
-      endpoint.weight = endpoint.spec.weight * share * (slowStart === undefined ? 1 : warmth(age, slowStart));
+      const bias = endpoint.bias?.at(now) ?? 1;
+      endpoint.weight = endpoint.spec.weight * share * bias * (slowStart === undefined ? 1 : warmth(age, slowStart));
+      if (bias < 1) grows = Math.min(grows, endpoint.bias?.heldUntil ?? now);
       warming ||= isWarming(endpoint, slowStart, now);
     }
     this.stop();
-    if (warming && slowStart !== undefined) this.again(Math.max(MIN_STEP, slowStart.window / STEPS));
-    else if (balancer.needs === "load" && all.length > 1) this.again(load.update);
+    let next = Number.POSITIVE_INFINITY;
+    if (warming && slowStart !== undefined) next = Math.max(MIN_STEP, slowStart.window / STEPS);
+    else if (balancer.needs === "load" && all.length > 1) next = load.update;
+    if (loadBias !== undefined) next = Math.min(next, Math.max(MIN_STEP, loadBias.recovery / STEPS, grows - now));
+    if (next < Number.POSITIVE_INFINITY) this.again(next);
   }
 
   /** Whether another can take a new one's share while that is spared: the first of a service has to take all of it. */

@@ -1,6 +1,7 @@
 import type { balancers } from "../cluster/balancers/index.ts";
 import type { CheckSettings } from "../cluster/health/check.ts";
 import type { OutlierSettings } from "../cluster/health/settings.ts";
+import type { BiasSettings } from "../cluster/load-bias.ts";
 import type { LoadSettings } from "../cluster/load-weight.ts";
 import type { Address } from "../core/address.ts";
 import type { ConsulCredentialOptions } from "../discovery/consul/credentials.ts";
@@ -250,6 +251,7 @@ export interface UpstreamConfig {
   readonly slowStart:
     | { readonly window: number; readonly from: number; readonly curve: "linear" | "early" | "late" }
     | undefined;
+  readonly loadBias: BiasSettings | undefined;
   readonly zones: { readonly prefer: "own"; readonly own: string | undefined } | undefined;
   readonly priorities: readonly ReadonlyMap<string, string>[];
   readonly spillBelow: number;

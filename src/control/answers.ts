@@ -20,10 +20,10 @@ export type ReadyAnswer =
 /** An endpoint in `/clusters`. */
 export interface EndpointAnswer {
   readonly address: string;
-  /** `up`, `slowStart`, `unreachable`, `unhealthy`, `ejected`, `halfOpen`, `leaving`; further words may come. */
+  /** `up`, `slowStart`, `limited`, `unreachable`, `unhealthy`, `ejected`, `halfOpen`, `leaving`; further words may come. */
   readonly state: string;
   readonly weight: number;
-  /** What is due to it now: weight, load reports and slow start together. */
+  /** What is due to it now: weight, load reports, refusals and slow start together. */
   readonly effectiveWeight: number;
   readonly zone: string | null;
   readonly meta: Readonly<Record<string, string>>;

@@ -9,6 +9,8 @@ export interface BalancingFigures {
   /** So far, by cause. */
   readonly ejections: ReadonlyMap<string, number>;
   readonly suppressed: number;
+  /** Undefined where it does not matter. */
+  readonly overLimit: number | undefined;
 }
 
 /** Registers what is known of balancing and passive health. Nothing is held: the view is asked on scrape. */
@@ -33,6 +35,16 @@ export function registerBalancingMetrics(registry: Registry, figures: () => Iter
     collect() {
       this.reset();
       for (const { upstream, suppressed } of figures()) this.inc({ upstream }, suppressed);
+    },
+  });
+  new Counter({
+    name: "outrigger_load_bias_refusals_total",
+    help: "Calls that endpoints refused as too many, for which loadBias gives them fewer.",
+    labelNames: ["upstream"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, overLimit } of figures()) if (overLimit !== undefined) this.inc({ upstream }, overLimit);
     },
   });
   new Gauge({

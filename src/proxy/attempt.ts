@@ -12,6 +12,7 @@ import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { EXHAUSTED, madeAgain } from "./made-again.ts";
+import { overLimitOf } from "./over-limit.ts";
 import { type Proof, proofs } from "./proof.ts";
 import type { RequestBody } from "./request-body.ts";
 import { pushbackOf } from "./retry/pushback.ts";
@@ -211,9 +212,13 @@ export class Attempt implements Sending, SearchOwner {
     this.host.answered(outcome, this, last);
   }
 
-  /** There is no answer. The attempt is made again where the application provably has not seen the call. */
-  failed(what: Failure, proof: Proof | undefined): void {
-    this.search.done("failure", what.status, what.reason);
+  /**
+   * There is no answer. The attempt is made again where the application provably has not seen the call. `refusal`: the head of
+   * what came in place of an answer.
+   */
+  failed(what: Failure, proof: Proof | undefined, refusal?: Head): void {
+    const { status, reason } = what;
+    this.search.done("failure", status, reason, undefined, overLimitOf(status, reason, refusal));
     if (proof === undefined || !this.again(what, proof, proofs[proof])) this.give(what);
   }
 

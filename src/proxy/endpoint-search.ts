@@ -6,6 +6,7 @@ import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { type Reason, Status, statusName } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
+import { overLimitOf } from "./over-limit.ts";
 import type { Proof } from "./proof.ts";
 
 /** Who gets the connection that an attempt needs. */
@@ -124,7 +125,13 @@ export class EndpointSearch {
   }
 
   /** The attempt under way is over. `trailers`: the last head of its answer. */
-  done(outcome: AttemptReport["outcome"], status?: number, reason?: Reason, trailers?: Head): void {
+  done(
+    outcome: AttemptReport["outcome"],
+    status?: number,
+    reason?: Reason,
+    trailers?: Head,
+    overLimit = outcome === "cancelled" ? undefined : overLimitOf(status, reason, trailers),
+  ): void {
     const endpoint = this.current;
     if (endpoint === undefined) return;
     this.current = undefined;
@@ -136,7 +143,7 @@ export class EndpointSearch {
       call.meter?.attemptEnded(status ?? Status.CANCELLED, endedAt - startedAt, call.bytesReceived, this.received);
     this.number = 0;
     this.received = 0;
-    endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt, trailers });
+    endpoint.done({ outcome, status, reason, startedAt, answeredAt, endedAt, trailers, overLimit });
   }
 
   /** The call is over; whatever it waits for is given up. `why`: it was not the caller who gave up. */

@@ -65,6 +65,8 @@ export class Forward implements StreamHandler {
       const type = head.get("content-type") ?? "no content-type";
       this.fail(
         failure("NOT_GRPC", `the answer was HTTP ${status} with ${type}`, { status: statusOfHttp(Number(status)) }),
+        undefined,
+        head,
       );
       return;
     }
@@ -127,9 +129,9 @@ export class Forward implements StreamHandler {
     this.attempt.answered({ status, reason, origin, detail: undefined }, head);
   }
 
-  private fail(what: Failure, proof?: Proof): void {
+  private fail(what: Failure, proof?: Proof, refusal?: Head): void {
     this.state = "ended";
-    this.attempt.failed(what, proof);
+    this.attempt.failed(what, proof, refusal);
   }
 
   /** Our own fields, when they come from somebody who is not one of us, are nobody's. */

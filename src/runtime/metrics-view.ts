@@ -25,8 +25,9 @@ export function runtimeMetrics(runtime: Runtime): MetricsView {
     },
     *balancing() {
       for (const cluster of runtime.upstreams.clusters()) {
-        const { panic, skew, ejections } = cluster;
-        yield { upstream: cluster.name, panic, skew, ejections: ejections.byCause, suppressed: ejections.suppressed };
+        const { name: upstream, panic, skew, ejections, overLimit } = cluster;
+        const { byCause, suppressed } = ejections;
+        yield { upstream, panic, skew, ejections: byCause, suppressed, overLimit };
       }
     },
     *streams() {

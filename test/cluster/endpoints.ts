@@ -55,7 +55,13 @@ export function after(...tried: readonly Endpoint[]): PickContext {
 
 /** A report on an attempt that took no time. */
 export function report(outcome: AttemptReport["outcome"], more: Partial<AttemptReport> = {}): AttemptReport {
-  const nothing = { status: undefined, reason: undefined, answeredAt: undefined, trailers: undefined };
+  const nothing = {
+    status: undefined,
+    reason: undefined,
+    answeredAt: undefined,
+    trailers: undefined,
+    overLimit: undefined,
+  };
   return { ...nothing, startedAt: 0, endedAt: 0, outcome, ...more };
 }
 

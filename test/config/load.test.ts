@@ -76,6 +76,7 @@ const off = {
   hash: undefined,
   loadReports: undefined,
   slowStart: undefined,
+  loadBias: undefined,
   zones: undefined,
   priorities: [],
   spillBelow: 0.7,

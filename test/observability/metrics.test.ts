@@ -28,7 +28,9 @@ class View implements MetricsView {
     return this.reloaded;
   }
   balancing() {
-    return [{ upstream: "orders", panic: false, skew: undefined, ejections: new Map(), suppressed: 0 }];
+    return [
+      { upstream: "orders", panic: false, skew: undefined, ejections: new Map(), suppressed: 0, overLimit: undefined },
+    ];
   }
   streams() {
     return [{ direction: "inbound", upstream: "", count: 3 }] as const;

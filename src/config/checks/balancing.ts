@@ -70,13 +70,21 @@ function checkBalancer(path: Path, upstream: Upstream, reading: Reading): void {
       "balancer: weightedRoundRobin beside it",
     );
   if (hashes)
-    noEffect(
-      reading,
-      upstream,
-      [...path, "slowStart"],
-      `${balancer} would move calls with every step`,
-      `another balancer than ${words()}`,
-    );
+    for (const key of ["slowStart", "loadBias"])
+      noEffect(
+        reading,
+        upstream,
+        [...path, key],
+        `${balancer} would move calls with every step`,
+        `another balancer than ${words()}`,
+      );
+  const { hold, maxHold } = upstream.loadBias ?? {};
+  if (hold !== undefined && maxHold !== undefined && hold > maxHold)
+    reading.reportValue([...path, "loadBias", "hold"], {
+      code: "conflict",
+      message: `hold is longer than maxHold, which is ${maxHold} ms`,
+      expected: "at most maxHold",
+    });
 }
 
 function checkFirst(path: Path, upstream: Upstream, reading: Reading): void {
@@ -85,7 +93,7 @@ function checkFirst(path: Path, upstream: Upstream, reading: Reading): void {
     noEffect(reading, upstream, [...path, "order"], why, "balancer: pickFirst beside it");
     return;
   }
-  for (const key of ["aperture", "slowStart"])
+  for (const key of ["aperture", "slowStart", "loadBias"])
     noEffect(reading, upstream, [...path, key], "pickFirst calls one endpoint", "another balancer than pickFirst");
 }
 

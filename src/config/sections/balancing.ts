@@ -1,5 +1,5 @@
 import { defaultLoadSettings } from "../../cluster/load-weight.ts";
-import { defaultPolicy } from "../../cluster/policy.ts";
+import { defaultBias, defaultPolicy } from "../../cluster/policy.ts";
 import { metadataName } from "../schema/calls.ts";
 import { type KeyRule, list, record } from "../schema/collections.ts";
 import { integer } from "../schema/integer.ts";
@@ -112,6 +112,20 @@ export const balancing = {
       ),
     }),
     "Endpoints that are new, or back, get their share of calls little by little. The first ones of a service do not.",
+  ),
+  loadBias: optional(
+    object({
+      floor: preset(
+        percent({ min: 0.01, max: 1 }),
+        defaultBias.floor,
+        "The share of its weight that an endpoint keeps.",
+      ),
+      hold: preset(duration(), defaultBias.hold, "For how long it has less, where it does not say when to come again."),
+      maxHold: preset(duration({ max: 600_000 }), defaultBias.maxHold, "For how long at most, whatever it says."),
+      recovery: preset(duration(), defaultBias.recovery, "How long it takes from nothing to its whole weight again."),
+    }),
+    "Endpoints that answer RESOURCE_EXHAUSTED, or 429, get fewer calls: half of them, for as long as grpc-retry-pushback-ms or retry-after says, and then more again little by little. They are not ejected for it.",
+    "no difference",
   ),
   zones: optional(
     object({

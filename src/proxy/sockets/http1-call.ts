@@ -11,7 +11,7 @@ import { statusOfAnswer } from "../../http/http-status.ts";
 import { answerFields, http1Fields, isIdempotent, pairs } from "../../http/http1-head.ts";
 import { type Reason, reasons } from "../../http/reason.ts";
 import { EXPLAIN, explanationText } from "../explain-trailer.ts";
-import { PUSHBACK } from "../retry/pushback.ts";
+import { PUSHBACK, type SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Unrouted } from "../target.ts";
 import { CarriedRequest } from "./carried-request.ts";
@@ -173,6 +173,15 @@ export abstract class Http1Call extends SocketCall {
   protected explanation(): readonly [string, string] | undefined {
     const { call, services, theirs } = this;
     return call.explained ? [EXPLAIN, explanationText(services.explanations.explain(call), theirs)] : undefined;
+  }
+
+  protected override get said(): SaidFields | undefined {
+    const { answered } = this;
+    const get = (name: string): string | undefined => {
+      const value = answered?.headers[name];
+      return typeof value === "string" ? value : undefined;
+    };
+    return answered && { get };
   }
 
   protected get isUpgrade(): boolean {

@@ -9,7 +9,9 @@ import { LATE } from "../endpoint-search.ts";
 import { expired, expiryOf, waitedTooLong } from "../expiry.ts";
 import { filterFault } from "../filter-fault.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
+import { overLimitOf } from "../over-limit.ts";
 import { type Proof, proofs } from "../proof.ts";
+import type { SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Resolution, Router, Target, Unrouted } from "../target.ts";
 import { type SocketOwner, SocketSearch } from "./socket-search.ts";
@@ -244,7 +246,8 @@ export abstract class SocketCall implements SocketOwner {
     const { call, services } = this;
     const now = services.loop.now();
     this.permit?.settle(attempt === "cancelled" ? undefined : outcome.status, outcome.reason, now);
-    this.search?.done(attempt, outcome.status, outcome.reason);
+    const over = attempt === "cancelled" ? undefined : overLimitOf(outcome.status, outcome.reason, this.said);
+    this.search?.done(attempt, outcome.status, outcome.reason, undefined, over);
     this.search?.stop();
     this.cancelLookup?.();
     this.stopWaiting();
@@ -256,6 +259,11 @@ export abstract class SocketCall implements SocketOwner {
     call.endedAt = now;
     filters.onFinish(call, outcome, now);
     call.recorder?.over(call);
+  }
+
+  /** The fields of the answer, where it has any. */
+  protected get said(): SaidFields | undefined {
+    return undefined;
   }
 
   protected get isOver(): boolean {

@@ -30,6 +30,7 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
       from: slowStart.from,
       aggression: aggressions[slowStart.curve],
     },
+    loadBias: config.loadBias,
     levels: {
       zone: zones === undefined ? undefined : (zones.own ?? zone),
       priorities: config.priorities.map((meta) => Object.fromEntries(meta)),
