@@ -29,7 +29,13 @@ export interface AdmissionState {
 }
 
 /** What this sidecar ends calls for of its own accord: the upstream has neither taken nor refused them. */
-const OWN: ReadonlySet<Reason> = new Set(["CIRCUIT_OPEN", "QUEUE_FULL", "HEADERS_TOO_LARGE", "REBALANCE"]);
+const OWN: ReadonlySet<Reason> = new Set([
+  "CIRCUIT_OPEN",
+  "QUEUE_FULL",
+  "HEADERS_TOO_LARGE",
+  "CONNECT_UNSUPPORTED",
+  "REBALANCE",
+]);
 
 /**
  * Client-side throttling (Site Reliability Engineering, chapter 21): of an upstream that accepts too few of its calls a share of

@@ -84,6 +84,8 @@ export class Call {
   /** The name that its caller's TLS asked for (SNI). */
   serverName: string | undefined = undefined;
   protocol: "http2" | "http1" | "tcp" = "http2";
+  /** A WebSocket over HTTP/2: it came as an extended CONNECT, and its head is the GET that stands for it. */
+  webSocket = false;
   /** What stands for its method in metrics, where that is not its path: as a path, of a set that strangers cannot extend. */
   label: string | undefined = undefined;
   /** The status of an answer in HTTP/1.1; 0 where there is none. */

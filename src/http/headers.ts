@@ -60,6 +60,10 @@ export class HeaderList {
   readonly kept: boolean;
   /** A field of the request's target stands in a slot: the verdict on the list does not cover its value. */
   readonly targetSlots: boolean;
+  /** It is the head of a CONNECT: what follows are octets of a tunnel (RFC 9113 §8.5). */
+  readonly connect: boolean;
+  /** `:protocol` stands in it, which only extended CONNECT has (RFC 8441 §4). */
+  readonly extended: boolean;
   /** Verdicts of the rules of RFC 9113 §8.2 and §8.3 by role: null is valid, a string says what is wrong. */
   requestFault: string | null | undefined = undefined;
   responseFault: string | null | undefined = undefined;
@@ -80,6 +84,8 @@ export class HeaderList {
     this.slots = (parent?.slots ?? 0) + (field?.slot ? 1 : 0);
     const isTarget = field?.slot === true && (field.name.startsWith(":") || field.name === "host");
     this.targetSlots = parent?.targetSlots === true || isTarget;
+    this.connect = parent?.connect === true || (field?.name === ":method" && field.value === "CONNECT");
+    this.extended = parent?.extended === true || field?.name === ":protocol";
     this.size = (parent?.size ?? 0) + (field === undefined ? 0 : field.name.length + field.value.length + 32);
   }
 
@@ -211,7 +217,7 @@ const VARYING = new Set([
 ]);
 
 /** Names whose value decides whether a head is valid: never slots, so that the verdict on a list holds for its heads. */
-const RULED = new Set([":method", ":scheme", ":status", "te"]);
+const RULED = new Set([":method", ":scheme", ":protocol", ":status", "te"]);
 
 /** Names of what is called: they have many values that each come again, and go on being looked up past the bound. */
 const TARGET = new Set([":path", ":authority"]);

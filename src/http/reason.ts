@@ -34,6 +34,8 @@ interface ReasonFacts {
   readonly retry: RetryClass;
   /** What a stranger reads: one fixed sentence without names, limits or addresses. */
   readonly text: string;
+  /** The status of HTTP, where that is another one than its gRPC status has. */
+  readonly http?: number;
 }
 
 /**
@@ -84,6 +86,12 @@ export const reasons = {
   BAD_AUTHORITY: { status: 3, retry: "never", text: "the authority is missing or malformed" },
   NOT_GRPC: { status: 2, retry: "perStatus", text: "the answer was not gRPC" },
   PROTOCOL: { status: 13, retry: "unknown", text: "the answer broke the protocol" },
+  CONNECT_UNSUPPORTED: {
+    status: 12,
+    http: 501,
+    retry: "never",
+    text: "no connection of that kind is taken",
+  },
   HEADERS_TOO_LARGE: { status: 8, retry: "never", text: "the header list is too large" },
   DRAINING: { status: 14, retry: "safe", text: "the sidecar is shutting down" },
   LOOP: { status: 13, retry: "never", text: "the call goes round in a circle" },
@@ -92,6 +100,12 @@ export const reasons = {
 
 /** Why a call failed here; the keys of `reasons`, and of docs/reasons.md. */
 export type Reason = keyof typeof reasons;
+
+/** The status of HTTP that a reason asks for; undefined: that of its gRPC status. */
+export function httpOfReason(reason: Reason): number | undefined {
+  const facts: ReasonFacts = reasons[reason];
+  return facts.http;
+}
 
 /** Who made the answer that the caller got: the application, this proxy, or another sidecar on the way. */
 export type Origin = "app" | "proxy" | "peer";

@@ -39,6 +39,8 @@ export interface ConnectionOptions {
   readonly reuse: BufferReuse;
   /** Tell the peer that we are a sidecar. */
   readonly announce: boolean;
+  /** Server only: tell clients that extended CONNECT is taken (RFC 8441 §3). It is malformed where they were not told. */
+  readonly extendedConnect?: boolean;
   /** The transport's octets are handed to `receive` by its owner instead of read from its data events. */
   readonly fedByOwner?: boolean;
 }
@@ -94,7 +96,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.handler = handler;
     this.nextStreamId = options.role === "client" ? 1 : 2;
     this.sender = new Sender(transport, options.reuse, services.loop, (octets) => this.burden?.hold(octets));
-    this.receiver = new Receiver(this, this.sender, options.limits, services.loop, services.headers);
+    this.receiver = new Receiver(this, this.sender, options, services.loop, services.headers);
     this.intake = new Intake(transport, this.receiver, services.loop, services.clock, options.limits, this);
     this.cancels = new Cancels(options.limits.cancels, services.clock, this);
     if (options.fedByOwner !== true) transport.on("data", (chunk: Buffer) => this.receive(chunk));
@@ -113,7 +115,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
       this.burden = new Burden(services.unread, this.receiver, this.role === "server", () =>
         this.failed(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, LEAVES_MOST)),
       );
-    this.greeting = new Greeting(this.sender, services.clock, options.role, options.limits, options.announce);
+    this.greeting = new Greeting(this.sender, services.clock, options);
   }
 
   // --- what the owner may ask ---
@@ -183,6 +185,7 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.nextStreamId += 2;
     if (this.streams.size === 0) this.receivedBefore = this.receiver.bytes;
     const stream = this.newStream(id, handler);
+    stream.tunnel = head.list.connect;
     stream.change("sendHeaders");
     this.streams.add(stream);
     this.sender.head(stream, head, end);

@@ -21,6 +21,7 @@ const REQUEST_PSEUDO = new Map([
   [":scheme", /^[A-Za-z][A-Za-z0-9+\-.]*$/],
   [":authority", /^[A-Za-z0-9\-._~!$&'()*+,;=:@[\]%]*$/],
   [":path", /^(?:\/[!-~\x80-\xff]*|\*)$/],
+  [":protocol", /^[!#$%&'*+\-.^_`|~0-9A-Za-z/]+$/],
 ]);
 /** The same, and the field that says again whom a request is for, without user information: servers leave out one that is malformed. */
 const TARGET = new Map([...REQUEST_PSEUDO, ["host", /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]*$/]]);
@@ -86,6 +87,8 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
       if (name === ":method") method = value;
       if (name === ":path") path = value;
       if (name === ":status" && !/^[1-9][0-9][0-9]$/.test(value)) return "a :status that is not a three-digit number";
+      // RFC 9113 §8.6: its semantics "aren't applicable to a multiplexed protocol".
+      if (name === ":status" && value === "101") return "status 101, which HTTP/2 does not have";
     } else {
       regular = true;
       if (!NAME.test(name)) return "a field name that is not a lower-case token";
@@ -101,10 +104,14 @@ function findFault(list: HeaderList, kind: SectionKind): string | null {
   return kind === "request" ? requestFault(seen, method, path) : null;
 }
 
-/** RFC 9113 §8.3.1, and §8.5 for CONNECT. */
+/** RFC 9113 §8.3.1, and §8.5 for CONNECT; RFC 8441 §4 where it has a protocol. */
 function requestFault(seen: ReadonlySet<string>, method: string, path: string): string | null {
   if (!seen.has(":method")) return "a request without :method";
-  if (method === "CONNECT") {
+  // RFC 8441 §4: on extended CONNECT ":scheme" and ":path" MUST be included as well.
+  if (seen.has(":protocol")) {
+    if (method !== "CONNECT") return "pseudo-header :protocol in a request other than CONNECT";
+    if (!seen.has(":authority")) return "CONNECT without :authority";
+  } else if (method === "CONNECT") {
     if (seen.has(":scheme") || seen.has(":path")) return "CONNECT with :scheme or :path";
     return seen.has(":authority") ? null : "CONNECT without :authority";
   }

@@ -9,6 +9,14 @@ import { SettingId } from "./settings.ts";
 /** Milliseconds that a server lets its client speak first. */
 const PATIENCE = 100;
 
+/** What a side says of itself; see `ConnectionOptions`. */
+export interface Announced {
+  readonly role: Role;
+  readonly limits: Http2Limits;
+  readonly announce: boolean;
+  readonly extendedConnect?: boolean | undefined;
+}
+
 /**
  * What a side begins with, RFC 9113 §3.4. A client says it at once. A server waits for the client's first octets, which come at
  * once as well: a client of another protocol is told in its own then, and would not see it behind frames. One that keeps silent
@@ -21,10 +29,10 @@ export class Greeting {
   private readonly greet: () => void;
   private readonly timer: Timer | undefined;
 
-  constructor(sender: Sender, clock: Clock, role: Role, limits: Http2Limits, announce: boolean) {
+  constructor(sender: Sender, clock: Clock, options: Announced) {
     this.sender = sender;
-    this.greet = () => greet(sender, role, limits, announce);
-    if (role === "client") this.say();
+    this.greet = () => greet(sender, options);
+    if (options.role === "client") this.say();
     else this.timer = clock.setTimer(PATIENCE, () => this.say());
   }
 
@@ -48,7 +56,7 @@ export class Greeting {
 }
 
 /** Preface, SETTINGS, and the rest of the connection's window. */
-function greet(sender: Sender, role: Role, limits: Http2Limits, announce: boolean): void {
+function greet(sender: Sender, { role, limits, announce, extendedConnect }: Announced): void {
   if (role === "client") sender.preface();
   const settings: [id: number, value: number][] = [
     [SettingId.HEADER_TABLE_SIZE, limits.headerTableSize],
@@ -56,6 +64,7 @@ function greet(sender: Sender, role: Role, limits: Http2Limits, announce: boolea
     [SettingId.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize],
     role === "client" ? [SettingId.ENABLE_PUSH, 0] : [SettingId.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams],
   ];
+  if (extendedConnect === true) settings.push([SettingId.ENABLE_CONNECT_PROTOCOL, 1]);
   if (announce) settings.push([SettingId.OUTRIGGER, 1]);
   sender.settings(settings);
   if (limits.connectionWindow > DEFAULT_WINDOW) sender.windowUpdate(0, limits.connectionWindow - DEFAULT_WINDOW);

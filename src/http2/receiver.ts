@@ -40,6 +40,12 @@ export interface ReceiverHost {
   peerGoaway(lastStreamId: number, code: ErrorCode, debug: string): void;
 }
 
+/** See `ConnectionOptions`. */
+export interface ReceiverOptions {
+  readonly limits: Http2Limits;
+  readonly extendedConnect?: boolean | undefined;
+}
+
 /** Milliseconds of a turn for which one connection is read while others wait. */
 const QUANTUM = 2;
 
@@ -57,6 +63,7 @@ export class Receiver implements FrameSink {
   private readonly sender: Sender;
   private readonly loop: FlushLoop;
   private readonly limits: Http2Limits;
+  private readonly extendedConnect: boolean;
   private readonly oversize: string;
   private readonly decoder: FrameDecoder;
   private readonly hpack: HpackDecoder;
@@ -84,8 +91,15 @@ export class Receiver implements FrameSink {
   private turn = -1;
   private turnBegan = 0;
 
-  constructor(host: ReceiverHost, sender: Sender, limits: Http2Limits, loop: FlushLoop, headers: HeaderTable) {
+  constructor(
+    host: ReceiverHost,
+    sender: Sender,
+    { limits, extendedConnect = false }: ReceiverOptions,
+    loop: FlushLoop,
+    headers: HeaderTable,
+  ) {
     this.host = host;
+    this.extendedConnect = extendedConnect;
     this.sender = sender;
     this.loop = loop;
     this.heardAt = loop.now();
@@ -201,11 +215,16 @@ export class Receiver implements FrameSink {
       stream.reset(ErrorCode.REFUSED_STREAM);
       return;
     }
-    const fault = tooLarge ? undefined : (fieldsFault(head, "request") ?? lengthFault(stream, head, endStream));
+    const fault = tooLarge
+      ? undefined
+      : (fieldsFault(head, "request") ??
+        (head.list.extended && !this.extendedConnect ? UNASKED : undefined) ??
+        lengthFault(stream, head, endStream));
     if (fault !== undefined) {
       this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
       return;
     }
+    stream.tunnel = head.list.connect;
     if (endStream) stream.change("recvEnd");
     this.host.request(stream, head, endStream, tooLarge);
   }
@@ -213,12 +232,14 @@ export class Receiver implements FrameSink {
   private response(stream: Stream, head: Head, endStream: boolean): void {
     const informational = isInformational(head);
     // RFC 9113 §8.1: an interim response does not end its stream. A HEAD or 304 answer announces a length that no DATA
-    // follows, so a response that ends at once is not held to it.
+    // follows, so a response that ends at once is not held to it. Of a CONNECT that succeeds a client "MUST ignore" it (RFC 9110
+    // §9.3.6).
+    if (stream.tunnel && !informational) stream.tunnel = head.get(":status")?.startsWith("2") === true;
     const fault =
       fieldsFault(head, "response") ??
       (informational && endStream ? "an interim response that ends its stream" : undefined) ??
       (informational && ++stream.interim > this.limits.maxInterim ? "too many interim responses" : undefined) ??
-      (informational || endStream ? undefined : lengthFault(stream, head, endStream));
+      (informational || endStream || stream.tunnel ? undefined : lengthFault(stream, head, endStream));
     if (fault !== undefined) {
       this.violation(stream, ErrorCode.PROTOCOL_ERROR, fault);
       return;
@@ -236,6 +257,8 @@ export class Receiver implements FrameSink {
     // RFC 9113 §8.1: a second header section is the trailers, which end the stream.
     const fault =
       (endStream ? undefined : "trailers without END_STREAM") ??
+      // RFC 9113 §8.5: other frames than DATA on a stream that is a tunnel "MUST be treated as a stream error".
+      (stream.tunnel ? "HEADERS in a tunnel" : undefined) ??
       fieldsFault(head, "trailers") ??
       (stream.expected > 0 ? "fewer octets than content-length says" : undefined);
     if (fault !== undefined) {
@@ -436,6 +459,9 @@ export class Receiver implements FrameSink {
     this.budgets.spend(name, this.loop.now());
   }
 }
+
+/** RFC 8441 §4: a peer "would detect a malformed request and generate a stream error". */
+const UNASKED = "pseudo-header :protocol in a request, without ENABLE_CONNECT_PROTOCOL";
 
 /** What a peer that does not begin with the preface seems to speak, so that whoever set it up knows what to change. */
 function firstWords(chunk: Buffer): string {

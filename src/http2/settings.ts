@@ -9,6 +9,8 @@ export const SettingId = {
   INITIAL_WINDOW_SIZE: 0x4,
   MAX_FRAME_SIZE: 0x5,
   MAX_HEADER_LIST_SIZE: 0x6,
+  /** RFC 8441 §3. */
+  ENABLE_CONNECT_PROTOCOL: 0x8,
   /** Unregistered: "this is an Outrigger sidecar". Others ignore it (RFC 9113 §6.5.2); it grants nothing by itself. */
   OUTRIGGER: 0x4f52,
 } as const;
@@ -19,6 +21,8 @@ export interface PeerSettings {
   initialWindow: number;
   maxFrameSize: number;
   maxHeaderListSize: number;
+  /** It takes extended CONNECT (RFC 8441 §3). */
+  extendedConnect: boolean;
   sidecar: boolean;
 }
 
@@ -32,6 +36,7 @@ export function defaultPeerSettings(): PeerSettings {
     initialWindow: DEFAULT_WINDOW,
     maxFrameSize: DEFAULT_MAX_FRAME_SIZE,
     maxHeaderListSize: Number.POSITIVE_INFINITY,
+    extendedConnect: false,
     sidecar: false,
   };
 }
@@ -81,6 +86,12 @@ export function applySettings(
         break;
       case SettingId.MAX_HEADER_LIST_SIZE:
         settings.maxHeaderListSize = value;
+        break;
+      case SettingId.ENABLE_CONNECT_PROTOCOL:
+        // RFC 8441 §3: "The value of the parameter MUST be 0 or 1", and no 0 after a 1.
+        if (value > 1 || (value === 0 && settings.extendedConnect))
+          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `ENABLE_CONNECT_PROTOCOL is ${value}`);
+        settings.extendedConnect = value === 1;
         break;
       case SettingId.OUTRIGGER:
         settings.sidecar = value === 1;

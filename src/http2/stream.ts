@@ -80,6 +80,8 @@ export class Stream {
   headSeen = false;
   /** What content-length still promises, or -1 (RFC 9113 §8.1.1). */
   expected = -1;
+  /** It was opened by CONNECT, and no answer has said that it is no tunnel. */
+  tunnel = false;
   /** Interim (1xx) heads that came. */
   interim = 0;
 

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 /**
  * Ends a connection so that its peer sees that it was cut, and takes nothing of it for whole: a reset of TCP, under TLS as
@@ -11,4 +12,10 @@ export function reset(socket: Socket): void {
   if (transport.destroyed || transport.remoteAddress === undefined) transport.destroy();
   else transport.resetAndDestroy();
   socket.destroy();
+}
+
+/** The same for what carries octets as a socket does, and is one unless it was handed on by somebody. */
+export function cutOff(duplex: Duplex | undefined): void {
+  if (duplex instanceof Socket) reset(duplex);
+  else duplex?.destroy();
 }

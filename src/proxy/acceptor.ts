@@ -25,6 +25,7 @@ import type { Forwarded } from "./forwarded.ts";
 import { hopsOf, MAX_HOPS } from "./hops.ts";
 import type { ExchangeServices } from "./services.ts";
 import type { Unrouted } from "./target.ts";
+import { TunnelExchange } from "./tunnel-exchange.ts";
 
 /** What the connections of one listener share. */
 export interface AcceptorOptions {
@@ -69,6 +70,11 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   /** What becomes of a call. */
   protected abstract onCall(exchange: Exchange): void;
 
+  /** Whether callers are told that they may open WebSockets (RFC 8441 §3). */
+  protected get takesWebSockets(): boolean {
+    return true;
+  }
+
   /** What carries a call. */
   protected makeExchange(call: Call, stream: Stream, end: boolean): Exchange {
     const { services, unrouted } = this.options;
@@ -109,7 +115,8 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       onFault: (error) => log.error({ err: error, direction, peer }, "a fault of our own; the connection is closed"),
       onClose: (cause) => this.onClose(entry, cause),
     };
-    const options = { role: "server", limits, reuse, announce: true, fedByOwner: true } as const;
+    const extendedConnect = this.takesWebSockets;
+    const options = { role: "server", limits, reuse, announce: true, extendedConnect, fedByOwner: true } as const;
     const connection = new Connection(socket, http2, options, handler);
     const entry: AcceptedConnection = {
       peer,
@@ -222,7 +229,9 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     call.serverName = entry.caller?.serverName;
     services.explanations.decisions.begin(call);
     if (clean !== head) heedAsking(call, head, services.explainCallers);
-    const exchange = this.makeExchange(call, stream, end);
+    const exchange = head.list.extended
+      ? new TunnelExchange(call, stream, end, services, this.options.unrouted)
+      : this.makeExchange(call, stream, end);
     exchange.caller = entry;
     if (entry.connection.peer.sidecar) {
       exchange.fromSidecar = true;

@@ -4,7 +4,7 @@ import type { Breakers } from "./breakers.ts";
 import type { CircuitBreaker, Permit } from "./circuit-breaker.ts";
 
 /** Failures that say nothing of the upstream. */
-const OWN: ReadonlySet<Reason> = new Set(["HEADERS_TOO_LARGE", "QUEUE_FULL"]);
+const OWN: ReadonlySet<Reason> = new Set(["HEADERS_TOO_LARGE", "QUEUE_FULL", "CONNECT_UNSUPPORTED"]);
 
 /** An attempt's leave to pass a circuit breaker. Given back once: with what became of the attempt, or as cancelled. */
 export class AttemptPermit {

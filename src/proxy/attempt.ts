@@ -168,12 +168,13 @@ export class Attempt implements Sending, SearchOwner {
     this.give(what);
   }
 
-  private give(what: Failure): void {
+  protected give(what: Failure): void {
     this.permit?.settle(what.status, what.reason, this.host.services.loop.now());
     this.host.failed(what, this);
   }
 
-  private requestHead(): Head {
+  /** The head of the request, as this attempt sends it. */
+  protected requestHead(): Head {
     const { call, services } = this.host;
     const { deadline, startedAt } = call;
     const head = this.previous === 0 ? call.head : withPrevious(call.head, this.previous, services);

@@ -164,15 +164,20 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.call.decidedAt ||= this.services.loop.now();
     if (this.target.mirror !== undefined)
       this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
-    const { retry, idleTimeout, streams } = this.target;
+    const { idleTimeout = this.target.sockets?.idle, streams } = this.target;
     if (streams?.applies(this.call.path) === true) this.age ??= this.watchAge(streams);
     if (idleTimeout !== undefined) this.idleWatch ??= this.watchIdle(idleTimeout);
-    const idempotence = retry?.idempotence(this.call);
-    this.sending =
-      retry === undefined || idempotence === undefined
-        ? new Attempt(this.target, this)
-        : new RetryRun(this.target, retry, idempotence, this);
+    this.sending = this.sendingTo(this.target);
     this.sending.start();
+  }
+
+  /** What brings the call to its upstream. */
+  protected sendingTo(target: Target): Sending {
+    const { retry } = target;
+    const idempotence = retry?.idempotence(this.call);
+    return retry === undefined || idempotence === undefined
+      ? new Attempt(target, this)
+      : new RetryRun(target, retry, idempotence, this);
   }
 
   private watchIdle(timeout: number): IdleWatch {
@@ -190,11 +195,17 @@ export class Exchange implements StreamHandler, AttemptHost {
     });
   }
 
+  /** The call may last from here on. */
+  protected forgetDeadline(): void {
+    if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
+    this.deadline = undefined;
+  }
+
   private armDeadline(): void {
     const { deadlines } = this.services;
     const at = this.call.deadline?.at;
     if (at === undefined || at === this.deadline?.due) return;
-    if (this.deadline !== undefined) deadlines.disarm(this.deadline);
+    this.forgetDeadline();
     this.deadline = deadlines.arm(at, () => this.deadlinePassed());
   }
 
@@ -296,7 +307,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.down.sendTrailers(this.withExplanation(head));
   }
 
-  private withExplanation(last: Head): Head {
+  protected withExplanation(last: Head): Head {
     const { headers, explanations } = this.services;
     return this.call.explained ? explainedHead(headers, explanations, this.call, last) : last;
   }
@@ -380,10 +391,14 @@ export class Exchange implements StreamHandler, AttemptHost {
     if (this.isOver) return;
     this.sending?.stop(ErrorCode.CANCEL, what);
     this.sending = undefined;
-    const { call, services } = this;
-    const explained = explainedFailure(services.explanations, call, what);
-    services.reply.send(this.down, explained, call.grpc, this.headSent, call.identity !== undefined);
+    this.reply(explainedFailure(this.services.explanations, this.call, what));
     this.finish({ status: what.status, reason: what.reason, origin: "proxy", detail: what.log ?? what.detail });
+  }
+
+  /** Says it to the caller, in a way that does not let it take a part of an answer for a whole one. */
+  protected reply(what: Failure): void {
+    const { call, services } = this;
+    services.reply.send(this.down, what, call.grpc, this.headSent, call.identity !== undefined);
   }
 
   /** Refuses the call in the protocol's own way, for callers that can tell it from an answer. */
@@ -401,7 +416,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.age?.stop();
     this.stopWaiting();
     this.body.forget();
-    if (this.deadline !== undefined) this.services.deadlines.disarm(this.deadline);
+    if (this.deadline !== undefined) this.forgetDeadline();
     const { filters } = this.target ?? this.unrouted;
     if (this.target === undefined) void filters.onRequest(this.call);
     const { call } = this;

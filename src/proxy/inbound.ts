@@ -53,6 +53,10 @@ export class Inbound extends Acceptor implements Router {
     for (const exchange of this.exchanges()) if (exchange instanceof HealthExchange) exchange.endWatch();
   }
 
+  protected override get takesWebSockets(): boolean {
+    return this.application().takesWebSockets === true;
+  }
+
   protected override makeExchange(call: Call, stream: Stream, end: boolean): Exchange {
     if (!isHealthCall(call.path)) return super.makeExchange(call, stream, end);
     const { services, unrouted } = this.options;

@@ -1,7 +1,7 @@
 import type { Failure } from "../http/call.ts";
 import { encodeMessage, httpOfStatus } from "../http/grpc.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
-import { type Direction, reasons } from "../http/reason.ts";
+import { type Direction, httpOfReason, reasons } from "../http/reason.ts";
 import { ErrorCode } from "../http2/errors.ts";
 import type { Stream } from "../http2/stream.ts";
 
@@ -64,7 +64,7 @@ export class LocalReply {
       ["content-length", String(body.length)],
       ...this.marks(failure),
     ];
-    return { status: failure.said?.http ?? httpOfStatus(failure.status), fields, body };
+    return { status: failure.said?.http ?? httpOfReason(failure.reason) ?? httpOfStatus(failure.status), fields, body };
   }
 
   private sendHttp(stream: Stream, failure: Failure, known: boolean): void {

@@ -64,7 +64,8 @@ export class Mirror {
   /** Begins a copy of a call, with what there is of its request; undefined where this one is not mirrored. */
   begin(call: Call, body: RequestBody, services: ExchangeServices): MirroredCall | undefined {
     const { random, target: find } = this.mirrorServices;
-    if (random() >= this.options.share) return undefined;
+    // Nobody answers the copy of a conversation.
+    if (call.webSocket || random() >= this.options.share) return undefined;
     const copy = copyOf(call, services);
     const target = resolved(copy, find());
     if (target === undefined || !body.complete || !this.room.enter()) {

@@ -56,7 +56,7 @@ export class RequestBody {
   }
 
   /** Sends what is kept, from the beginning, on the stream of a new attempt. */
-  sendTo(stream: Stream, upload: Upload): void {
+  sendTo(stream: Pick<Stream, "sendData" | "sendTrailers">, upload: Upload): void {
     const fin = this.ended && this.trailers === undefined;
     const last = this.chunks.length - 1;
     for (const [at, chunk] of this.chunks.entries())

@@ -33,6 +33,8 @@ export interface Target {
   readonly streams?: StreamAgePolicy | undefined;
   /** Says for each of its calls where it goes in the end; undefined: to the cluster. */
   readonly onward?: Onward | undefined;
+  /** Whether callers over HTTP/2 are told that they may open WebSockets; of the application only. */
+  readonly takesWebSockets?: boolean | undefined;
   /** Undefined: it speaks HTTP/2. */
   readonly sockets?: SocketTarget | undefined;
   /** Where calls go while its circuit breaker is open. */
@@ -69,10 +71,13 @@ export function resolved(call: Call, target: Target | undefined): Target | undef
   return found.kind === "target" ? found.target : undefined;
 }
 
-/** What a call comes to that is not in its target's protocol: nobody translates. Undefined where it is. */
-export function mismatch({ protocol }: Call, { name, sockets }: Target): Resolution | undefined {
+/**
+ * What a call comes to that is not in its target's protocol: nobody translates, save for a WebSocket over HTTP/2, which an upstream of
+ * HTTP/1.1 is asked for by an upgrade. Undefined where it is.
+ */
+export function mismatch({ protocol, webSocket }: Call, { name, sockets }: Target): Resolution | undefined {
   const spoken = sockets?.protocol ?? "http2";
-  if (spoken === protocol) return undefined;
+  if (spoken === protocol || (webSocket && spoken === "http1")) return undefined;
   return { kind: "failed", failure: failure("PROTOCOL", `${name} speaks ${spoken}, and this is ${protocol}`) };
 }
 

@@ -33,6 +33,7 @@ export class Application {
       cluster,
       series,
       sockets,
+      takesWebSockets: service.protocol === "http1" || service.protocol === "http2",
       filters: routeFilters({
         series,
         accessLog,

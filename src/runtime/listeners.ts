@@ -72,6 +72,8 @@ export class Listeners {
           plain: (socket, peer, arrived) => {
             const spoken = protocol();
             if (spoken === undefined) inbound.accept(socket, peer, arrived);
+            else if (spoken === "http1")
+              side.look({ socket, peer, arrived }, inbound, (seen) => inbound.accept(socket, peer, seen));
             else side.accept(spoken, { socket, peer, arrived }, inbound);
           },
           secured: (socket, peer, who, own) => {
@@ -240,9 +242,9 @@ export class Listeners {
     const take = (socket: Socket, peer: string): void => {
       const { fixed } = acceptor;
       const protocol = fixed === undefined ? undefined : rules().target(fixed)?.sockets?.protocol;
-      if (protocol !== undefined) side.accept(protocol, { socket, peer }, acceptor);
-      else if (fixed === undefined && rules().http1)
-        side.look(socket, peer, acceptor, (arrived) => acceptor.accept(socket, peer, arrived));
+      if (protocol === "tcp") side.accept(protocol, { socket, peer }, acceptor);
+      else if (protocol === "http1" || (fixed === undefined && rules().http1))
+        side.look({ socket, peer }, acceptor, (arrived) => acceptor.accept(socket, peer, arrived));
       else acceptor.accept(socket, peer);
     };
     return this.open(name, address, acceptor, side, take);

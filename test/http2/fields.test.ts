@@ -20,6 +20,7 @@ const request: Fields = [
   [":path", "/a.B/C"],
   [":authority", "a:1"],
 ];
+const connect: Fields = [[":method", "CONNECT"], ...request.slice(1)];
 const response: Fields = [[":status", "200"]];
 
 const good: readonly (readonly [SectionKind, string, Fields])[] = [
@@ -53,6 +54,7 @@ const good: readonly (readonly [SectionKind, string, Fields])[] = [
       [":authority", "a:1"],
     ],
   ],
+  ["request", "extended CONNECT", [...connect, [":protocol", "websocket"]]],
   ["response", "a response", response],
   [
     "response",
@@ -74,7 +76,23 @@ const bad: readonly (readonly [SectionKind, string, Fields, RegExp])[] = [
   ["request", "no :path", without(":path"), /without :path/],
   ["request", "an empty :path", [...without(":path"), [":path", ""]], /:path/],
   ["request", ":status", [...request, [":status", "200"]], /:status in a request/],
-  ["request", "a pseudo-header that is not known", [...request, [":protocol", "websocket"]], /:protocol in a request/],
+  ["request", "a pseudo-header that is not known", [...request, [":status-text", "OK"]], /:status-text in a request/],
+  // RFC 8441 §4.
+  ["request", ":protocol without CONNECT", [...request, [":protocol", "websocket"]], /:protocol in a request other/],
+  ["request", "an empty :protocol", [...connect, [":protocol", ""]], /malformed :protocol/],
+  ["request", "a space in :protocol", [...connect, [":protocol", "web socket"]], /malformed :protocol/],
+  ["request", ":protocol twice", [...connect, [":protocol", "a"], [":protocol", "a"]], /:protocol twice/],
+  ["response", ":protocol", [...response, [":protocol", "websocket"]], /:protocol in a response/],
+  ...([0, 1, 2] as const).map((at): (typeof bad)[number] => {
+    const fields = request.slice(1).toSpliced(at, 1);
+    const missing = [/without :scheme/, /without :path/, /without :authority/][at] ?? /never/;
+    return [
+      "request",
+      `extended CONNECT, ${missing.source}`,
+      [[":method", "CONNECT"], [":protocol", "websocket"], ...fields],
+      missing,
+    ];
+  }),
   ["request", ":", [...request, [":", ""]], /: in a request/],
   ["request", "a pseudo-header twice", [...request, [":path", "/"]], /:path twice/],
   ["request", "a pseudo-header after a field", [...without(":path"), ["x-a", "1"], [":path", "/"]], /after a regular/],
@@ -98,6 +116,7 @@ const bad: readonly (readonly [SectionKind, string, Fields, RegExp])[] = [
   ["request", "content-length twice", [...request, ["content-length", "1"], ["content-length", "1"]], /twice/],
   ["response", "no :status", [["x-a", "1"]], /without :status/],
   ["response", ":status twice", [...response, ...response], /:status twice/],
+  ["response", "status 101", [[":status", "101"]], /which HTTP\/2 does not have/],
   ["response", ":path", [...response, [":path", "/"]], /:path in a response/],
   ["trailers", ":status", response, /:status in trailers/],
   ["trailers", ":path", [[":path", "/"]], /:path in trailers/],

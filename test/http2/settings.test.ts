@@ -36,6 +36,7 @@ test("every setting is read, and the last of several holds", () => {
     [SettingId.INITIAL_WINDOW_SIZE, 2],
     [SettingId.MAX_FRAME_SIZE, 20_000],
     [SettingId.MAX_HEADER_LIST_SIZE, 8192],
+    [SettingId.ENABLE_CONNECT_PROTOCOL, 1],
     [SettingId.OUTRIGGER, 1],
   ]);
   assert.deepEqual(settings, {
@@ -43,6 +44,7 @@ test("every setting is read, and the last of several holds", () => {
     initialWindow: 2,
     maxFrameSize: 20_000,
     maxHeaderListSize: 8192,
+    extendedConnect: true,
     sidecar: true,
   });
 });
@@ -79,6 +81,17 @@ test("values at their bounds are taken, and over them the connection is broken",
   assert.equal(applied([[MAX_CONCURRENT_STREAMS, 2 ** 32 - 1]]).settings.maxConcurrentStreams, 2 ** 32 - 1);
   refused(ENABLE_PUSH, 2, ErrorCode.PROTOCOL_ERROR);
   refused(ENABLE_PUSH, 2, ErrorCode.PROTOCOL_ERROR, true);
+  refused(SettingId.ENABLE_CONNECT_PROTOCOL, 2, ErrorCode.PROTOCOL_ERROR);
+});
+
+test("who has said that it takes extended CONNECT cannot take that back (RFC 8441 §3)", () => {
+  const { ENABLE_CONNECT_PROTOCOL } = SettingId;
+  assert.equal(applied([[ENABLE_CONNECT_PROTOCOL, 0]]).settings.extendedConnect, false);
+  const late = [
+    [ENABLE_CONNECT_PROTOCOL, 1],
+    [ENABLE_CONNECT_PROTOCOL, 0],
+  ] as const;
+  assert.throws(() => applied(late), { code: ErrorCode.PROTOCOL_ERROR });
 });
 
 test("a client may enable push and a server may not", () => {

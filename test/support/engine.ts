@@ -124,6 +124,7 @@ export class Engine implements ConnectionHandler {
     limits: Partial<Http2Limits> = {},
     clock = new FakeClock(),
     shared: { readonly loop: FlushLoop; readonly unread?: Unread } = { loop: new FlushLoop(clock) },
+    extendedConnect = false,
   ) {
     this.clock = clock;
     const services = { clock, headers: this.headers, ...shared };
@@ -132,6 +133,7 @@ export class Engine implements ConnectionHandler {
       limits: { ...defaultLimits, ...limits },
       reuse: "callback",
       announce: false,
+      extendedConnect,
       fedByOwner: true,
     } as const;
     this.prefaceLeft = role === "client" ? CLIENT_PREFACE.length : 0;

@@ -24,7 +24,7 @@ export interface SocketMesh {
 }
 
 export interface SocketMeshOptions {
-  readonly protocol: "http1" | "tcp";
+  readonly protocol: "http1" | "http2" | "tcp";
   /** Where the applications are; each has a sidecar. */
   readonly applications: readonly string[];
   readonly mode?: Mode;

@@ -56,8 +56,8 @@ export class MethodMeter implements CallMeter {
 
   finished(call: Call, { status }: Outcome, ms: number): void {
     this.over++;
-    const { protocol, httpStatus, bytesSent, bytesReceived, further } = call;
-    of(this.calls, protocol === "http1" ? httpStatus : status).add(ms, bytesSent, bytesReceived);
+    const { protocol, webSocket, httpStatus, bytesSent, bytesReceived, further } = call;
+    of(this.calls, protocol === "http1" || webSocket ? httpStatus : status).add(ms, bytesSent, bytesReceived);
     if (further === undefined) return;
     if (further.retries > 0) this.retries.add(further.retries);
     if (further.hedges > 0) this.hedges.add(further.hedges);

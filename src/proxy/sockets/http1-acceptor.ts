@@ -9,6 +9,7 @@ import { Call, type Failure, failure } from "../../http/call.ts";
 import type { Head } from "../../http/headers.ts";
 import { headOfHttp1, http1Label } from "../../http/http1-head.ts";
 import { defaultLimits } from "../../http2/limits.ts";
+import { whetherHttp2 } from "../../net/first-octets.ts";
 import { localAddress } from "../../net/local-address.ts";
 import { heedAsking } from "../explain-trailer.ts";
 import type { Router } from "../target.ts";
@@ -53,8 +54,8 @@ export class Http1Acceptor implements SocketAcceptor {
     this.violations = new SparingLog(options.log, "warn", message, options.clock);
   }
 
-  /** `router`: where its calls go. */
-  accept(arrival: Arrival, router: Router): void {
+  /** `router`: where its calls go. `http2`: takes it where it begins as HTTP/2 does. */
+  accept(arrival: Arrival, router: Router, http2?: (arrived: Buffer) => void): void {
     const { socket, peer, caller, arrived } = arrival;
     const { clock } = this.options;
     const calls = new Set<Http1Call>();
@@ -77,13 +78,27 @@ export class Http1Acceptor implements SocketAcceptor {
     };
     this.accepted.add(entry);
     this.entries.set(socket, entry);
-    socket.once("close", () => {
+    const leave = (): void => {
       entry.timer?.cancel();
       this.accepted.delete(entry);
-    });
+    };
+    socket.once("close", leave);
     this.rest(entry);
-    if (arrived !== undefined) socket.unshift(arrived);
-    this.server.emit("connection", socket);
+    const read = (octets: Buffer | undefined): void => {
+      if (octets !== undefined) socket.unshift(octets);
+      this.server.emit("connection", socket);
+    };
+    if (http2 === undefined) read(arrived);
+    else
+      whetherHttp2(socket, arrived, (isHttp2, seen) => {
+        if (!isHttp2) {
+          read(seen);
+          return;
+        }
+        socket.off("close", leave);
+        leave();
+        http2(seen);
+      });
   }
 
   get connections(): Iterable<AcceptedSocket> {

@@ -1,20 +1,17 @@
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../../cluster/endpoint.ts";
-import type { SecurePeer } from "../../cluster/pool/connect.ts";
-import { UnsentError } from "../../cluster/pool/http1-agent.ts";
 import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
-import { type Call, type Failure, failure } from "../../http/call.ts";
+import { type Call, failure } from "../../http/call.ts";
 import { changeHead } from "../../http/field-change.ts";
-import type { Head } from "../../http/headers.ts";
 import { statusOfAnswer } from "../../http/http-status.ts";
-import { answerFields, http1Fields, isIdempotent, pairs } from "../../http/http1-head.ts";
-import { type Reason, reasons } from "../../http/reason.ts";
+import { answerFields, http1Fields, isIdempotent } from "../../http/http1-head.ts";
+import type { Reason } from "../../http/reason.ts";
 import { EXPLAIN, explanationText } from "../explain-trailer.ts";
 import { PUSHBACK, type SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Unrouted } from "../target.ts";
 import { CarriedRequest } from "./carried-request.ts";
+import { circle, explanationOf, isSidecar, lossOf, NotPassedOn, reasonOf, viaField } from "./http1-hop.ts";
 import { SocketCall } from "./socket-call.ts";
 
 /** A request of HTTP/1.1 as it was accepted. */
@@ -24,35 +21,6 @@ export interface Http1CallOptions {
   readonly services: ExchangeServices;
   readonly unrouted: Unrouted;
 }
-
-/** Ends an attempt by way of `onRes`: its answer is not passed on. */
-class NotPassedOn extends Error {
-  readonly reason: Reason;
-  /** What the caller is told of it, should nobody else answer: when to come again. */
-  readonly fields: NonNullable<Failure["fields"]>;
-
-  constructor(reason: Reason, fields: NonNullable<Failure["fields"]> = []) {
-    super(reason);
-    this.reason = reason;
-    this.fields = fields;
-  }
-}
-
-/** Fields of a sidecar's refusal that are for whoever asked. */
-const OF_REFUSALS: ReadonlySet<string> = new Set([
-  "retry-after",
-  "x-ratelimit-limit",
-  "x-ratelimit-remaining",
-  "x-ratelimit-reset",
-]);
-
-/** How this process calls itself in `via`, by which a request that comes back to it is known. */
-const PSEUDONYM = `outrigger-${randomBytes(6).toString("hex")}`;
-/**
- * Times that a request may come through this process. More than once is no circle yet: one application calls another, which passes
- * the request on to a third by way of the first.
- */
-const MAX_PASSES = 8;
 
 /**
  * A request of HTTP/1.1, from its head to the end of its answer. `http2-proxy` carries it over the connection that was found for it;
@@ -93,9 +61,10 @@ export abstract class Http1Call extends SocketCall {
   protected abstract carried(): void;
 
   protected override carry(endpoint: Endpoint, lease: SocketLease): void {
-    if (passesIn(this.call.head) > MAX_PASSES) {
+    const goesRound = circle(this.call.head);
+    if (goesRound !== undefined) {
       if (lease.kind === "fresh") lease.socket.destroy();
-      this.refuse(failure("LOOP", `the request has come through this sidecar ${MAX_PASSES} times`));
+      this.refuse(goesRound);
       return;
     }
     const make: Making = () => this.make(endpoint, lease);
@@ -112,7 +81,7 @@ export abstract class Http1Call extends SocketCall {
     if (agent === undefined) throw new Error(`${endpoint.label} does not speak HTTP/1.1`);
     const head = services.tracer.inject(services.headers, call, call.head);
     const fields = http1Fields(head, this.framing());
-    fields.push(["via", `${this.request.httpVersion} ${PSEUDONYM}`]);
+    fields.push(viaField(request.httpVersion));
     if (call.explained && isSidecar(endpoint, endpoint.sockets?.peerBehind(lease))) fields.push([EXPLAIN, "1"]);
     if (lease.kind === "fresh") agent.offer(lease.socket);
     const options = {
@@ -144,12 +113,9 @@ export abstract class Http1Call extends SocketCall {
     const { call, services, target } = this;
     const { statusCode = 502 } = answer;
     const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
-    const reason = bySidecar ? asReason(answer.headers["outrigger-reason"]) : undefined;
+    const reason = bySidecar ? reasonOf(answer) : undefined;
     if (reason !== undefined && answer.headers["outrigger-unprocessed"] === "1" && !this.hasBody && !this.isUpgrade)
-      throw new NotPassedOn(
-        reason,
-        pairs(answer.rawHeaders).filter(([name]) => OF_REFUSALS.has(name)),
-      );
+      throw new NotPassedOn(reason, answer);
     this.reason = reason;
     this.answered = answer;
     call.httpStatus = statusCode;
@@ -209,24 +175,10 @@ export abstract class Http1Call extends SocketCall {
     this.upstream?.destroy();
     this.upstream = undefined;
     if (this.isOver) return;
-    const why = error instanceof Error ? error.message : String(error);
-    const facts: object = typeof error === "object" && error !== null ? error : {};
-    const code = "code" in facts && typeof facts.code === "string" ? facts.code : "";
-    if (error instanceof NotPassedOn) {
-      const detail = `the sidecar of ${endpoint.label} refused the request`;
-      this.failed(failure(error.reason, detail, { unprocessed: true, fields: error.fields }), "sidecar");
-    } else if (error instanceof UnsentError) {
-      this.failed(lostAt(endpoint, why), "unsent");
-    } else if (lease.kind === "fresh" && lease.peer !== undefined && code.startsWith("ERR_SSL")) {
-      const { reason, message } = lease.peer.explain(why);
-      this.failed(failure(reason, message, { unprocessed: true }), this.hasBody ? undefined : "sidecar");
-    } else if (code.startsWith("HPE_")) {
-      this.failed(failure("PROTOCOL", `${endpoint.label} broke the protocol: ${why}`), undefined);
-    } else {
-      const isRepeatable =
-        lease.kind === "idle" && !this.headSent && !this.hasBody && isIdempotent(this.request.method ?? "");
-      this.failed(lostAt(endpoint, why), isRepeatable ? "kept" : undefined);
-    }
+    const { hasBody } = this;
+    const isRepeatable = !this.headSent && !hasBody && isIdempotent(this.request.method ?? "");
+    const { what, proof } = lossOf(error, endpoint, lease, { hasBody, isRepeatable });
+    this.failed(what, proof);
   }
 
   protected override leaveUpstream(): void {
@@ -241,30 +193,6 @@ export type Making = () => CarriedRequest;
 
 /** Passes an answer on; throws where it is not to be. */
 export type Answering = (answer: IncomingMessage) => void;
-
-/** TLS has shown that it is one, or discovery says so. */
-function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
-  return peer !== undefined || meta.outrigger !== undefined;
-}
-
-function explanationOf({ headers }: IncomingMessage): string | undefined {
-  const text = headers[EXPLAIN];
-  return typeof text === "string" ? text : undefined;
-}
-
-function passesIn(head: Head): number {
-  let passes = 0;
-  for (const [name, value] of head.entries()) if (name === "via") passes += value.split(PSEUDONYM).length - 1;
-  return passes;
-}
-
-function lostAt(endpoint: Endpoint, why: string): Failure {
-  return failure("UPSTREAM_LOST", `the connection to ${endpoint.label} was lost during the call: ${why}`);
-}
-
-function asReason(text: unknown): Reason | undefined {
-  return typeof text === "string" && Object.hasOwn(reasons, text) ? (text as Reason) : undefined;
-}
 
 /** The fields of a failure in the words of HTTP: when to come again, instead of gRPC's pushback. */
 export function http1Words(fields: readonly (readonly [string, string])[]): (readonly [string, string])[] {

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../../core/clock.ts";
 import { IdleWatch } from "../../core/idle-watch.ts";
 import { type Failure, failure } from "../../http/call.ts";
+import { cutOff } from "../../net/reset.ts";
 import { explainedFailure } from "../explain-trailer.ts";
 import type { CarriedRequest } from "./carried-request.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
@@ -19,6 +20,8 @@ export class Http1Upgrade extends Http1Call {
   private phase: "asking" | "open" | "declined" = "asking";
   private lost: string | undefined = undefined;
   private idle: IdleWatch | undefined = undefined;
+  /** The upstream's side of an open connection. */
+  private peer: Duplex | undefined = undefined;
 
   /** `first`: what came after the head of the request already. */
   constructor(options: Http1CallOptions, socket: Duplex, first: Buffer, clock: Clock) {
@@ -26,7 +29,8 @@ export class Http1Upgrade extends Http1Call {
     this.socket = socket;
     this.first = first;
     this.clock = clock;
-    socket.on("error", () => {});
+    // Told before the package, which ends the upstream's connection as if all had been said.
+    socket.on("error", () => cutOff(this.peer));
     socket.on("readable", this.peek);
     socket.on("end", this.left);
     socket.once("close", () => {
@@ -79,6 +83,7 @@ export class Http1Upgrade extends Http1Call {
 
   private opened({ headers }: IncomingMessage, peer: Duplex): void {
     this.phase = "open";
+    this.peer = peer;
     this.unwatch();
     this.call.httpStatus = 101;
     this.answering();
@@ -100,8 +105,11 @@ export class Http1Upgrade extends Http1Call {
       this.sent(length);
     });
     peer.once("close", () => {
-      if (!peer.readableEnded) this.lost ??= "closed";
-      this.socket.end();
+      if (peer.readableEnded) this.socket.end();
+      else {
+        this.lost ??= "closed";
+        cutOff(this.socket);
+      }
     });
   }
 
@@ -127,7 +135,7 @@ export class Http1Upgrade extends Http1Call {
     const { services, socket, call } = this;
     this.idle?.stop();
     if (this.headSent) {
-      socket.destroy();
+      cutOff(this.socket);
       return;
     }
     this.phase = "declined";
@@ -141,7 +149,7 @@ export class Http1Upgrade extends Http1Call {
 
   protected override leaveUpstream(): void {
     super.leaveUpstream();
-    if (this.phase === "open") this.socket.destroy();
+    if (this.phase === "open") cutOff(this.socket);
   }
 
   /** Where the upstream has broken an open connection, that is what became of it. */

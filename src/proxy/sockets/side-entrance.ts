@@ -1,6 +1,4 @@
-import type { Socket } from "node:net";
 import type { Call, Failure } from "../../http/call.ts";
-import { beginsHttp2 } from "../../net/detect.ts";
 import type { Router, SocketTarget } from "../target.ts";
 import { Http1Acceptor } from "./http1-acceptor.ts";
 import type { AcceptedSocket, Arrival, SocketAcceptorOptions } from "./socket-acceptor.ts";
@@ -24,22 +22,9 @@ export class SideEntrance {
   }
 
   /** Takes a connection that may be HTTP/1.1: what comes first decides. `http2`: takes it where it is not. */
-  look(socket: Socket, peer: string, router: Router, http2: (arrived: Buffer) => void): void {
-    let seen = Buffer.alloc(0);
-    const ignore = (): void => {};
-    const read = (): void => {
-      const chunk: unknown = socket.read();
-      if (!Buffer.isBuffer(chunk)) return;
-      seen = Buffer.concat([seen, chunk]);
-      const isHttp2 = beginsHttp2(seen);
-      if (isHttp2 === undefined) return;
-      socket.off("readable", read);
-      socket.off("error", ignore);
-      if (isHttp2) http2(seen);
-      else this.accept("http1", { socket, peer, arrived: seen }, router);
-    };
-    socket.on("error", ignore);
-    socket.on("readable", read);
+  look(arrival: Arrival, router: Router, http2: (arrived: Buffer) => void): void {
+    arrival.socket.allowHalfOpen = true;
+    this.http1.accept(arrival, router, http2);
   }
 
   get connections(): AcceptedSocket[] {

@@ -60,6 +60,22 @@ export const routing: readonly StatusCase[] = [
     provoke: (scope) => call(scope, {}, "me@up"),
   },
   {
+    title: "an extended CONNECT for something else than a WebSocket",
+    expected: {
+      ...unrouted,
+      status: 12,
+      reason: "CONNECT_UNSUPPORTED",
+      message: "connect-udp is no protocol that is carried over HTTP/2, websocket is",
+    },
+    provoke: async (scope) => {
+      const sidecar = await scope.sidecar({ identity: { name: "caller" } });
+      const caller = await connectPeer(scope, sidecar.outbound);
+      const [, ...rest] = callHead("up");
+      const head = [[":method", "CONNECT"], [":protocol", "connect-udp"], ...rest] as const;
+      return { sidecar, answer: await caller.answer(caller.request(head, false)) };
+    },
+  },
+  {
     title: "a call that has come through more sidecars than any way has",
     expected: {
       ...unrouted,
