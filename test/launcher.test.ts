@@ -129,6 +129,24 @@ test("under the pinned Node the program runs in the same process", async () => {
   assert.deepEqual(await run.exited, { code: 3, signal: null });
 });
 
+test("a sidecar's heap is kept small, other commands start at once, and what the user says of the heap holds", async () => {
+  const launcher = await layOut({ name: "heap", sources: true, pinned: version });
+  const start = async (args: readonly string[], options = ""): Promise<Record<string, unknown>> =>
+    facts(await runProcess(process.execPath, [...args], { env: { NODE_OPTIONS: options } }));
+  const room = "--max-semi-space-size=16";
+  const growth = "--heap-growing-percent=50";
+
+  const { execArgv, args, via, marked } = await start([launcher, "run", "-c", "a.yaml"]);
+  assert.deepEqual({ execArgv, args }, { execArgv: [room, growth], args: ["run", "-c", "a.yaml"] });
+  assert.deepEqual({ via, marked }, { via: "pinned", marked: false });
+
+  assert.deepEqual((await start([launcher, "check"])).execArgv, []);
+  assert.deepEqual((await start([launcher, "run"], "--max-semi-space-size=64")).execArgv, [growth]);
+  const own = ["--max-semi-space-size=1", "--heap-growing-percent=10"];
+  const told = await start([...own, launcher, "run"]);
+  assert.deepEqual({ execArgv: told.execArgv, via: told.via }, { execArgv: own, via: undefined });
+});
+
 test("a pinned Node that is not of the version it claims is started once", async () => {
   const launcher = await layOut({ name: "claims", sources: true, pinned: "999.0.0" });
   const run = await runProcess(process.execPath, [...AS_CHILD, launcher]);

@@ -29,6 +29,7 @@ test("self times are shares of the busy time, greatest first", () => {
   ]);
 });
 
-test("a profile of nothing but idleness is empty", () => {
-  assert.deepEqual(selfTimes({ nodes: [node(1, "(idle)")], samples: [1], timeDeltas: [10] }), []);
+test("a profile of nothing but idleness and rest is empty", () => {
+  const nodes = [node(1, "(idle)"), node(2, "rest", "file:///somewhere/dist/outrigger.js")];
+  assert.deepEqual(selfTimes({ nodes, samples: [1, 2], timeDeltas: [10, 10] }), []);
 });

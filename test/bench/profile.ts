@@ -45,7 +45,7 @@ export async function profileCase(bin: string, node: string, load: Case, options
   });
 }
 
-/** The functions of a V8 CPU profile by the time spent in themselves, greatest first; idle time is left out. */
+/** The functions of a V8 CPU profile by the time spent in themselves, greatest first; idle time and `core/rest.ts` are left out. */
 export function selfTimes(profile: unknown): SelfTime[] {
   const { nodes, samples, timeDeltas } = CpuProfile.parse(profile);
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, describe(callFrame)]));
@@ -54,7 +54,7 @@ export function selfTimes(profile: unknown): SelfTime[] {
   for (const [index, id] of samples.entries()) {
     const { name, kind } = frames.get(id) ?? { name: "(unknown)", kind: "native and kernel" };
     const time = timeDeltas[index + 1] ?? 0; // until the next sample
-    if (name === "(idle)") continue;
+    if (name === "(idle)" || (kind === "Outrigger" && name.startsWith("rest "))) continue;
     busy += time;
     times.set(name, { kind, time: (times.get(name)?.time ?? 0) + time });
   }

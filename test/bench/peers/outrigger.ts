@@ -56,16 +56,10 @@ export async function outrigger(bin: string, options: OutriggerOptions): Promise
           "",
         ].join("\n"),
       );
-      return startProxy(placement, port, "env", [
-        // Else the launcher would go on under the Node that the package pins, whichever one it was started on.
-        "OUTRIGGER_RELAUNCHED=1",
-        options.node,
-        ...options.nodeOptions,
-        bin,
-        "run",
-        "-c",
-        file,
-      ]);
+      // As marked, the launcher does not go on under the Node that the package pins, nor with the heap that it gives a sidecar.
+      const environment = options.named ? ["OUTRIGGER_RELAUNCHED=1"] : [];
+      const command = [options.node, ...options.nodeOptions, bin, "run", "-c", file];
+      return startProxy(placement, port, "env", [...environment, ...command]);
     },
   };
 }
