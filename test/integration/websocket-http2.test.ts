@@ -191,6 +191,35 @@ test("the same through HTTP/2 all the way", async () => {
   });
 });
 
+test("an open WebSocket outlasts its timeout, and is cut where nothing moves and where a drain is over, in words of the log", async () => {
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (_request, response) => response.end());
+    app.server.on("upgrade", echoFrames);
+    for (const [limit, cause, reason] of [
+      [{ timeout: "20s" }, "drain", "DRAINING"],
+      [{ idleTimeout: "3s" }, "silence", "IDLE_TIMEOUT"],
+    ] as const) {
+      const mesh = await socketMesh(scope, {
+        protocol: "http1",
+        applications: [app.address],
+        mode: "strict",
+        upstream: limit,
+        outbound: { drain: { notice: "0s", grace: "100ms" } },
+      });
+      const { stream, status } = await openWebSocket(await http2Client(scope, mesh.address));
+      assert.equal(status, 200);
+      if (cause === "drain") mesh.outbound.clock.jump(21_000);
+      stream.write(textFrame("alive"));
+      assert.equal((await readSome(stream, 7)).subarray(2).toString(), "alive");
+      if (cause === "drain") void mesh.outbound.runtime.drain();
+      assert.equal(await codeOf(stream), NGHTTP2_CANCEL, cause);
+      const line = await mesh.outbound.call();
+      assert.deepEqual([line.reason, line.http_status, line.bytes_sent], [reason, 200, 7]);
+      assert.equal(await mesh.outbound.handled({ direction: "outbound", upstream: "up", reason }), 1);
+    }
+  });
+});
+
 test("an application that does not go over is heard as it is, and one that says 200 is not taken for one that did", async () => {
   await inScope(async (scope) => {
     let status = 404;
