@@ -69,6 +69,7 @@ function introduction({ environment, rounds, seconds, measurement }: BenchRun): 
     "another; loopback, plaintext. In a round every case runs on each peer in turn, and the order rotates. A case is named by the generator, its",
     "metadata, the size of a message, and connections x calls in flight on each. loadgen writes each call by itself; its trace context, request",
     "id and timeout are the same in each call (repeated) or unique (varying). h2load batches. CPU is user and system time of the whole process.",
+    "Before the first case each proxy carries four seconds of calls that do not count, for none is in use for its first seconds only.",
     "Every answer of loadgen is checked byte by byte; of h2load's, the HTTP status, their number of bytes, and one sample in full.",
     ...(download ? [`The large answer has ${sizeName(download.size)}.`] : []),
   ].join("\n");

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Case } from "./cases.ts";
+import { type Case, warmUpCases } from "./cases.ts";
 import { runH2load } from "./h2load.ts";
 import type { LoadPrograms } from "./load-programs.ts";
 import { runLoadgen } from "./loadgen.ts";
@@ -21,6 +21,8 @@ export const LOAD_CORE = 1;
 /** A peer that does not answer within this time has failed. */
 const READY_LIMIT_MS = 15_000;
 const READY_POLL_MS = 2;
+/** Of each of the cases that come before the first. */
+const WARM_UP_SECONDS = 2;
 /** From ready to the reading of the idle memory. */
 const SETTLE_MS = 1_000;
 
@@ -64,6 +66,7 @@ export async function measure(
       const started = new Map<Peer, Started>();
       try {
         for (const peer of rotate(peers, round)) started.set(peer, await start(peer, upstreamPort, folder));
+        for (const proxy of started.values()) await warmUp(proxy, options, folder);
         for (const [index, load] of cases.entries()) {
           for (const { peer, samples } of rotate(collected, round + index)) {
             const proxy = started.get(peer);
@@ -147,6 +150,13 @@ async function start(peer: Peer, upstreamPort: number, parent: string): Promise<
     await running.stop();
     throw error;
   }
+}
+
+/** Has a proxy carry calls that nobody counts. */
+async function warmUp(proxy: Started, options: RoundOptions, folder: string): Promise<void> {
+  if (proxy.pids.length === 0) return;
+  for (const load of warmUpCases)
+    await runCase(load, proxy, { ...options, warmup: 0, seconds: WARM_UP_SECONDS }, folder);
 }
 
 async function runCase(load: Case, proxy: Started, options: RoundOptions, folder: string): Promise<Sample> {
