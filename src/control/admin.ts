@@ -1,6 +1,8 @@
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
+import { openFilesLimit } from "../core/open-files.ts";
+import { controlShare } from "../net/connection-budget.ts";
 import { Listener } from "../net/listener.ts";
 import { logLevels } from "../observability/log.ts";
 import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
@@ -88,12 +90,13 @@ export async function startAdmin(address: Address, options: AdminOptions): Promi
   await gate.prepare();
   const answer = (request: HttpRequest) => answerTo(request, new HostGuard(address, hosts()), gate, view);
   const face = new HttpFace({ clock, log, keepAlive: true, answer });
+  const most = controlShare(openFilesLimit(), MAX_CONNECTIONS);
   const listener = await Listener.bind(
     address,
-    { maxConnections: MAX_CONNECTIONS },
+    { maxConnections: most },
     {
       onConnection: (socket) => gate.take(socket, (taken) => face.accept(taken)),
-      onRefused: () => log.debug({ most: MAX_CONNECTIONS }, "admin: a connection over the limit was closed"),
+      onRefused: () => log.debug({ most }, "admin: a connection over the limit was closed"),
       onError: (error) => log.warn({ err: error }, "admin: a connection could not be taken"),
     },
   );

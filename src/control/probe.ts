@@ -2,7 +2,9 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
+import { openFilesLimit } from "../core/open-files.ts";
 import type { FlushLoop } from "../http2/flush-loop.ts";
+import { controlShare } from "../net/connection-budget.ts";
 import { beginsHttp2 } from "../net/detect.ts";
 import { Listener } from "../net/listener.ts";
 import { acceptsOpenMetrics } from "../observability/open-metrics.ts";
@@ -42,12 +44,13 @@ export async function startProbe(address: Address, options: ProbeOptions): Promi
   const health = new HealthService(view, clock, loop, log);
   // Whoever probes comes again and again: a place is free as soon as the answer is taken.
   const face = new HttpFace({ clock, log, keepAlive: false, answer: (request) => answerTo(request, view, scrapes) });
+  const most = controlShare(openFilesLimit(), MAX_CONNECTIONS);
   const listener = await Listener.bind(
     address,
-    { maxConnections: MAX_CONNECTIONS },
+    { maxConnections: most },
     {
       onConnection: (socket) => sort(socket, clock, health, face),
-      onRefused: () => log.debug({ most: MAX_CONNECTIONS }, "probe: a connection over the limit was closed"),
+      onRefused: () => log.debug({ most }, "probe: a connection over the limit was closed"),
       onError: (error) => log.warn({ err: error }, "probe: a connection could not be taken"),
     },
   );

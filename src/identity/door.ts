@@ -84,6 +84,11 @@ export class Door {
     else this.detect(socket, peer, leave);
   }
 
+  /** Closes a connection that is not in yet, for another one; false where there is none. */
+  makeRoom(): boolean {
+    return this.count.giveWay();
+  }
+
   /** Handshakes under way, connections that have said nothing yet among them. */
   get underWay(): number {
     return this.count.size;

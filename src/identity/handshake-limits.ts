@@ -78,6 +78,13 @@ export class HandshakeCount {
     if (source !== undefined) source.isKnown = true;
   }
 
+  /** Ends the oldest one of whoever has the most, for a connection of another kind; false where none is under way. */
+  giveWay(): boolean {
+    const source = this.largest();
+    this.makeRoom(source);
+    return source !== undefined;
+  }
+
   get size(): number {
     return this.underWay;
   }

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { explainBind } from "./bind-error.ts";
+import { type ConnectionBudget, ENDING } from "./connection-budget.ts";
 import { KEEPALIVE_DELAY } from "./connector.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
@@ -10,11 +11,16 @@ import { clearStaleSocket } from "./stale-socket.ts";
 export interface ListenerOptions {
   /** Connections at once; one more is closed at once, unless the handler makes room for it. 10,000 by default. */
   readonly maxConnections?: number;
+  /** What other listeners have a part in as well. */
+  readonly budget?: ConnectionBudget;
   /** Others of this process bind the same address, and the system gives each a part of the connections. */
   readonly shared?: boolean;
   /** A client may end its half of a connection and go on reading. */
   readonly allowHalfOpen?: boolean;
 }
+
+/** Which limit a connection was over: that of its listener, or the budget of all, which is of open files. */
+export type ConnectionLimit = "maxConnections" | "openFiles";
 
 /** Who takes the connections of a listener. */
 export interface ListenerHandler {
@@ -22,16 +28,14 @@ export interface ListenerHandler {
   onConnection(socket: Socket, peer: string): void;
   /** As many connections are open as may be, and there is one more: whether another one has been closed for it. */
   makeRoom?(): boolean;
-  /** A connection was closed at once because `maxConnections` are open. */
-  onRefused(): void;
-  /** A connection could not be taken: mostly because this process has too many open files. */
+  /** A connection was closed at once because `most` are open. */
+  onRefused(limit: ConnectionLimit, most: number): void;
+  /** A connection could not be taken. Where there is no open file left libuv closes it, and nobody is told. */
   onError(error: Error): void;
 }
 
 /** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
 export const defaultListenerLimits = { maxConnections: 10_000 };
-/** Share of connections that may be there beyond, while those that made room for them end. */
-const ENDING = 0.1;
 /** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
 const BACKLOG = 4096;
 
@@ -45,6 +49,8 @@ export class Listener {
   readonly address: Address;
   readonly maxConnections: number;
   private readonly server: Server;
+  private readonly handler: ListenerHandler;
+  private readonly budget: ConnectionBudget | undefined;
   private readonly sockets = new Roster<OpenSocket>();
   private readonly ended: Promise<void>;
   accepted = 0;
@@ -67,15 +73,14 @@ export class Listener {
   private constructor(server: Server, address: Address, options: ListenerOptions, handler: ListenerHandler) {
     this.server = server;
     this.address = address;
+    this.handler = handler;
+    this.budget = options.budget;
     this.maxConnections = options.maxConnections ?? defaultListenerLimits.maxConnections;
     const isFirm = handler.makeRoom === undefined;
     server.maxConnections = Math.ceil(this.maxConnections * (isFirm ? 1 : 1 + ENDING));
     this.ended = new Promise((resolve) => server.once("close", resolve));
-    server.on("connection", (socket) => this.take(socket, handler));
-    server.on("drop", () => {
-      this.refused++;
-      handler.onRefused();
-    });
+    server.on("connection", (socket) => this.take(socket));
+    server.on("drop", () => this.refuse("maxConnections"));
     server.on("error", (error) => handler.onError(error));
   }
 
@@ -96,18 +101,34 @@ export class Listener {
     await this.ended;
   }
 
-  private take(socket: Socket, handler: ListenerHandler): void {
-    if (this.sockets.size >= this.maxConnections && handler.makeRoom?.() === false) {
+  private take(socket: Socket): void {
+    const { handler, budget } = this;
+    const limit = this.reached();
+    if (limit !== undefined && (budget?.isOver === true || handler.makeRoom?.() !== true)) {
       socket.destroy();
-      this.refused++;
-      handler.onRefused();
+      this.refuse(limit);
       return;
     }
     this.accepted++;
     const open: OpenSocket = { socket, place: -1 };
     this.sockets.add(open);
-    socket.once("close", () => this.sockets.delete(open));
+    if (budget !== undefined) budget.open++;
+    socket.once("close", () => {
+      this.sockets.delete(open);
+      if (budget !== undefined) budget.open--;
+    });
     handler.onConnection(socket, peerOf(socket, this.address));
+  }
+
+  /** The limit that one more connection is over. */
+  private reached(): ConnectionLimit | undefined {
+    if (this.budget?.isFull === true) return "openFiles";
+    return this.sockets.size >= this.maxConnections ? "maxConnections" : undefined;
+  }
+
+  private refuse(limit: ConnectionLimit): void {
+    this.refused++;
+    this.handler.onRefused(limit, limit === "openFiles" ? (this.budget?.most ?? 0) : this.maxConnections);
   }
 }
 

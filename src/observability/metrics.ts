@@ -7,6 +7,7 @@ import { registerLoopDelay } from "./loop-delay.ts";
 import { type MetricsView, registerMeshGauges } from "./mesh-gauges.ts";
 import { OPEN_METRICS, toOpenMetrics } from "./open-metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
+import { RefusedConnections } from "./refused-connections.ts";
 import { TlsMetrics } from "./tls-metrics.ts";
 
 /** The answer to a scrape. */
@@ -32,6 +33,7 @@ export class Metrics {
   readonly calls: CallMetrics;
   readonly tls: TlsMetrics;
   readonly captured: CaptureMetrics;
+  readonly refused: RefusedConnections;
   /** In force from the next scrape on. */
   private current: MetricsOptions = { names: "outrigger", application: undefined };
   private readonly clock: Clock;
@@ -42,6 +44,7 @@ export class Metrics {
     this.calls = new CallMetrics(this.registry);
     this.tls = new TlsMetrics(this.registry);
     this.captured = new CaptureMetrics(this.registry);
+    this.refused = new RefusedConnections(this.registry);
     registerProcessMetrics(this.registry, version, clock);
     const registers = [this.registry];
     this.merged = new Gauge({

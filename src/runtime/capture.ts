@@ -111,7 +111,7 @@ export class Capture {
     shared: boolean,
   ): Promise<void> {
     const log = this.services.log.logger;
-    const { clock, metrics } = this.services;
+    const { clock, metrics, connections: budget } = this.services;
     const captured = new Captured({
       direction,
       destination: known,
@@ -131,10 +131,13 @@ export class Capture {
     const failures = new SparingLog(log, "error", "a captured connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
-      { allowHalfOpen: true, shared },
+      { allowHalfOpen: true, shared, budget },
       {
         onConnection: (socket, peer) => captured.take(socket, peer),
-        onRefused: () => refusals.tell({ direction }),
+        onRefused: (limit, most) => {
+          metrics.refused.count(`capture.${direction}`, limit);
+          refusals.tell({ direction, limit, most });
+        },
         onError: (error) => failures.tell({ direction, err: error }),
       },
     );

@@ -211,16 +211,21 @@ export class Listeners {
     take: (socket: Socket, peer: string) => void,
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
-    const { clock } = this.services;
+    const { clock, metrics, connections: budget } = this.services;
     const refusals = new SparingLog(log, "warn", "a connection was closed at once: too many are open", clock);
     const failures = new SparingLog(log, "error", "a connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
-      { shared: this.shared },
+      { shared: this.shared, budget },
       {
         onConnection: take,
-        makeRoom: () => acceptor.makeRoom() || side.makeRoom(),
-        onRefused: () => refusals.tell({ listener: name }),
+        // Who has not come in yet gives way first, as it has the least to lose.
+        makeRoom: () =>
+          (name === "inbound" && this.door?.makeRoom() === true) || acceptor.makeRoom() || side.makeRoom(),
+        onRefused: (limit, most) => {
+          metrics.refused.count(name, limit);
+          refusals.tell({ listener: name, limit, most });
+        },
         onError: (error) => failures.tell({ listener: name, err: error }),
       },
     );

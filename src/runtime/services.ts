@@ -2,6 +2,7 @@ import { defaultKeepalive, type KeepaliveSettings } from "../cluster/pool/keepal
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { Deadlines } from "../core/deadlines.ts";
+import { openFilesLimit } from "../core/open-files.ts";
 import { Authorization } from "../filters/authorization.ts";
 import { ExternalAuthorization } from "../filters/external/external-authorization.ts";
 import { Faults } from "../filters/faults.ts";
@@ -18,6 +19,7 @@ import { Unread } from "../http2/unread.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LeaseStore } from "../limits/lease-store.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
+import { ConnectionBudget, connectionShare } from "../net/connection-budget.ts";
 import { AccessLog, type AccessRules } from "../observability/access-log.ts";
 import { Decisions } from "../observability/explain/decisions.ts";
 import { Explanations } from "../observability/explain/explanations.ts";
@@ -55,6 +57,8 @@ export interface ProcessServices {
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
   readonly concurrency: ConcurrencyLimits;
+  /** What all listeners for calls may have open together. */
+  readonly connections: ConnectionBudget;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
@@ -116,6 +120,7 @@ export function makeServices(
     tracer,
     http2: { clock, loop, headers, unread },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
+    connections: new ConnectionBudget(connectionShare(openFilesLimit(), config.workers)),
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
     tokens: new Tokens({ clock, headers }),

@@ -14,17 +14,25 @@ export interface SidecarProcess {
   admin(path: string): Promise<unknown>;
 }
 
-/** Starts `outrigger run` with a configuration; what it leaves out of `listeners` is 127.0.0.1:0. Resolves once it is ready. */
+/**
+ * Starts `outrigger run` with a configuration; what it leaves out of `listeners` is 127.0.0.1:0. Resolves once it is ready.
+ * `openFiles`: no more than so many files and sockets may be open in it.
+ */
 export async function startSidecarProcess(
   config: Readonly<Record<string, unknown>>,
   nodeOptions: readonly string[] = [],
+  openFiles?: number,
 ): Promise<SidecarProcess> {
   const loopback = "127.0.0.1:0";
   const listeners = { outbound: loopback, admin: loopback, probe: loopback };
   const all = config.service === undefined ? listeners : { ...listeners, inbound: loopback };
   const whole = { listeners: all, drain: { notice: "10ms", grace: "1s" }, ...config };
   const input = JSON.stringify(whole);
-  return await ready(await startProcess(process.execPath, [...nodeOptions, main, "run", "-c", "-"], { input }));
+  const command = [process.execPath, ...nodeOptions, main, "run", "-c", "-"];
+  const limited =
+    openFiles === undefined ? command : ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`, ...command];
+  const [program = "", ...args] = limited;
+  return await ready(await startProcess(program, args, { input }));
 }
 
 /** Starts `outrigger run` with a file that can be changed afterwards. Resolves once it is ready. */
