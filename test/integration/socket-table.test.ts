@@ -196,8 +196,8 @@ async function called(scope: Scope, kind: Kind, address: string): Promise<string
   return answerOf(message.statusCode, message.headers["outrigger-reason"]);
 }
 
-function answerOf(status: number | undefined, reason: unknown): string {
-  return `${status} ${String(reason ?? "")}`.trim();
+function answerOf(status: number | undefined, reason: string | readonly string[] = ""): string {
+  return `${status} ${reason.toString()}`.trim();
 }
 
 /** Every call that ended for a reason is counted under it, by the status that its line has. */
