@@ -1,6 +1,7 @@
 import { randomUUID, X509Certificate } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../core/make-folder.ts";
 import { issueCertificate, type KeyPair, makeAuthority } from "./make-certificate.ts";
 import { consulPattern } from "./spiffe.ts";
 
@@ -43,7 +44,7 @@ export class DevelopmentCa {
     const commonName = `${trustDomain} development CA ${randomUUID().slice(0, 8)}`;
     const made = await makeAuthority({ commonName, uris: [`spiffe://${trustDomain}`], ...life });
     const files = authorityFiles(folder);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     // The key's name is the lock: whoever links it first has made the authority, and the certificate follows.
     const draft = `${files.key}.${randomUUID()}.new`;
     await writeFile(draft, made.key, { mode: 0o600 });
@@ -69,7 +70,7 @@ export class DevelopmentCa {
 
 /** Writes a file as a whole: whoever reads it has the old one or the new one. */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const draft = `${path}.${process.pid}.new`;
   await writeFile(draft, text, { mode });
   await rename(draft, path);

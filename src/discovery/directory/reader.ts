@@ -1,8 +1,9 @@
 import { type FSWatcher, watch } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { lstat, readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../core/clock.ts";
+import { makeFolder } from "../../core/make-folder.ts";
 import type { DiscoveryServices } from "../services.ts";
 import { hasEnded, ownMark } from "./process-mark.ts";
 import { type DirectoryRecord, isRecordFile, MAX_RECORD, parseRecord, STALE_AFTER } from "./record.ts";
@@ -127,7 +128,7 @@ export class DirectoryReader {
 
   private async readFolder(): Promise<void> {
     // Only at first: a folder that was taken away comes back with the first sidecar that writes, not empty.
-    if (this.folder === 0) await mkdir(this.path, { recursive: true, mode: 0o700 });
+    if (this.folder === 0) await makeFolder(this.path, 0o700);
     const { ino } = await stat(this.path);
     if (ino !== this.inode || this.watcher === undefined) this.watchFolder(ino);
     const names = await readdir(this.path);

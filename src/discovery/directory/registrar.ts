@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../core/clock.ts";
+import { makeFolder } from "../../core/make-folder.ts";
 import type { DiscoveryServices } from "../services.ts";
 import type { Registrar, Registration } from "../source.ts";
 import { ownMark } from "./process-mark.ts";
@@ -93,7 +94,7 @@ export class DirectoryRegistrar implements Registrar {
       process: this.process,
       heartbeat,
     };
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await makeFolder(this.path, 0o700);
     const name = recordFile(registration.id);
     const temporary = join(this.path, `.${name}.${this.process.pid}.tmp`);
     await rm(temporary, { force: true });

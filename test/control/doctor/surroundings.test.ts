@@ -10,6 +10,7 @@ import { checkNames } from "../../../src/control/doctor/names.ts";
 import { checkPorts } from "../../../src/control/doctor/ports.ts";
 import { checkMachine, checkSidecar } from "../../../src/control/doctor/sidecar.ts";
 import { systemClock } from "../../../src/core/clock.ts";
+import { DnsServer } from "../../support/dns-server.ts";
 import { freePort, freePorts } from "../../support/ports.ts";
 import { FakeView } from "../fake-view.ts";
 import { found, wrong } from "./surroundings.ts";
@@ -58,6 +59,31 @@ test("a name that does not resolve is told with the key that has it", async () =
     wrong(findings)[0] ?? "",
     /^error: no-such-host\.invalid \(upstreams\.orders\.endpoints\) does not resolve/,
   );
+});
+
+test("names of dns upstreams are asked of the name servers that the sidecar asks", async (t) => {
+  const server = await DnsServer.start();
+  t.after(() => server.stop());
+  server.set("orders.test", { type: "A", address: "192.0.2.7" });
+  server.set("_grpc._tcp.orders.test", { type: "SRV", target: "a.test", port: 1 });
+  const dns = (more: object): object => ({ discovery: "dns", dns: more });
+  const upstreams = {
+    orders: dns({ name: "orders.test", port: 1 }),
+    others: dns({ srv: "_grpc._tcp.orders.test" }),
+    gone: dns({ name: "gone.test", port: 1 }),
+  };
+  const discovery = { dns: { servers: [server.address] } };
+  const findings = await found(checkNames, { upstreams, discovery });
+  assert.deepEqual(
+    findings.map(({ verdict, evidence }) => `${verdict}: ${evidence}`),
+    [
+      "ok: orders.test (upstreams.orders.dns) has 1 addresses",
+      "ok: _grpc._tcp.orders.test (upstreams.others.dns) has 1 SRV records",
+      "error: gone.test (upstreams.gone.dns) does not resolve: cannot look up A of gone.test: the name does not exist; " +
+        "cannot look up AAAA of gone.test: the name does not exist",
+    ],
+  );
+  assert.match(findings[2]?.remedy ?? "", /discovery\.dns\.servers/);
 });
 
 test("a collector, a store, metrics and folders that are not there are told with what follows", async (t) => {
