@@ -149,7 +149,7 @@ export class Capture {
   private inbound(to: Address): Passage {
     const config = this.host.config();
     const { service, capture } = config;
-    const problem = onwardProblem(config, to, this.host.own());
+    const problem = onwardProblem(config, "inbound", to, this.host.own());
     if (problem !== undefined) return { kind: "refuse", why: problem };
     if (to.kind === "tcp" && service?.address.kind === "tcp" && to.port === service.address.port)
       return { kind: "mesh" };
@@ -170,7 +170,7 @@ export class Capture {
     const upstream = this.host.upstreams().tcpAt(to);
     if (upstream !== undefined) return { kind: "call", upstream };
     const problem =
-      onwardProblem(config, to, this.host.own()) ??
+      onwardProblem(config, "outbound", to, this.host.own()) ??
       (config.egress === "declared" && !this.host.upstreams().isDeclared(to)
         ? "egress is declared, and no upstream is there"
         : undefined);

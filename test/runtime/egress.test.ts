@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/types.ts";
 import { parseAddress } from "../../src/core/address.ts";
+import type { Direction } from "../../src/http/reason.ts";
 import { onwardProblem } from "../../src/runtime/egress.ts";
 
 function configured(text: string): Config {
@@ -11,13 +12,18 @@ function configured(text: string): Config {
   return loaded.config;
 }
 
-function problem(to: string, config: Config, own: readonly string[] = []): string | undefined {
+function problem(
+  to: string,
+  config: Config,
+  own: readonly string[] = [],
+  direction: Direction = "outbound",
+): string | undefined {
   const address = (text: string) => {
     const parsed = parseAddress(text);
     assert.ok(typeof parsed !== "string", text);
     return parsed;
   };
-  return onwardProblem(config, address(to), own.map(address));
+  return onwardProblem(config, direction, address(to), own.map(address));
 }
 
 const usual = configured("capture: {}");
@@ -31,6 +37,9 @@ test("a captured connection goes on to where it was going, but for what only thi
     ["[::1]:9999", /is loopback/],
     ["169.254.169.254:80", /169\.254\.169\.254:80 .*link-local/],
     ["[fe80::1]:80", /link-local/],
+    ["[fd00:ec2::254]:80", /is a cloud's metadata service/],
+    ["[fd20:ce::254]:80", /is a cloud's metadata service/],
+    ["100.100.100.200:80", /is a cloud's metadata service/],
     ["0.0.0.0:80", /unspecified|every address/],
     ["224.0.0.1:80", /multicast/],
   ] as const)
@@ -43,6 +52,7 @@ test("what is listed may be reached all the same, at that port and no other", ()
   assert.equal(problem("127.0.0.1:9999", listed), undefined);
   assert.match(problem("169.254.169.254:81", listed) ?? "", /link-local/);
   assert.match(problem("127.0.0.1:9998", listed) ?? "", /loopback/);
+  assert.match(problem("127.0.0.1:9999", listed, [], "inbound") ?? "", /loopback/, "for the application only");
 });
 
 test("a listener of the sidecar is not called through itself, listed or not", () => {

@@ -46,6 +46,6 @@ export const capture = object({
   allow: preset(
     list(dialAddress()),
     none,
-    "Loopback and link-local addresses, such as a cloud's metadata service, that captured connections may go on to all the same.",
+    "Loopback and link-local addresses and metadata services of a cloud that the application's captured connections may go on to all the same.",
   ),
 });

@@ -155,7 +155,7 @@ export class Upstreams implements OutboundRules {
       for (const cluster of this.clustersFor(name, target))
         if (hasEndpoint(cluster, destination)) return { kind: "target", target };
     if (this.config.egress === "declared") return undefined;
-    const problem = onwardProblem(this.config, destination, this.options.discovery.own());
+    const problem = onwardProblem(this.config, "outbound", destination, this.options.discovery.own());
     if (problem !== undefined) return undefined;
     return (protocol === "http1" ? this.passthroughHttp1 : this.passthrough).resolve(destination);
   }
