@@ -3,7 +3,7 @@
 #
 #   docker build -f deploy/image/outrigger.Dockerfile -t outrigger:0.1.0 .
 FROM debian:bookworm-slim AS build
-RUN apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates nodejs npm && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates libatomic1 nodejs npm && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY package.json package-lock.json ./
 COPY services/user/package.json services/user/
