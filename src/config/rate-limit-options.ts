@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress } from "../core/address.ts";
+import { type Address, formatAddress, parseAddress } from "../core/address.ts";
 import type { Counted, RateLimitOptions } from "../limits/rate-limit.ts";
 import type { Type } from "./schema/type.ts";
 import type { rateLimits } from "./sections/rate-limits.ts";
@@ -13,7 +13,11 @@ export function rateLimitOf(file: FileRateLimit, identity: string): RateLimitOpt
 }
 
 function countedOf(file: FileRateLimit, identity: string): Counted {
-  const { limit, algorithm, maxKeys, timeout, service, onStoreFailure, store } = file;
+  const { limit, algorithm, maxKeys, timeout, service, onStoreFailure, store, quotaService } = file;
+  if (quotaService !== undefined) {
+    const pace = limit && { ...limit, burst: file.burst ?? limit.amount };
+    return { by: "quota", quota: { ...quotaService, address: formatAddress(quotaService.address), pace }, maxKeys };
+  }
   if (service !== undefined || limit === undefined) {
     const address = service === undefined ? "" : formatAddress(service.address);
     const onFailure = onStoreFailure === "deny" ? "deny" : "allow";
@@ -39,13 +43,24 @@ export function rateLimitBack({ counted, ...options }: RateLimitOptions): FileRa
     onStoreFailure: undefined,
     localShare: 1,
     service: undefined,
+    quotaService: undefined,
     maxKeys: 10_000,
   } as const;
   if (counted.by === "service") {
     const { address, domain, timeout, onFailure } = counted.service;
-    const parsed = parseAddress(address);
-    if (typeof parsed === "string") throw new Error(parsed);
-    return { ...options, ...absent, service: { address: parsed, domain }, timeout, onStoreFailure: onFailure };
+    return {
+      ...options,
+      ...absent,
+      service: { address: addressOf(address), domain },
+      timeout,
+      onStoreFailure: onFailure,
+    };
+  }
+  if (counted.by === "quota") {
+    const { pace, address, ...quota } = counted.quota;
+    const quotaService = { ...quota, address: addressOf(address) };
+    const given = pace && { limit: { amount: pace.amount, per: pace.per }, burst: pace.burst };
+    return { ...options, ...absent, ...given, quotaService, maxKeys: counted.maxKeys };
   }
   const { pace, algorithm, maxKeys, shared } = counted;
   const { amount, per, burst } = pace;
@@ -67,4 +82,10 @@ export function rateLimitBack({ counted, ...options }: RateLimitOptions): FileRa
           localShare: shared.localShare,
         }),
   };
+}
+
+function addressOf(text: string): Address {
+  const parsed = parseAddress(text);
+  if (typeof parsed === "string") throw new Error(parsed);
+  return parsed;
 }

@@ -69,7 +69,7 @@ export interface RateLimitAnswer {
   readonly mode: "enforce" | "shadow";
   /** Such as `100/s, 200 at once`; null where a service says it. */
   readonly limit: string | null;
-  /** `memory`, `redis` or `service`. */
+  /** `memory`, `redis`, `service` or `quota`. */
   readonly store: string;
   /** Whether the store answered when it was last asked; true for memory. */
   readonly storeUp: boolean;

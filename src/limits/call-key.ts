@@ -22,8 +22,29 @@ export function compileKey(parts: readonly KeyPart[]): (call: Call) => string {
   };
   return (call) => {
     const key = read(call);
-    return key.length <= LONGEST ? key : `sha256:${hash("sha256", key)}`;
+    return shortened(key);
   };
+}
+
+/** The same, of which the parts can be told apart again: by NUL. A long one stands there as a digest. */
+export function compileParts(parts: readonly KeyPart[]): (call: Call) => string {
+  const readers = parts.map(reader);
+  return (call) => readers.map((read) => shortened(read(call))).join("\0");
+}
+
+function shortened(text: string): string {
+  return text.length <= LONGEST ? text : `sha256:${hash("sha256", text)}`;
+}
+
+/** What Envoy calls the parts of a call; services are configured by these words. */
+const descriptorKeys: Readonly<Record<string, string>> = {
+  "remote.address": "remote_address",
+  upstream: "destination_cluster",
+};
+
+/** The name of a part in descriptors and buckets. */
+export function descriptorKey(part: KeyPart): string {
+  return descriptorKeys[part] ?? (part.startsWith("metadata.") ? part.slice("metadata.".length) : part);
 }
 
 /** One part of a call, as a rate limit service wants it. */

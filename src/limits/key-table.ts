@@ -41,6 +41,11 @@ export class KeyTable {
     return made;
   }
 
+  /** Those of a key of their own. */
+  entriesOf(): IterableIterator<Allowance> {
+    return this.entries.values();
+  }
+
   *values(): IterableIterator<Allowance> {
     yield* this.entries.values();
     yield this.overflow;

@@ -1,11 +1,12 @@
 import type { Call, Failure } from "../http/call.ts";
 import type { Allowance } from "./allowance.ts";
+import type { QuotaLimit } from "./quota/limit.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { ServiceLimit } from "./service-limit.ts";
 
 /** The limits of one direction. A call has to pass all of them, and is charged to all or to none. */
 export class LimitGroup {
-  local: readonly RateLimit[] = [];
+  local: readonly (RateLimit | QuotaLimit)[] = [];
   /** Those that a rate limit service decides, asked for calls that passed the others. */
   remote: readonly ServiceLimit[] = [];
   /** Of the call that is being decided; kept to be used again. */

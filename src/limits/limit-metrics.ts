@@ -1,14 +1,16 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { Clock } from "../core/clock.ts";
+import { QuotaLimit } from "./quota/limit.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { RateLimits } from "./rate-limits.ts";
-import type { ServiceLimit } from "./service-limit.ts";
+import type { AnyLimit, RateLimits } from "./rate-limits.ts";
+import { ServiceLimit } from "./service-limit.ts";
 
 const labelNames = ["limit", "direction"] as const;
 
 /** What is counted of rate limits. Nothing is held here: the limits are asked on scrape. */
-export function registerLimitMetrics(registry: Registry, limits: RateLimits): void {
+export function registerLimitMetrics(registry: Registry, limits: RateLimits, clock: Clock): void {
   const registers = [registry];
-  const labelsOf = ({ options: { name, direction } }: RateLimit | ServiceLimit) => ({ limit: name, direction });
+  const labelsOf = ({ options: { name, direction } }: AnyLimit) => ({ limit: name, direction });
   new Counter({
     name: "outrigger_rate_limited_total",
     help: "Calls that a rate limit refused; with mode shadow: would have refused.",
@@ -19,6 +21,20 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits): vo
       for (const limit of limits.all()) this.inc({ ...labelsOf(limit), mode: limit.options.mode }, limit.refused);
     },
   });
+  const quotaCounter = (name: string, help: string, value: "reports" | "assignments"): void => {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const limit of limits.all())
+          if (limit instanceof QuotaLimit && limit.place.kind === "here")
+            this.inc(labelsOf(limit), limit.place.stream[value]);
+      },
+    });
+  };
   const gauge = (name: string, help: string, value: (limit: RateLimit) => number): void => {
     new Gauge({
       name,
@@ -34,8 +50,38 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits): vo
   gauge("outrigger_rate_limit_per_second", "What a rate limit lets through of each key.", ({ pace }) => {
     return (pace.amount * 1000) / pace.per;
   });
-  gauge("outrigger_rate_limit_keys", "Keys that a rate limit tells apart.", ({ table }) => table.size);
   gauge("outrigger_rate_limit_leased", "Calls leased of the store and not used yet.", ({ held }) => held);
+  new Gauge({
+    name: "outrigger_rate_limit_keys",
+    help: "Keys that a rate limit tells apart.",
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const limit of limits.all())
+        if (!(limit instanceof ServiceLimit)) this.set(labelsOf(limit), limit.table.size);
+    },
+  });
+  new Gauge({
+    name: "outrigger_rate_limit_quota_buckets",
+    help: "Keys of limits whose quota a service assigns, by whether an assignment is in force: assigned, expired or unassigned.",
+    labelNames: [...labelNames, "state"],
+    registers,
+    collect() {
+      this.reset();
+      for (const limit of limits.all()) {
+        if (!(limit instanceof QuotaLimit)) continue;
+        for (const [state, count] of Object.entries(limit.states(clock.now())))
+          this.set({ ...labelsOf(limit), state }, count);
+      }
+    },
+  });
+  quotaCounter(
+    "outrigger_rate_limit_quota_reports_total",
+    "Reports of usage to the service that assigns quotas.",
+    "reports",
+  );
+  quotaCounter("outrigger_rate_limit_quota_assignments_total", "Assignments of that service.", "assignments");
   new Counter({
     name: "outrigger_rate_limit_overflow_total",
     help: "Calls whose key found no room and shared one with others.",
@@ -44,7 +90,7 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits): vo
     collect() {
       this.reset();
       for (const limit of limits.all())
-        if (limit instanceof RateLimit) this.inc(labelsOf(limit), limit.table.overflowed);
+        if (!(limit instanceof ServiceLimit)) this.inc(labelsOf(limit), limit.table.overflowed);
     },
   });
   new Gauge({

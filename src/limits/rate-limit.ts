@@ -9,6 +9,7 @@ import { KeyTable } from "./key-table.ts";
 import { Lease, type OnStoreFailure } from "./lease.ts";
 import type { Grant, LeaseStore, LeaseTerms } from "./lease-store.ts";
 import { type Pace, type Paced, shareOf } from "./pace.ts";
+import type { BucketRules } from "./quota/bucket.ts";
 import { isTold, overLimit, rateLimitFields, type ToldTo } from "./refusal.ts";
 
 /** An entry of `rateLimits`. */
@@ -23,7 +24,7 @@ export interface RateLimitOptions {
   readonly counted: Counted;
 }
 
-/** Who counts: this process, several by a store, or a rate limit service. */
+/** Who counts: this process, several by a store, or a rate limit service; or who says how much this process may count. */
 export type Counted =
   | {
       readonly by: "memory" | "redis";
@@ -33,7 +34,15 @@ export type Counted =
       /** Of Redis only. */
       readonly shared: SharedOptions | undefined;
     }
-  | { readonly by: "service"; readonly service: ServiceOptions };
+  | { readonly by: "service"; readonly service: ServiceOptions }
+  | { readonly by: "quota"; readonly quota: QuotaOptions; readonly maxKeys: number };
+
+/** Where quotas are assigned, and what is done without. */
+export interface QuotaOptions extends BucketRules {
+  /** HOST:PORT or unix:/path. */
+  readonly address: string;
+  readonly domain: string;
+}
 
 /** A limit that several sidecars count together, in Redis. `timeout` in milliseconds. */
 export interface SharedOptions {
@@ -56,8 +65,8 @@ export interface ServiceOptions {
   readonly onFailure: "allow" | "deny";
 }
 
-/** Limits that need nobody's answer for a call. */
-export type CountedLocally = Exclude<Counted, { by: "service" }>;
+/** Limits that are counted here, whoever else counts. */
+export type CountedLocally = Extract<Counted, { by: "memory" | "redis" }>;
 /** A limit that is counted here, alone or with leases. */
 export type LocalOptions = RateLimitOptions & { readonly counted: CountedLocally };
 
@@ -113,6 +122,12 @@ export class RateLimit implements Paced {
 
   get pace(): Pace {
     return this.current.counted.pace;
+  }
+
+  /** Milliseconds without a call after which no key has less than a new one. */
+  get recovery(): number {
+    const { algorithm, pace } = this.current.counted;
+    return algorithm === "tokenBucket" ? (pace.burst * pace.per) / pace.amount : 2 * pace.per;
   }
 
   /** Calls in hand of all keys. */

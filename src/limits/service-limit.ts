@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Call, Failure } from "../http/call.ts";
 import { compileMatch } from "../http/call-match.ts";
-import { type KeyPart, reader } from "./call-key.ts";
+import { descriptorKey, reader } from "./call-key.ts";
 import type { RateLimitOptions, ServiceOptions } from "./rate-limit.ts";
 import type { Entry, RateLimitAnswer } from "./rate-limit-messages.ts";
 import { isTold, overLimit, rateLimitFields } from "./refusal.ts";
@@ -14,12 +14,6 @@ export type RemoteOptions = RateLimitOptions & {
 
 /** Milliseconds to come again in, where the service does not say it or does not answer. */
 const PUSHBACK = 1000;
-
-/** What Envoy calls the parts of a call; services are configured by these words. */
-const descriptorKeys: Readonly<Record<string, string>> = {
-  "remote.address": "remote_address",
-  upstream: "destination_cluster",
-};
 
 /**
  * A limit that a service decides, by Envoy's protocol. Here each call waits for an answer, as the protocol has it; a service
@@ -96,8 +90,4 @@ export class ServiceLimit {
     const detail = `the service of the rate limit ${name} does not answer`;
     return overLimit({ reason: "RATE_LIMIT", detail, wait: PUSHBACK, elsewhere: false });
   }
-}
-
-function descriptorKey(part: KeyPart): string {
-  return descriptorKeys[part] ?? (part.startsWith("metadata.") ? part.slice("metadata.".length) : part);
 }

@@ -19,7 +19,7 @@ export function registerRuntimeMetrics(runtime: Runtime): void {
   const { metrics, clock, rateLimits, concurrency } = services;
   metrics.watch(runtimeMetrics(runtime));
   metrics.captured.watch(capture);
-  registerLimitMetrics(metrics.registry, rateLimits);
+  registerLimitMetrics(metrics.registry, rateLimits, clock);
   registerConcurrencyMetrics(metrics.registry, concurrency);
   registerPolicyMetrics(metrics.registry, () => upstreams.policies, clock);
   registerRoutingMetrics(metrics.registry, () => upstreams.consulChains(), clock);

@@ -134,7 +134,7 @@ export function makeServices(
     }),
     faults: new Faults(deadlines, loop, Math.random, log.logger),
     hopeless: new HopelessCalls(),
-    rateLimits: new RateLimits(clock, () => loop.now(), log.logger, thread.leases),
+    rateLimits: new RateLimits(clock, () => loop.now(), log.logger, Math.random, thread.leases),
     random: Math.random,
     exchange: (identity, direction) => ({
       loop,

@@ -42,7 +42,7 @@ function shareUpstream(upstream: UpstreamConfig, place: Place): UpstreamConfig {
 /** Without the store each worker has its part of the sidecar's local share. */
 function shareLimit(limit: RateLimitOptions, workers: number): RateLimitOptions {
   const { counted } = limit;
-  if (counted.by === "service" || counted.shared === undefined) return limit;
+  if (counted.by === "service" || counted.by === "quota" || counted.shared === undefined) return limit;
   const shared = { ...counted.shared, localShare: counted.shared.localShare / workers };
   return { ...limit, counted: { ...counted, shared } };
 }

@@ -36,7 +36,12 @@ function limitsOf(block: string): readonly RateLimitOptions[] {
 
 function world(block: string) {
   const clock = new FakeClock();
-  const limits = new RateLimits(clock, () => clock.now(), pino({ enabled: false }));
+  const limits = new RateLimits(
+    clock,
+    () => clock.now(),
+    pino({ enabled: false }),
+    () => 0,
+  );
   limits.apply(limitsOf(block));
   const check = (options?: CallOptions): Failure | undefined => {
     const verdict = limits.groups.inbound.check(call(options));
@@ -182,4 +187,33 @@ test("over a reload a limit keeps what was used of it, and goes on with another 
   assert.equal(pass(20), 10, "what was counted by another key says nothing");
   limits.apply([]);
   assert.equal(pass(20), 20);
+});
+
+test("a limit that comes back by another reload goes on from what was used of it, until that would have recovered", () => {
+  const daily = "  - { name: daily, key: [method], limit: 10/d, algorithm: fixedWindow }\n";
+  const { pass, limits, clock } = world(`${daily}  - { name: burst, limit: 1000/m }\n`);
+  assert.equal(pass(12), 10);
+  limits.apply([]);
+  assert.equal(pass(5), 5);
+  clock.advance(3_600_000);
+  limits.apply(limitsOf(daily));
+  assert.equal(pass(5), 0, "a file that was wrong for a while is no new day");
+  const [limit] = [...limits.all()].map(describeLimit);
+  assert.equal(limit?.refused, 7);
+  limits.apply([]);
+  clock.advance(2 * 86_400_000);
+  assert.equal(clock.pending, 0, "nothing is kept for longer than it says something");
+  limits.apply(limitsOf(daily));
+  assert.equal(pass(12), 10);
+  limits.apply([]);
+  limits.apply(limitsOf(daily.replace("[method]", "[remote.address]")));
+  assert.equal(pass(12), 10, "counted by something else it is another limit");
+});
+
+test("what is kept of limits that are gone is given up at the end", async () => {
+  const { limits, clock } = world("  - { name: daily, limit: 10/d, algorithm: fixedWindow }\n");
+  limits.apply([]);
+  assert.equal(clock.pending, 1);
+  await limits.close();
+  assert.equal(clock.pending, 0);
 });

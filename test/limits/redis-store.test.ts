@@ -6,6 +6,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import type { Algorithm } from "../../src/limits/algorithms.ts";
 import type { Grant, LeaseTerms } from "../../src/limits/lease-store.ts";
 import type { RateLimitOptions } from "../../src/limits/rate-limit.ts";
+import { RateLimit } from "../../src/limits/rate-limit.ts";
 import { RateLimits } from "../../src/limits/rate-limits.ts";
 import { RedisStore } from "../../src/limits/redis-store.ts";
 import { makeCall } from "../filters/make-call.ts";
@@ -159,12 +160,15 @@ test(
     await inScope(async (scope) => {
       const redis = await startRedis(scope);
       const holders = Array.from({ length: HOLDERS }, () => {
-        const limits = new RateLimits(systemClock, () => systemClock.now(), log);
+        const limits = new RateLimits(systemClock, () => systemClock.now(), log, Math.random);
         limits.apply([shared(redis.url)]);
         scope.onEnd(() => limits.close());
         return limits;
       });
-      const up = (): boolean => holders.every(({ groups }) => groups.outbound.local[0]?.store?.up === true);
+      const up = (): boolean =>
+        holders.every(({ groups }) =>
+          [...groups.outbound.local].every((limit) => limit instanceof RateLimit && limit.store?.up === true),
+        );
       // Each holder: a lease on credit and one in hand.
       const beyond = HOLDERS * 2 * LEASE;
       const check = (phase: string, passed: number, most: number, least: number): void => {

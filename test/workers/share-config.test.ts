@@ -44,7 +44,7 @@ test("without its store a rate limit's local share is divided; a limit that the 
     }),
   );
   const [far, near] = shareConfig(config, { at: 0, of: 2 }).rateLimits.map(({ counted }) =>
-    counted.by === "service" ? undefined : counted,
+    counted.by === "service" || counted.by === "quota" ? undefined : counted,
   );
   assert.equal(far?.shared?.localShare, 0.25);
   assert.deepEqual([near?.pace, near?.shared], [far?.pace, undefined]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { EngineClient, EngineServer } from "../support/engine-peer.ts";
 import { type Family, parseMetrics, sampleValue } from "../support/prometheus.ts";
+import { QuotaServer } from "../support/quota-service.ts";
 import { answerHead, callHead } from "../support/raw-call.ts";
 import { type SidecarProcess, startSidecarOf, startSidecarProcess } from "../support/sidecar-process.ts";
 import { eventually, inScope, type Scope } from "../support/with-proxy.ts";
@@ -83,6 +84,49 @@ test("calls of two workers: pages and metrics show the sum, and a limit holds fo
     // Each worker has had calls. On a slow machine an idle connection may have been set aside, and another made.
     const dialled = connections.filter(({ made }) => made === "dialled").length;
     assert.ok(dialled >= 2, `${dialled} connections`);
+  });
+});
+
+test("a quota that a service assigns holds for both workers together, which it hears of as one", async () => {
+  await inScope(async (scope) => {
+    const quotas = new QuotaServer();
+    await quotas.start();
+    scope.onEnd(async () => quotas.stop());
+    const app = await application(scope);
+    const quotaService = { address: quotas.address, report: "100ms" };
+    const sidecar = await start(scope, {
+      service: { name: "user", address: app.address, health: "none" },
+      rateLimits: [{ name: "quota", quotaService }],
+    });
+    const from = await clients(scope, sidecar.address("inbound"));
+    assert.ok(
+      (await call(from, 32)).every((status) => status === "0"),
+      "no call waits for it",
+    );
+    await eventually(
+      // What the workers took is told as used; what was passed on credit is with the next calls.
+      async () => {
+        assert.ok((await call(from, 2)).every((status) => status === "0"));
+        return quotas.sumOf({ name: "quota" }).allowed >= 32;
+      },
+      () => "their usage is reported",
+      15_000,
+    );
+    assert.equal(quotas.opened, 1);
+    quotas.assign({ name: "quota" }, { requests: 20, unit: 4 });
+    const labels = { limit: "quota", direction: "inbound", state: "assigned" };
+    await eventually(
+      async () => sampleValue(await metrics(sidecar), "outrigger_rate_limit_quota_buckets", labels) === 1,
+      () => "the assignment",
+      15_000,
+    );
+    await eventually(
+      async () => (await call(from, 16)).every((status) => status === "8"),
+      () => "the quota is used up for both",
+      15_000,
+    );
+    const refused = async () => (await call(from, 64)).filter((status) => status === "8").length;
+    assert.equal(await refused(), 64, "a call comes back every hour or so");
   });
 });
 

@@ -26,7 +26,8 @@ export function checkRateLimits(draft: Draft<FileConfig>, reading: Reading): voi
     }
     names.add(limit.name);
     checkDirection(limit, path, reading);
-    if (limit.service === undefined && !reading.has([...path, "service"])) checkCounted(limit, path, reading);
+    if (limit.quotaService !== undefined || reading.has([...path, "quotaService"])) checkQuota(limit, path, reading);
+    else if (limit.service === undefined && !reading.has([...path, "service"])) checkCounted(limit, path, reading);
     else checkService(limit, path, reading);
   }
 }
@@ -76,6 +77,32 @@ function checkService(limit: Limit, path: Path, reading: Reading): void {
     message: `the rate limit ${limit.name} has no local share: its service decides`,
     expected: "allow or deny",
   });
+}
+
+/** Of a limit whose quotas a service assigns. */
+function checkQuota(limit: Limit, path: Path, reading: Reading): void {
+  if (reading.has([...path, "service"]))
+    reading.reportKey([...path, "service"], {
+      code: "conflict",
+      message: `the rate limit ${limit.name} has a quotaService, which says how many calls pass`,
+      expected: "service or quotaService",
+    });
+  const keys: readonly Key[] = ["algorithm", "store", "scope", "lease", "timeout", "onStoreFailure", "localShare"];
+  reportInert(limit, keys, path, reading, { why: "its quotaService decides", expected: "no quotaService" });
+  const { unassigned, expired } = limit.quotaService ?? {};
+  if (unassigned === undefined || expired === undefined) return;
+  const says = unassigned === "limit" || expired === "limit";
+  if (says && limit.limit === undefined && !reading.has([...path, "limit"]))
+    reading.reportKey(path, {
+      code: "missing-key",
+      message: `missing key "limit" in the rate limit ${limit.name}`,
+      expected: "limit: a rate such as 100/s, which quotaService falls back to",
+    });
+  if (!says)
+    reportInert(limit, ["limit", "burst"], path, reading, {
+      why: "its quotaService never falls back to it",
+      expected: "unassigned or expired: limit",
+    });
 }
 
 function reportInert(

@@ -55,6 +55,30 @@ export const rateLimits = object({
     "Who decides instead: a service of Envoy's protocol envoy.service.ratelimit.v3. It is asked for each call.",
     "this sidecar",
   ),
+  quotaService: optional(
+    object({
+      address: required(dialAddress(), "Its plain gRPC server."),
+      domain: preset(string("a domain"), "outrigger", "The domain that it assigns quotas of."),
+      report: preset(duration({ min: 100 }), 5000, "How often it is told how much was used."),
+      unassigned: preset(
+        words(["allow", "deny", "limit"]),
+        "allow",
+        "Before it has assigned a quota: every call passes, none, or as many as limit says.",
+      ),
+      expired: preset(
+        words(["keep", "allow", "deny", "limit"]),
+        "keep",
+        "Once a quota has expired: as before, every call, none, or as many as limit says.",
+      ),
+      expiredFor: preset(
+        duration({ max: 86_400_000 }),
+        60_000,
+        "For how long; after that it is as before the first one.",
+      ),
+    }),
+    "Who says how many calls of each key pass: a service of Envoy's protocol envoy.service.rate_limit_quota.v3. No call waits for it.",
+    "limit",
+  ),
   maxKeys: preset(
     integer({ min: 1, max: 10_000_000 }),
     10_000,

@@ -24,7 +24,9 @@ export const checkDestinations: Check = async ({ config }) => {
     );
   for (const store of new Set(rateLimits.map(storeOf)))
     if (store !== undefined)
-      findings.push(connectTo("store", store, "Rate limits do as onStoreFailure says until the store is there."));
+      findings.push(
+        connectTo("store", store, "Rate limits do as onStoreFailure or quotaService says until the store is there."),
+      );
   if (metrics.application !== undefined) findings.push(scrape(metrics.application));
   if (discovery.directory !== undefined)
     findings.push(writable("directory", discovery.directory.path, await standing(discovery.directory.path)));
@@ -56,9 +58,9 @@ async function upstreamAt(name: string, endpoints: readonly Address[]): Promise<
 
 /** Who counts for a limit, as a URL; undefined where this process does, or a service on a unix socket. */
 function storeOf({ counted }: RateLimitOptions): string | undefined {
-  if (counted.by === "service")
-    return counted.service.address.startsWith("unix:") ? undefined : `grpc://${counted.service.address}`;
-  return counted.shared?.url;
+  if (counted.by !== "service" && counted.by !== "quota") return counted.shared?.url;
+  const { address } = counted.by === "service" ? counted.service : counted.quota;
+  return address.startsWith("unix:") ? undefined : `grpc://${address}`;
 }
 
 async function connectTo(check: string, url: string, remedy: string): Promise<Finding> {
