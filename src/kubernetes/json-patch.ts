@@ -15,10 +15,13 @@ export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What stands at a key of an object; undefined where there is no such key, or no object. */
-export function at(value: Json | undefined, ...keys: readonly string[]): Json | undefined {
+/** What stands at a path of keys, numbers for lists; undefined where there is nothing. */
+export function at(value: Json | undefined, ...keys: readonly (string | number)[]): Json | undefined {
   let here = value;
-  for (const key of keys) here = isObject(here) && Object.hasOwn(here, key) ? here[key] : undefined;
+  for (const key of keys) {
+    if (Array.isArray(here)) here = typeof key === "number" ? here[key] : undefined;
+    else here = isObject(here) && Object.hasOwn(here, key) ? here[key] : undefined;
+  }
   return here;
 }
 

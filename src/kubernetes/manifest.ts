@@ -1,4 +1,4 @@
-import { type Document, isCollection, parseAllDocuments } from "yaml";
+import { type Document, isAlias, isCollection, isMap, isScalar, parseAllDocuments } from "yaml";
 import {
   at,
   difference,
@@ -40,7 +40,14 @@ export function injectManifest(text: string, file: string, defaults: MeshDefault
       problems.push(`${file}:${start?.line ?? 1}:${start?.col ?? 1}: ${plainMessage(error)}`);
     }
     if (document.errors.length > 0) continue;
-    const object = document.toJS() as Json;
+    let object: Json;
+    try {
+      object = document.toJS() as Json;
+    } catch (error) {
+      // An alias of nothing, or of what grows beyond all bounds, shows only here.
+      problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+      continue;
+    }
     if (!isObject(object)) continue;
     injectInto(document, object, [], { file, defaults, problems, notes });
   }
@@ -80,8 +87,26 @@ function injectInto(document: Document, object: JsonObject, path: readonly (stri
   }
 }
 
+/**
+ * Writes out what leads to a place by aliases (`*x`) or merges (`<<`): what is set there must change neither what others
+ * share nor what would still be merged.
+ */
+function writeOut(document: Document, place: readonly (string | number)[]): void {
+  for (let depth = 1; depth < place.length; depth++) {
+    const prefix = place.slice(0, depth);
+    if (!isShared(document.getIn(prefix, true))) continue;
+    document.setIn(prefix, document.createNode(at(document.toJS() as Json, ...prefix)));
+  }
+}
+
+/** An alias, or a mapping into which others are merged: the key `<<` is a symbol where it means that. */
+function isShared(node: unknown): boolean {
+  return isAlias(node) || (isMap(node) && node.items.some(({ key }) => isScalar(key) && typeof key.value === "symbol"));
+}
+
 function apply(document: Document, path: readonly (string | number)[], operation: PatchOperation): void {
   const place = [...path, ...keysOf(operation.path)];
+  writeOut(document, place);
   if (operation.op === "remove") {
     document.deleteIn(place);
     return;

@@ -65,6 +65,33 @@ test("a manifest that is no YAML, or whose annotations make no sense, says where
   });
 });
 
+test("an alias of nothing is a problem of its manifest", () => {
+  assert.deepEqual(injectManifest("kind: Job\nspec: *x\n", "manifest.yaml", defaults), {
+    problems: ["manifest.yaml: Unresolved alias (the anchor must be set before the alias): x"],
+  });
+});
+
+test("what is shared by aliases and merges is written out where the sidecar comes in, and stays as it is elsewhere", () => {
+  const containers = "containers: [{ name: app, image: app:1 }]";
+  const annotations = 'metadata: { annotations: { outrigger.dev/service: "app", outrigger.dev/port: "50051" } }';
+  const manifests = [
+    `shared: &pod { ${annotations}, spec: { ${containers} } }\nkind: Deployment\nmetadata: { name: x }\nspec: { template: *pod }\n`,
+    `shared: &pod { ${annotations}, spec: { ${containers} } }\nkind: Deployment\nmetadata: { name: x }\nspec: { template: { <<: *pod } }\n`,
+    `shared: &spec { ${containers} }\nkind: Deployment\nmetadata: { name: x }\nspec: { template: { ${annotations}, spec: *spec } }\n`,
+    `shared: &spec { ${containers} }\nkind: Deployment\nmetadata: { name: x }\nspec: { template: { ${annotations}, spec: { <<: *spec } } }\n`,
+    `shared: &app { name: app, image: app:1 }\nkind: Deployment\nmetadata: { name: x }\nspec: { template: { ${annotations}, spec: { containers: [{ <<: *app }] } } }\n`,
+  ];
+  const read = (text: string) => parseAllDocuments(text, { version: "1.1" })[0]?.toJS();
+  const plain = `kind: Deployment\nmetadata: { name: x }\nspec: { template: { ${annotations}, spec: { ${containers} } } }\n`;
+  const expected = read(inject(plain).text).spec;
+  assert.equal(expected.template.spec.initContainers.length, 1);
+  for (const manifest of manifests) {
+    const written = read(inject(manifest).text);
+    assert.deepEqual(written.spec, expected, manifest);
+    assert.deepEqual(written.shared, read(manifest).shared, manifest);
+  }
+});
+
 test("the command reads standard input, writes the manifest on standard output and its notes beside it", async () => {
   const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
   const outrigger = (args: string[], input: string) =>
