@@ -369,3 +369,27 @@ test("the budget bounds further attempts to a hundred where there are few calls"
     assert.equal(sampleValue(metrics, "outrigger_retry_budget", { upstream: "up", value: "allowed" }), 100);
   });
 });
+
+test("the budget bounds hedges, too: a call that is too slow stays with its one attempt", async () => {
+  await inScope(async (scope) => {
+    const { servers, sidecar, caller } = await world(scope, { attempts: 10, budget: "0%", hedgeAfter: "1ms" }, [
+      silence,
+    ]);
+    const streams = Array.from({ length: 20 }, () => {
+      const stream = caller.request(callHead("up"));
+      caller.data(stream, message("ask"), true);
+      return stream;
+    });
+    const refused = async () =>
+      sampleValue(await sidecar.metrics(), "outrigger_retries_refused_total", { upstream: "up", why: "budget" }) ?? 0;
+    await eventually(
+      async () => servers[0]?.requests.length === 120 && (await refused()) > 0,
+      () => `${servers[0]?.requests.length} requests`,
+    );
+    for (const stream of streams) caller.reset(stream, ErrorCode.CANCEL);
+    assert.equal(servers[0]?.requests.length, 120);
+    const metrics = await sidecar.metrics();
+    assert.equal(sampleValue(metrics, "outrigger_retries_total", { upstream: "up", kind: "hedge" }), 100);
+    await sidecar.rest();
+  });
+});
