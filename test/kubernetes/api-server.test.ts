@@ -248,6 +248,10 @@ test(
       await succeed(dryRun, text);
     }
     await succeed(dryRun, await succeed(["kustomize", join(deploy, "kubernetes", "injector")]));
+    for (const example of ["http1", "tcp"]) {
+      const path = join(deploy, "kubernetes", "examples", `${example}.yaml`);
+      await succeed(["apply", "--dry-run=server", "--validate=strict", "-n", "shop", "-f", path]);
+    }
 
     for (const chart of ["outrigger", "user"]) {
       const folder = join(deploy, "helm", chart);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { version } from "../../src/core/version.ts";
@@ -8,8 +8,9 @@ import { injectManifest } from "../../src/kubernetes/manifest.ts";
 import { runProcess } from "../support/process.ts";
 import { defaults } from "./pods.ts";
 
-const folder = join(import.meta.dirname, "..", "fixtures", "kubernetes");
-const read = (name: string): string => readFileSync(join(folder, name), "utf8").replaceAll("VERSION", version);
+const root = join(import.meta.dirname, "..", "..");
+const folder = join(root, "test", "fixtures", "kubernetes");
+const examples = join(root, "deploy", "kubernetes", "examples");
 
 function inject(text: string): { text: string; notes: readonly string[] } {
   const result = injectManifest(text, "manifest.yaml", defaults);
@@ -18,10 +19,12 @@ function inject(text: string): { text: string; notes: readonly string[] } {
 }
 
 // The expected files were read through by a person: NAME.yaml is what goes in, NAME.injected.yaml what comes out.
-for (const name of readdirSync(folder).filter((file) => file.endsWith(".yaml") && !file.includes(".injected."))) {
-  test(`${name} comes out as written down, and once more the same`, () => {
-    const expected = read(name.replace(".yaml", ".injected.yaml"));
-    const { text } = inject(read(name));
+for (const path of [folder, examples].flatMap((place) => readdirSync(place).map((file) => join(place, file)))) {
+  const name = basename(path, ".yaml");
+  if (name.endsWith(".injected")) continue;
+  test(`${name}.yaml comes out as written down, and once more the same`, () => {
+    const expected = readFileSync(join(folder, `${name}.injected.yaml`), "utf8").replaceAll("VERSION", version);
+    const { text } = inject(readFileSync(path, "utf8"));
     assert.equal(text, expected);
     assert.equal(inject(text).text, expected);
   });
@@ -93,7 +96,7 @@ test("what is shared by aliases and merges is written out where the sidecar come
 });
 
 test("the command reads standard input, writes the manifest on standard output and its notes beside it", async () => {
-  const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+  const main = join(root, "src", "main.ts");
   const outrigger = (args: string[], input: string) =>
     runProcess(process.execPath, [main, "inject", ...args], { input, timeout: 60_000 });
   const done = await outrigger(["-f", "-", "--image", "x:1"], `kind: Job\nmetadata: { name: x }\n${template}\n`);
