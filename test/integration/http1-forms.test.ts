@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectTo, httpServer, readAll, socketMesh, textOf } from "../support/socket-mesh.ts";
+import { inScope } from "../support/with-proxy.ts";
+
+/** What becomes of requests that a socket sends all at once; what the application was asked, in order. */
+async function exchange(text: string): Promise<{ answer: string; asked: string[] }> {
+  const asked: string[] = [];
+  let answer = "";
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (request, response) => {
+      void textOf(request).then(async (body) => {
+        asked.push(`${request.method} ${request.url} ${request.headers.host} ${body}`.trim());
+        // The first one takes longest: answers have to wait for it.
+        if (request.url === "/slow") await sleep(50);
+        response.setHeader("x-path", request.url ?? "");
+        response.setHeader("content-length", 4);
+        response.end(request.method === "HEAD" ? undefined : "done");
+      });
+    });
+    const { address } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
+    const socket = await connectTo(scope, address);
+    socket.write(text, "latin1");
+    answer = (await readAll(socket)).toString("latin1");
+  });
+  return { answer, asked };
+}
+
+const close = "connection: close\r\n\r\n";
+
+test("a target in absolute form says whom a request is for, and goes on in origin form (RFC 9112 §3.2.2)", async () => {
+  const { answer, asked } = await exchange(`GET http://up/a?b=1 HTTP/1.1\r\nhost: other\r\n${close}`);
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.deepEqual(asked, ["GET /a?b=1 up"]);
+});
+
+test("OPTIONS * is asked of the application, and no other method may have that target", async () => {
+  const { answer, asked } = await exchange(`OPTIONS * HTTP/1.1\r\nhost: up\r\n${close}`);
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.deepEqual(asked, ["OPTIONS * up"]);
+  const wrong = await exchange(`GET * HTTP/1.1\r\nhost: up\r\n${close}`);
+  assert.match(wrong.answer, /^HTTP\/1\.1 400 /);
+  assert.deepEqual(wrong.asked, []);
+});
+
+test("the answer to HEAD has the length of a body and none, and the next answer is read where it ends", async () => {
+  const { answer, asked } = await exchange(
+    `HEAD /a HTTP/1.1\r\nhost: up\r\n\r\nGET /b HTTP/1.1\r\nhost: up\r\n${close}`,
+  );
+  assert.deepEqual(asked.toSorted(), ["GET /b up", "HEAD /a up"]);
+  const [, first = "", second = ""] = answer.split(/^HTTP\/1\.1 200 /m);
+  assert.match(first, /^content-length: 4\r\n/im);
+  assert.ok(first.endsWith("\r\n\r\n"), first);
+  assert.ok(second.endsWith("\r\n\r\ndone"), second);
+});
+
+test("requests that come one behind the other are answered in their order (RFC 9112 §9.3.2)", async () => {
+  const { answer, asked } = await exchange(
+    `GET /slow HTTP/1.1\r\nhost: up\r\n\r\nPOST /second HTTP/1.1\r\nhost: up\r\ncontent-length: 2\r\n\r\nhiGET /third HTTP/1.1\r\nhost: up\r\n${close}`,
+  );
+  assert.deepEqual(asked.toSorted(), ["GET /slow up", "GET /third up", "POST /second up hi"]);
+  assert.deepEqual(
+    [...answer.matchAll(/^x-path: (\S+)/gm)].map(([, path]) => path),
+    ["/slow", "/second", "/third"],
+  );
+});
+
+test("CONNECT is refused with 405", async () => {
+  const { answer, asked } = await exchange("CONNECT up:80 HTTP/1.1\r\nhost: up:80\r\n\r\n");
+  assert.match(answer, /^HTTP\/1\.1 405 /);
+  assert.deepEqual(asked, []);
+});
