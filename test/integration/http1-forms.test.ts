@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectTo, httpServer, readAll, socketMesh, textOf } from "../support/socket-mesh.ts";
@@ -70,4 +71,21 @@ test("CONNECT is refused with 405", async () => {
   const { answer, asked } = await exchange("CONNECT up:80 HTTP/1.1\r\nhost: up:80\r\n\r\n");
   assert.match(answer, /^HTTP\/1\.1 405 /);
   assert.deepEqual(asked, []);
+});
+
+test("of more than a hundred requests at once the first hundred are answered, and the connection ends", async () => {
+  await inScope(async (scope) => {
+    const waiting: ServerResponse[] = [];
+    const app = await httpServer(scope, (_, response) => {
+      waiting.push(response);
+      if (waiting.length === 100) for (const one of waiting) one.end("done");
+    });
+    const { address, inbound } = await socketMesh(scope, { protocol: "http1", applications: [app.address] });
+    const socket = await connectTo(scope, address);
+    socket.write("GET / HTTP/1.1\r\nhost: up\r\n\r\n".repeat(3000), "latin1");
+    const answer = (await readAll(socket)).toString("latin1");
+    assert.equal(answer.split("HTTP/1.1 200 ").length - 1, 100);
+    assert.equal(waiting.length, 100);
+    await inbound.rest();
+  });
 });

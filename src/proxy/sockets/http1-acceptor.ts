@@ -22,6 +22,8 @@ import type { AcceptedSocket, Arrival, SocketAcceptor, SocketAcceptorOptions } f
 const KEEP = 75_000;
 /** Milliseconds from the time that a connection has nothing to do to the end of the next head: those, and time to send it. */
 const HEAD = KEEP + 15_000;
+/** Requests under way on a connection, which may send one behind the other; each takes a connection to the upstream. */
+const PIPELINED = 100;
 
 interface Entry extends AcceptedSocket {
   readonly arrival: Arrival;
@@ -34,6 +36,8 @@ interface Entry extends AcceptedSocket {
   restedAt: number;
   /** It ends with its next answer. */
   leaving: boolean;
+  /** It has sent more requests at once than are taken: no more of them are. */
+  overfull: boolean;
 }
 
 /**
@@ -72,6 +76,7 @@ export class Http1Acceptor implements SocketAcceptor {
       timer: undefined,
       restedAt: 0,
       leaving: false,
+      overfull: false,
       get active() {
         return calls.size;
       },
@@ -203,6 +208,10 @@ export class Http1Acceptor implements SocketAcceptor {
       leaveBehind(request.socket);
       return;
     }
+    if (entry.overfull || entry.calls.size >= PIPELINED) {
+      this.stopTaking(entry);
+      return;
+    }
     const head = this.headOf(request, entry);
     if (head === undefined) return;
     if (this.leaving || entry.leaving) response.shouldKeepAlive = false;
@@ -220,6 +229,7 @@ export class Http1Acceptor implements SocketAcceptor {
       leaveBehind(socket);
       return;
     }
+    if (entry.overfull) return;
     const head = this.headOf(request, entry);
     if (head === undefined) return;
     const call = this.callOf(head, entry);
@@ -260,6 +270,15 @@ export class Http1Acceptor implements SocketAcceptor {
     services.explanations.decisions.begin(call);
     if (known !== head) heedAsking(call, head, services.explainCallers);
     return call;
+  }
+
+  /** What was taken is answered, then the connection ends: who sends many at once has to expect that (RFC 9112 §9.3.2). */
+  private stopTaking(entry: Entry): void {
+    if (entry.overfull) return;
+    entry.overfull = true;
+    entry.leaving = true;
+    entry.socket.pause();
+    this.complain(entry.peer, `more than ${PIPELINED} requests are under way on a connection`);
   }
 
   private busy(entry: Entry, call: Http1Call): void {
@@ -316,12 +335,12 @@ const words: Readonly<Record<number, string>> = {
   431: "Request Header Fields Too Large",
 };
 
-/** Answers where there is no request that could be answered. */
 /** A request on a connection that is nobody's: one that has been refused still has its answer to write. */
 function leaveBehind(socket: Duplex): void {
   if (socket.writable) socket.destroy();
 }
 
+/** Answers where there is no request that could be answered. */
 function refuse(socket: Duplex, status: number, why: string): void {
   const body = `${why}\n`;
   const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nconnection: close`;
