@@ -1,6 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import type { KeyTable } from "./key-table.ts";
 import { QuotaLimit } from "./quota/limit.ts";
+import type { QuotaStream } from "./quota/stream.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { AnyLimit, RateLimits } from "./rate-limits.ts";
 import { ServiceLimit } from "./service-limit.ts";
@@ -21,7 +23,8 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       for (const limit of limits.all()) this.inc({ ...labelsOf(limit), mode: limit.options.mode }, limit.refused);
     },
   });
-  const quotaCounter = (name: string, help: string, value: "reports" | "assignments"): void => {
+  /** `value`: of each limit; undefined: it has none. */
+  const counter = (name: string, help: string, value: (limit: AnyLimit) => number | undefined): void => {
     new Counter({
       name,
       help,
@@ -29,13 +32,11 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       registers,
       collect() {
         this.reset();
-        for (const limit of limits.all())
-          if (limit instanceof QuotaLimit && limit.place.kind === "here")
-            this.inc(labelsOf(limit), limit.place.stream[value]);
+        for (const [limit, found] of each(value)) this.inc(labelsOf(limit), found);
       },
     });
   };
-  const gauge = (name: string, help: string, value: (limit: RateLimit) => number): void => {
+  const gauge = (name: string, help: string, value: (limit: AnyLimit) => number | undefined): void => {
     new Gauge({
       name,
       help,
@@ -43,25 +44,17 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       registers,
       collect() {
         this.reset();
-        for (const limit of limits.all()) if (limit instanceof RateLimit) this.set(labelsOf(limit), value(limit));
+        for (const [limit, found] of each(value)) this.set(labelsOf(limit), found);
       },
     });
   };
-  gauge("outrigger_rate_limit_per_second", "What a rate limit lets through of each key.", ({ pace }) => {
-    return (pace.amount * 1000) / pace.per;
-  });
-  gauge("outrigger_rate_limit_leased", "Calls leased of the store and not used yet.", ({ held }) => held);
-  new Gauge({
-    name: "outrigger_rate_limit_keys",
-    help: "Keys that a rate limit tells apart.",
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const limit of limits.all())
-        if (!(limit instanceof ServiceLimit)) this.set(labelsOf(limit), limit.table.size);
-    },
-  });
+  gauge("outrigger_rate_limit_per_second", "What a rate limit lets through of each key.", (limit) =>
+    limit instanceof RateLimit ? (limit.pace.amount * 1000) / limit.pace.per : undefined,
+  );
+  gauge("outrigger_rate_limit_leased", "Calls leased of the store and not used yet.", (limit) =>
+    limit instanceof RateLimit ? limit.held : undefined,
+  );
+  gauge("outrigger_rate_limit_keys", "Keys that a rate limit tells apart.", (limit) => tableOf(limit)?.size);
   new Gauge({
     name: "outrigger_rate_limit_quota_buckets",
     help: "Keys of limits whose quota a service assigns, by whether an assignment is in force: assigned, expired or unassigned.",
@@ -76,47 +69,54 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       }
     },
   });
-  quotaCounter(
+  counter(
     "outrigger_rate_limit_quota_reports_total",
     "Reports of usage to the service that assigns quotas.",
-    "reports",
+    (limit) => streamOf(limit)?.reports,
   );
-  quotaCounter("outrigger_rate_limit_quota_assignments_total", "Assignments of that service.", "assignments");
-  new Counter({
-    name: "outrigger_rate_limit_overflow_total",
-    help: "Calls whose key found no room and shared one with others.",
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const limit of limits.all())
-        if (!(limit instanceof ServiceLimit)) this.inc(labelsOf(limit), limit.table.overflowed);
+  counter(
+    "outrigger_rate_limit_quota_assignments_total",
+    "Assignments of that service.",
+    (limit) => streamOf(limit)?.assignments,
+  );
+  counter(
+    "outrigger_rate_limit_overflow_total",
+    "Calls whose key found no room and shared one with others.",
+    (limit) => tableOf(limit)?.overflowed,
+  );
+  gauge(
+    "outrigger_rate_limit_store_up",
+    "Whether the store or the service of a rate limit answered when it was last asked: 1 or 0.",
+    (limit) => {
+      const up = askedOf(limit)?.up;
+      return up === undefined ? undefined : Number(up);
     },
-  });
-  new Gauge({
-    name: "outrigger_rate_limit_store_up",
-    help: "Whether the store or the service of a rate limit answered when it was last asked: 1 or 0.",
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const limit of limits.all()) {
-        const up = limit instanceof RateLimit ? limit.store?.up : limit.up;
-        if (up !== undefined) this.set(labelsOf(limit), up ? 1 : 0);
-      }
-    },
-  });
-  new Counter({
-    name: "outrigger_rate_limit_store_failures_total",
-    help: "Questions to the store or the service of a rate limit that were not answered.",
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const limit of limits.all()) {
-        const failures = limit instanceof RateLimit ? limit.store?.failures : limit.failures;
-        if (failures !== undefined) this.inc(labelsOf(limit), failures);
-      }
-    },
-  });
+  );
+  counter(
+    "outrigger_rate_limit_store_failures_total",
+    "Questions to the store or the service of a rate limit that were not answered.",
+    (limit) => askedOf(limit)?.failures,
+  );
+
+  function* each(value: (limit: AnyLimit) => number | undefined): IterableIterator<[AnyLimit, number]> {
+    for (const limit of limits.all()) {
+      const found = value(limit);
+      if (found !== undefined) yield [limit, found];
+    }
+  }
+}
+
+/** The keys of a limit, where they are told apart here. */
+function tableOf(limit: AnyLimit): KeyTable | undefined {
+  return limit instanceof ServiceLimit ? undefined : limit.table;
+}
+
+/** The stream to the service that assigns its quotas, where this thread has it. */
+function streamOf(limit: AnyLimit): QuotaStream | undefined {
+  return limit instanceof QuotaLimit && limit.place.kind === "here" ? limit.place.stream : undefined;
+}
+
+/** Whom a limit asks; undefined where it needs nobody. */
+function askedOf(limit: AnyLimit): { readonly up: boolean; readonly failures: number } | undefined {
+  return limit instanceof RateLimit ? limit.store : limit;
 }
