@@ -1,4 +1,4 @@
-import { type Failure, failure } from "../http/call.ts";
+import { type Call, type Failure, failure } from "../http/call.ts";
 import type { Reason } from "../http/reason.ts";
 import type { Breakers } from "./breakers.ts";
 import type { CircuitBreaker, Permit } from "./circuit-breaker.ts";
@@ -43,4 +43,12 @@ export class AttemptPermit {
     if (status === undefined || (reason !== undefined && OWN.has(reason))) this.breaker.leave(permit, "cancelled", ms);
     else this.breaker.leave(permit, this.breakers.options.statuses.has(status) ? "failure" : "ok", ms);
   }
+}
+
+/** Asks the breaker of a call's method whether an attempt may pass, and records what it said. `now`: milliseconds of the clock. */
+export function permitFor(breakers: Breakers, call: Call, now: number): AttemptPermit {
+  const permit = new AttemptPermit(breakers, call.path, now);
+  const { breaker } = permit;
+  call.note("breaker", breaker.word, breaker.share, breaker.threshold);
+  return permit;
 }

@@ -6,14 +6,14 @@ import type { Head } from "../http/headers.ts";
 import { type Reason, Status } from "../http/reason.ts";
 import type { Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/errors.ts";
-import { AttemptPermit } from "./attempt-permit.ts";
+import { type AttemptPermit, permitFor } from "./attempt-permit.ts";
 import { EndpointSearch, LATE, type SearchOwner } from "./endpoint-search.ts";
 import { EXPLAIN } from "./explain-trailer.ts";
 import { Forward } from "./forward.ts";
 import { countedHead } from "./hops.ts";
 import { EXHAUSTED, madeAgain } from "./made-again.ts";
 import { overLimitOf } from "./over-limit.ts";
-import { type Proof, proofs } from "./proof.ts";
+import { type Proof, proofs, wordsOf } from "./proof.ts";
 import type { RequestBody } from "./request-body.ts";
 import { pushbackOf } from "./retry/pushback.ts";
 import type { ExchangeServices } from "./services.ts";
@@ -88,9 +88,7 @@ export class Attempt implements Sending, SearchOwner {
     const { breakers, name } = this.target;
     if (breakers !== undefined) {
       const { call, services } = this.host;
-      this.permit = new AttemptPermit(breakers, call.path, services.loop.now());
-      const { breaker } = this.permit;
-      call.note("breaker", breaker.word, breaker.share, breaker.threshold);
+      this.permit = permitFor(breakers, call, services.loop.now());
       const refusal = this.permit.refusal(name);
       if (refusal !== undefined) {
         this.host.failed(refusal, this);
@@ -226,7 +224,7 @@ export class Attempt implements Sending, SearchOwner {
   /** The sidecar that was called says that its application has not seen the call. False where there is no other to try. */
   unprocessed(reason: Reason | undefined, last: Head): boolean {
     this.search.done("failure", Status.UNAVAILABLE, reason, last);
-    const words = `${proofs.sidecar}: ${reason ?? ""}`;
+    const words = wordsOf("sidecar", reason);
     // Whoever says when to come again is not to be asked at once.
     const elsewhere = pushbackOf(last) !== undefined;
     return this.again(failure("REFUSED", "", { unprocessed: true }), "sidecar", words, elsewhere);

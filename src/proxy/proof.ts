@@ -1,3 +1,5 @@
+import type { Reason } from "../http/reason.ts";
+
 /**
  * How it can be known that the application has not seen a call whose attempt failed, in the words of the log. Nothing else
  * counts: a connection that is lost once the head may have left proves nothing, whatever came back. (`kept` is no proof either: it is
@@ -18,3 +20,8 @@ export const proofs = {
 
 /** Why the application has provably not seen a request. */
 export type Proof = keyof typeof proofs;
+
+/** A proof in words. A sidecar says `reason` as well: why its application has not seen the call. */
+export function wordsOf(proof: Proof, reason: Reason | undefined): string {
+  return proof === "sidecar" ? `${proofs.sidecar}: ${reason ?? ""}` : proofs[proof];
+}

@@ -4,13 +4,13 @@ import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
 import type { Deadline } from "../../core/deadlines.ts";
 import { type Call, type Failure, failure, type Outcome } from "../../http/call.ts";
 import { reasons, Status } from "../../http/reason.ts";
-import { AttemptPermit } from "../attempt-permit.ts";
+import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
 import { expired, expiryOf, waitedTooLong } from "../expiry.ts";
 import { filterFault } from "../filter-fault.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
 import { overLimitOf } from "../over-limit.ts";
-import { type Proof, proofs } from "../proof.ts";
+import { type Proof, wordsOf } from "../proof.ts";
 import type { SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Resolution, Router, Target, Unrouted } from "../target.ts";
@@ -122,9 +122,7 @@ export abstract class SocketCall implements SocketOwner {
     this.state = "reaching";
     const { breakers, name } = target;
     if (breakers !== undefined) {
-      this.permit = new AttemptPermit(breakers, call.path, services.loop.now());
-      const { breaker } = this.permit;
-      call.note("breaker", breaker.word, breaker.share, breaker.threshold);
+      this.permit = permitFor(breakers, call, services.loop.now());
       const refusal = this.permit.refusal(name);
       if (refusal !== undefined) {
         const other = this.fellBack ? undefined : target.fallback?.();
@@ -227,7 +225,7 @@ export abstract class SocketCall implements SocketOwner {
       call.note("notRetried", EXHAUSTED, call.attempts);
       return false;
     }
-    madeAgain(call, services.log, reason, proof === "sidecar" ? `${proofs.sidecar}: ${reason}` : proofs[proof]);
+    madeAgain(call, services.log, reason, wordsOf(proof, reason));
     this.state = "reaching";
     search.next();
     return true;

@@ -8,15 +8,15 @@ import { WEBSOCKET } from "../../http/extended-connect.ts";
 import type { Head } from "../../http/headers.ts";
 import { statusOfAnswer } from "../../http/http-status.ts";
 import { answerFields, http1Fields } from "../../http/http1-head.ts";
-import { type Reason, reasons, Status } from "../../http/reason.ts";
+import { reasons, Status } from "../../http/reason.ts";
 import type { ErrorCode } from "../../http2/errors.ts";
 import { cutOff } from "../../net/reset.ts";
 import type { AttemptHost, Sending } from "../attempt.ts";
-import { AttemptPermit } from "../attempt-permit.ts";
+import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
 import { EXPLAIN } from "../explain-trailer.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
-import { type Proof, proofs } from "../proof.ts";
+import { type Proof, wordsOf } from "../proof.ts";
 import type { Upload } from "../request-body.ts";
 import type { Destination } from "../target.ts";
 import { circle, isSidecar, lossOf, NotPassedOn, reasonOf, viaField } from "./http1-hop.ts";
@@ -72,10 +72,7 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
   start(): void {
     const { breakers, name } = this.target;
     if (breakers !== undefined) {
-      const { call } = this.host;
-      this.permit = new AttemptPermit(breakers, call.path, this.now());
-      const { breaker } = this.permit;
-      call.note("breaker", breaker.word, breaker.share, breaker.threshold);
+      this.permit = permitFor(breakers, this.host.call, this.now());
       const refusal = this.permit.refusal(name);
       if (refusal !== undefined) {
         this.host.failed(refusal);
@@ -370,8 +367,4 @@ function faultOf({ statusCode, headers }: IncomingMessage, key: string): string 
   if (headers.upgrade?.toLowerCase() !== WEBSOCKET) return "an upgrade to something else";
   const accept = createHash("sha1").update(`${key}${GUID}`).digest("base64");
   return headers[ACCEPT] === accept ? undefined : `an upgrade without the right ${ACCEPT}`;
-}
-
-function wordsOf(proof: Proof, reason: Reason): string {
-  return proof === "sidecar" ? `${proofs.sidecar}: ${reason}` : proofs[proof];
 }
