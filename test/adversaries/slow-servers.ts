@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { createServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { Server, status } from "@grpc/grpc-js";
 import { startEnvoyWays } from "../interop/envoy.ts";
 import { buildPeers } from "../peers/build.ts";
+import { bindServer } from "../support/bind-server.ts";
 import { startProcess } from "../support/process.ts";
 import type { Scope } from "../support/with-proxy.ts";
 import { startApp } from "./app.ts";
@@ -56,11 +57,7 @@ export async function grpcJsServer(scope: Scope): Promise<SlowServer> {
         done({ code: status.NOT_FOUND, details: "" }),
     },
   );
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
+  const port = await bindServer(server, "127.0.0.1:0");
   scope.onEnd(() => server.forceShutdown());
   const slow = "/test.Test/Slow";
   return { address: `127.0.0.1:${port}`, slow, fast: "/test.Test/Fast", long: slow, ended: () => 0 };

@@ -4,10 +4,10 @@ import {
   credentials,
   type MethodDefinition,
   Server,
-  ServerCredentials,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { bindServer } from "./bind-server.ts";
 
 const identity = (value: Buffer): Buffer => value;
 
@@ -50,12 +50,7 @@ export class GrpcServer {
     };
     const all = { unary: unused, clientStream: unused, serverStream: unused, bidi: unused, ...implementation };
     server.addService(testService, all);
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error) reject(error);
-        else resolve(bound);
-      });
-    });
+    const port = await bindServer(server, address);
     return new GrpcServer(server, address.replace(/:\d+$/, `:${port}`));
   }
 

@@ -1,4 +1,5 @@
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { Server, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { bindServer } from "./bind-server.ts";
 
 export type OctetCall = ServerUnaryCall<Buffer, Buffer>;
 export type OctetAnswer = sendUnaryData<Buffer>;
@@ -34,11 +35,7 @@ export abstract class OctetService {
       },
       { method: (call: OctetCall, done: OctetAnswer) => this.onCall(call, done) },
     );
-    const bound = await new Promise<number>((resolve, reject) => {
-      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, got) =>
-        error ? reject(error) : resolve(got),
-      );
-    });
+    const bound = await bindServer(this.server, `127.0.0.1:${port}`);
     this.address = `127.0.0.1:${bound}`;
   }
 

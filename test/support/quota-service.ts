@@ -1,7 +1,8 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { eachField } from "../../src/core/protobuf-fields.ts";
 import { bucketKey } from "../../src/limits/quota/assignment.ts";
+import { bindServer } from "./bind-server.ts";
 
 /** What a report says of one bucket. */
 export interface ReportedUsage {
@@ -49,11 +50,7 @@ export class QuotaServer {
       { quotas: { path, requestStream: true, responseStream: true, ...codec } },
       { quotas: (stream: Stream) => this.onStream(stream) },
     );
-    const bound = await new Promise<number>((resolve, reject) => {
-      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, got) =>
-        error ? reject(error) : resolve(got),
-      );
-    });
+    const bound = await bindServer(this.server, `127.0.0.1:${port}`);
     this.address = `127.0.0.1:${bound}`;
   }
 
