@@ -36,6 +36,8 @@ async function run(files: readonly string[]): Promise<number> {
   ];
   const child = spawn(process.execPath, ["--test", "--test-timeout=300000", ...reporters, ...files], {
     cwd: ROOT,
+    // Each file is a process of its own, and half of a short one's time is compiling what the one before has compiled.
+    env: { NODE_COMPILE_CACHE: join(ROOT, "node_modules", ".cache", "compiled"), ...process.env },
     stdio: "inherit",
   });
   const [code] = await once(child, "exit");

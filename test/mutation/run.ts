@@ -83,7 +83,8 @@ async function runTests(copy: string, patterns: readonly string[], limit = LIMIT
   const files = patterns.flatMap((pattern) => globSync(pattern, { cwd: copy }));
   const args = ["--test", "--test-reporter=tap", `--test-timeout=${TEST_LIMIT}`, ...files];
   // Node's test runner in this process's environment would take the child for a part of its own run.
-  const running = await startProcess(process.execPath, args, { cwd: copy, env: { NODE_TEST_CONTEXT: undefined } });
+  const env = { NODE_TEST_CONTEXT: undefined, NODE_COMPILE_CACHE: join(folder, "compiled") };
+  const running = await startProcess(process.execPath, args, { cwd: copy, env });
   // Of nested tests the innermost comes first.
   const failure = running.line(/^\s*not ok \d+ - (.*)$/, limit).then(
     ([, name = ""]) => name,
