@@ -103,6 +103,11 @@ export class Attempt implements Sending, SearchOwner {
     return this.search.last;
   }
 
+  /** Its request has left. */
+  get sent(): boolean {
+    return this.forward !== undefined;
+  }
+
   /** Octets of the request that its upstream has taken. */
   get taken(): number {
     return this.forward?.taken ?? 0;

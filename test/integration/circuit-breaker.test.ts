@@ -5,7 +5,7 @@ import { good } from "../config/load-text.ts";
 import { sampleValue } from "../support/prometheus.ts";
 import { callHead, connectPeer } from "../support/raw-call.ts";
 import { fieldOf, type RawAnswer, type RawPeer } from "../support/raw-peer.ts";
-import { inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
+import { type Act, inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
 import { eventually, inScope, wholeConfig } from "../support/with-proxy.ts";
 
 const BREAKER = { minimumRequests: 3, openFor: "60s" };
@@ -29,7 +29,7 @@ test("where too many calls fail the next ones are refused, and the metrics say s
     assert.deepEqual([statusOf(refused), reasonOf(refused)], ["14", "CIRCUIT_OPEN"]);
     assert.match(
       decodeURIComponent(fieldOf(refused.head, "grpc-message") ?? ""),
-      /^the circuit breaker of up is open: 3 of 3 calls in 10s failed; the next try is in (60|59\.\d)s$/,
+      /^the circuit breaker of up is open: 3 of 3 calls in 10s failed; the next try is in \d+(\.\d)?s$/,
     );
     assert.equal(server.requests.length, 3);
     const metrics = await sidecar.metrics();
@@ -151,5 +151,29 @@ test("a retry that meets an open breaker gives what the attempt before ended wit
     const answer = await call(await connectPeer(scope, sidecar.outbound));
     assert.deepEqual([reasonOf(answer), fieldOf(answer.head, "grpc-message")], [undefined, "mine"]);
     assert.equal(server.requests.length, 3);
+  });
+});
+
+test("a hedge that meets an open breaker leaves its call the attempt that is under way", async () => {
+  await inScope(async (scope) => {
+    const no = trailersOnly(14);
+    const slow: Act = (peer, stream) => setTimeout(() => inTrailers(0, ["slow"])(peer, stream), 300);
+    // Three failures open it; the next one is the one that tries again, and takes its time.
+    const server = await ScriptedServer.start(scope, no, no, no, slow);
+    const retry = { attempts: 3, hedgeAfter: "20ms", idempotentMethods: ["test.v1.Test/Call"] };
+    const circuitBreaker = { ...BREAKER, openFor: "100ms" };
+    const up = { discovery: "static", endpoints: [server.address], circuitBreaker, retry };
+    const sidecar = await scope.sidecar({ upstreams: { up } });
+    const caller = await connectPeer(scope, sidecar.outbound);
+    for (let at = 0; at < 3; at++) await call(caller, "/test.v1.Test/Unsafe");
+    const state = async () =>
+      sampleValue(await sidecar.metrics(), "outrigger_circuit_breaker_state", { upstream: "up", method: "" });
+    await eventually(
+      async () => (await state()) === 1,
+      () => "its time is over",
+    );
+    assert.equal(statusOf(await call(caller)), "0", "what tries again is not given up for a hedge");
+    assert.equal(server.requests.length, 4);
+    assert.equal(await state(), 0);
   });
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseTimeout } from "../../src/http/grpc.ts";
 import { ErrorCode } from "../../src/http2/errors.ts";
+import { SettingId } from "../../src/http2/settings.ts";
 import type { PlainField } from "../support/hpack-peer.ts";
 import { sampleValue } from "../support/prometheus.ts";
 import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
@@ -44,6 +45,9 @@ function statusOf({ head, trailers }: RawAnswer): string | undefined {
   return fieldOf(trailers ?? head, "grpc-status");
 }
 
+const hedges = async (sidecar: Sidecar) =>
+  sampleValue(await sidecar.metrics(), "outrigger_retries_total", { upstream: "up", kind: "hedge" });
+
 const lost: Act = (peer) => peer.destroy();
 const reset =
   (code: ErrorCode): Act =>
@@ -66,6 +70,11 @@ const long: Act = (peer, stream) => {
   peer.data(stream, octets.subarray(15_000));
   peer.end();
 };
+
+const settings = (streams: number) => ({ settings: [[SettingId.MAX_CONCURRENT_STREAMS, streams] as const] });
+/** A server that takes one stream at once: the second attempt at a call waits for the end of the first. */
+const oneAtATime = (scope: Scope, ...script: readonly Act[]): Promise<ScriptedServer> =>
+  ScriptedServer.startWith(scope, settings(1), ...script);
 
 /** gRFC A6, what ends an attempt and whether another follows: the acts of the server, and what the caller gets after how many. */
 const table: [what: string, script: Act[], retry: object, status: string, attempts: number][] = [
@@ -355,6 +364,72 @@ test("the losing attempt of a hedge is cancelled, and the caller sees one answer
       () => "both are cancelled",
     );
     await sidecar.rest();
+  });
+});
+
+test("a hedge goes to another endpoint than the attempt that it stands beside", async () => {
+  await inScope(async (scope) => {
+    const servers = [await ScriptedServer.start(scope, silence), await ScriptedServer.start(scope, ok)];
+    const endpoints = servers.map(({ address }) => address);
+    const retry = { ...IDEMPOTENT, hedgeAfter: "10ms", attempts: 2 };
+    const up = { discovery: "static", balancer: "pickFirst", endpoints, retry };
+    const sidecar = await scope.sidecar({ upstreams: { up } });
+    assert.equal(statusOf(await call(await connectPeer(scope, sidecar.outbound))), "0");
+    assert.deepEqual(
+      servers.map(({ requests }) => requests.length),
+      [1, 1],
+    );
+  });
+});
+
+test("a hedge that waits for a connection ends no call whose first attempt is under way", async () => {
+  await inScope(async (scope) => {
+    let finish: (() => void) | undefined;
+    const server = await oneAtATime(scope, (peer, stream) => {
+      finish = () => ok(peer, stream);
+    });
+    const retry = { ...IDEMPOTENT, hedgeAfter: "10ms", attempts: 2 };
+    const up = { discovery: "static", endpoints: [server.address], limits: { maxConnections: 1 }, retry };
+    const sidecar = await scope.sidecar({ upstreams: { up } });
+    const answer = call(await connectPeer(scope, sidecar.outbound));
+    await eventually(
+      async () => finish !== undefined && (await hedges(sidecar)) === 1,
+      () => "a hedge",
+    );
+    // Longer than a call may wait.
+    sidecar.clock.jump(60_000);
+    finish?.();
+    assert.equal(statusOf(await answer), "0");
+    assert.equal(server.requests.length, 1);
+  });
+});
+
+test("a hedge that waits for a connection is what its call waits for once the first attempt has failed", async () => {
+  await inScope(async (scope) => {
+    let fail: (() => void) | undefined;
+    const first = await ScriptedServer.start(scope, (peer, stream) => {
+      fail = () => trailersOnly(14)(peer, stream);
+    });
+    // Takes no stream at all.
+    const second = await ScriptedServer.startWith(scope, settings(0), silence);
+    const endpoints = [first.address, second.address];
+    const retry = { ...IDEMPOTENT, hedgeAfter: "10ms", attempts: 2 };
+    const sidecar = await scope.sidecar({
+      upstreams: { up: { discovery: "static", balancer: "pickFirst", endpoints, retry } },
+    });
+    const answer = call(await connectPeer(scope, sidecar.outbound));
+    await eventually(
+      async () => fail !== undefined && (await hedges(sidecar)) === 1,
+      () => "a hedge",
+    );
+    assert.equal(sidecar.shared.room.calls, 0);
+    fail?.();
+    await eventually(
+      () => sidecar.shared.room.calls === 1,
+      () => "the call waits",
+    );
+    sidecar.clock.jump(60_000);
+    assert.equal(statusOf(await answer), "14");
   });
 });
 

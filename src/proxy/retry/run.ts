@@ -145,13 +145,16 @@ export class RetryRun implements Sending, AttemptHost {
     attempt.start();
   }
 
-  /** Endpoints that the next attempt does not go to: those that were used, or the last one where all were. */
+  /** Endpoints that the next attempt does not go to: those that were used or are in use, or the last one where that is all there are. */
   private avoided(): Endpoint[] | undefined {
-    const { used, target } = this;
+    const used = [...this.used];
+    for (const { attempt } of this.live)
+      if (attempt.endpoint !== undefined && !used.includes(attempt.endpoint)) used.push(attempt.endpoint);
+    const { cluster } = this.target;
     const last = used.at(-1);
     if (last === undefined) return undefined;
-    if (target.cluster.hasOther(used, last)) return [...used];
-    return target.cluster.hasOther(undefined, last) ? [last] : undefined;
+    if (cluster.hasOther(used, last)) return used;
+    return cluster.hasOther(undefined, last) ? [last] : undefined;
   }
 
   /** There is no answer yet: another attempt is made beside those under way. */
@@ -193,12 +196,19 @@ export class RetryRun implements Sending, AttemptHost {
     const { endpoint } = one.attempt;
     if (endpoint !== undefined) this.used = [...this.used.filter((other) => other !== endpoint), endpoint];
     const { status, reason } = end.kind === "answer" ? end.outcome : end.what;
-    // Where the breaker has opened meanwhile, what the attempt before ended with says more.
-    if (reason === "CIRCUIT_OPEN" && this.fallen !== undefined) {
-      this.give(this.fallen);
-      return;
+    const more = this.asksForMore(status, reason);
+    // What never left says less than an attempt that is under way, or than what the one before ended with.
+    if (!more && end.kind === "failure" && end.what.unprocessed) {
+      if (this.live.length > 0) {
+        this.waits();
+        return;
+      }
+      if (this.fallen !== undefined) {
+        this.give(this.fallen);
+        return;
+      }
     }
-    if (!this.asksForMore(status, reason)) {
+    if (!more) {
       this.give(one);
       return;
     }
@@ -206,6 +216,16 @@ export class RetryRun implements Sending, AttemptHost {
     this.fallen = one;
     if (!this.closed) this.next(one, statusName(status), reason);
     else if (this.live.length === 0) this.give(one);
+    this.waits();
+  }
+
+  /** The call waits again where none of its attempts is under way any more but one is looking for a connection. */
+  private waits(): void {
+    if (this.live.length > 0 && !this.underWay) this.parent.onWait();
+  }
+
+  private get underWay(): boolean {
+    return this.live.some(({ attempt }) => attempt.sent);
   }
 
   /** Another attempt follows one that failed, unless something speaks against it. */
@@ -369,8 +389,9 @@ export class RetryRun implements Sending, AttemptHost {
     return this.parent.headSent;
   }
 
+  /** An attempt beside one that is under way may look for a connection for as long as that takes: its call does not wait. */
   onWait(): boolean {
-    return this.parent.onWait();
+    return this.underWay || this.parent.onWait();
   }
 
   onSending(attempt: Attempt): boolean {
