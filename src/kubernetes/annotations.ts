@@ -64,10 +64,10 @@ export const annotations = {
     value: "VOLUME:/PATH, ...",
     doc: "volumes of the pod that the sidecar sees as well, to read: certificates, or the socket of a SPIFFE agent; with `:rw` behind the path to write, for `discovery.cache`",
   },
-  "cpu-request": { value: "a quantity of CPU", doc: "default: 50m" },
+  "cpu-request": { value: "a quantity of CPU", doc: "default: 50m, or the limit where that is less" },
   "cpu-limit": { value: "a quantity of CPU", doc: "default: none" },
-  "memory-request": { value: "a quantity of memory", doc: "default: 192Mi" },
-  "memory-limit": { value: "a quantity of memory", doc: "default: 384Mi" },
+  "memory-request": { value: "a quantity of memory", doc: "default: 192Mi, or the limit where that is less" },
+  "memory-limit": { value: "a quantity of memory", doc: "default: 384Mi, or what is asked for where that is more" },
 } as const satisfies Readonly<Record<string, AnnotationFacts>>;
 
 /** What a pod may say of its sidecar. */

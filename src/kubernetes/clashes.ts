@@ -1,6 +1,6 @@
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
-import { CAPTURE, SIDECAR, SIDECAR_USER, VOLUME } from "./in-pod.ts";
+import { CAPTURE, INBOUND_PORT, PROBE_PORT, SIDECAR, SIDECAR_USER, VOLUME } from "./in-pod.ts";
 import { at, type Json, type JsonObject, listAt, textAt } from "./json-patch.ts";
 
 /**
@@ -29,7 +29,12 @@ function nameClash(container: Json): string[] {
 function portClashes(container: Json, config: Config): string[] {
   const name = textAt(container, "name") ?? "?";
   const listeners = listenersOf(config);
+  const names = [PROBE_PORT, ...(config.service === undefined ? [] : [INBOUND_PORT])];
   return listAt(container, "ports").flatMap((entry) => {
+    const called = textAt(entry, "name");
+    // A Service that names its port would lead to the application's.
+    if (called !== undefined && names.includes(called))
+      return [`container ${name} has a port called ${called}, which is how the sidecar's is called`];
     const port = at(entry, "containerPort");
     if ((textAt(entry, "protocol") ?? "TCP") !== "TCP" || typeof port !== "number") return [];
     const path = listeners.get(port);

@@ -4,6 +4,10 @@ export const SIDECAR = "outrigger";
 export const CAPTURE = "outrigger-capture";
 /** The name of the volume with the sidecar's configuration. */
 export const VOLUME = "outrigger-config";
+/** The name of the sidecar's port for calls. */
+export const INBOUND_PORT = "mesh-inbound";
+/** The name of its port for probes and Prometheus. */
+export const PROBE_PORT = "mesh-probe";
 /** Where the sidecar sees that volume. */
 export const FOLDER = "/etc/outrigger";
 

@@ -67,3 +67,16 @@ export function difference(before: JsonObject, after: JsonObject, path = ""): Pa
   }
   return operations;
 }
+
+/** A copy of a value in which an operation was done at a place that is there, or whose last key is new. */
+export function patched(value: Json, place: readonly (string | number)[], operation: PatchOperation): Json {
+  const [key, ...rest] = place;
+  if (key === undefined) return operation.op === "remove" ? null : operation.value;
+  if (Array.isArray(value))
+    return value.map((entry, index) => (index === key ? patched(entry, rest, operation) : entry));
+  if (!isObject(value)) return value;
+  if (rest.length > 0 || operation.op !== "remove")
+    return { ...value, [key]: patched(value[key] ?? null, rest, operation) };
+  const { [key]: _removed, ...others } = value;
+  return others;
+}

@@ -1,14 +1,6 @@
-import { type Document, isAlias, isCollection, isMap, isScalar, parseAllDocuments } from "yaml";
-import {
-  at,
-  difference,
-  isObject,
-  type Json,
-  type JsonObject,
-  keysOf,
-  listAt,
-  type PatchOperation,
-} from "./json-patch.ts";
+import { type Document, parseAllDocuments } from "yaml";
+import { at, difference, isObject, type Json, type JsonObject, keysOf, listAt, patched } from "./json-patch.ts";
+import { changeDocument } from "./manifest-document.ts";
 import { inject } from "./pod.ts";
 import type { MeshDefaults } from "./settings.ts";
 import { plainMessage } from "./sidecar-config.ts";
@@ -25,35 +17,14 @@ export interface InjectedManifest {
 export type ManifestResult = InjectedManifest | { readonly problems: readonly string[] };
 
 /**
- * Puts the sidecar into a manifest of one or many documents. What it does not change stays as it was written, comments and
- * order included. `file` is for messages.
+ * Puts the sidecar into a manifest: of JSON, or of one or many documents of YAML. What it does not change stays as it was
+ * written, comments and order included. `file` is for messages.
  */
 export function injectManifest(text: string, file: string, defaults: MeshDefaults): ManifestResult {
-  // Kubernetes reads YAML 1.1, where `yes` and `on` are booleans: so are they here.
-  const documents = parseAllDocuments(text, { version: "1.1", keepSourceTokens: false });
-  if (!Array.isArray(documents)) return { text, notes: [] };
-  const problems: string[] = [];
-  const notes: string[] = [];
-  for (const document of documents) {
-    for (const error of document.errors) {
-      const start = error.linePos?.[0];
-      problems.push(`${file}:${start?.line ?? 1}:${start?.col ?? 1}: ${plainMessage(error)}`);
-    }
-    if (document.errors.length > 0) continue;
-    let object: Json;
-    try {
-      object = document.toJS() as Json;
-    } catch (error) {
-      // An alias of nothing, or of what grows beyond all bounds, shows only here.
-      problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
-      continue;
-    }
-    if (!isObject(object)) continue;
-    injectInto(document, object, [], { file, defaults, problems, notes });
-  }
-  if (problems.length > 0) return { problems };
-  const written = documents.map((document) => document.toString({ lineWidth: 0, directives: null }));
-  return { text: joined(written), notes };
+  const work: Work = { file, defaults, problems: [], notes: [] };
+  const json = parseJson(text);
+  const written = json === undefined ? injectYaml(text, work) : injectJson(json, text, work);
+  return work.problems.length > 0 ? { problems: work.problems } : { text: written, notes: work.notes };
 }
 
 interface Work {
@@ -63,63 +34,91 @@ interface Work {
   readonly notes: string[];
 }
 
-function injectInto(document: Document, object: JsonObject, path: readonly (string | number)[], work: Work): void {
-  if (at(object, "kind") === "List" || Array.isArray(at(object, "items"))) {
-    for (const [index, item] of listAt(object, "items").entries())
-      if (isObject(item)) injectInto(document, item, [...path, "items", index], work);
-    return;
+/** Where a pod stands, as it was and as it is to be. */
+interface Change {
+  readonly path: readonly (string | number)[];
+  readonly before: JsonObject;
+  readonly after: JsonObject;
+}
+
+/** An object as JSON; undefined: it is YAML, or several objects one after another, which YAML's reader takes as well. */
+function parseJson(text: string): JsonObject | undefined {
+  try {
+    const value = JSON.parse(text) as Json;
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
+}
+
+function injectJson(object: JsonObject, text: string, work: Work): string {
+  let changed: Json = object;
+  for (const { path, before, after } of changesOf(object, [], work))
+    for (const operation of difference(before, after))
+      changed = patched(changed, [...path, ...keysOf(operation.path)], operation);
+  const [, indentation = ""] = /^\s*\{\s*?\n([ \t]+)"/.exec(text) ?? [];
+  return JSON.stringify(changed, null, indentation) + (text.endsWith("\n") ? "\n" : "");
+}
+
+function injectYaml(text: string, work: Work): string {
+  // Kubernetes reads YAML 1.1, where `yes` and `on` are booleans: so are they here.
+  const documents = parseAllDocuments(text, { version: "1.1", keepSourceTokens: false });
+  if (!Array.isArray(documents)) return text;
+  let end = 0;
+  let written = "";
+  for (const document of documents) {
+    const asItWas = text.slice(end, document.range[2]);
+    end = document.range[2];
+    const changed = injectInto(document, work);
+    // Between documents YAML wants a mark, which is part of the later one.
+    if (changed === undefined) written += asItWas;
+    else if (written === "" && !asItWas.startsWith("---")) written = changed;
+    else written += `${written === "" || written.endsWith("\n") ? "" : "\n"}---\n${changed}`;
+  }
+  return written + text.slice(end);
+}
+
+/** A document with its sidecars, as text without a mark before it; undefined where it stays as it was, or is wrong. */
+function injectInto(document: Document.Parsed, work: Work): string | undefined {
+  for (const error of document.errors) {
+    const start = error.linePos?.[0];
+    work.problems.push(`${work.file}:${start?.line ?? 1}:${start?.col ?? 1}: ${plainMessage(error)}`);
+  }
+  if (document.errors.length > 0) return undefined;
+  let object: Json;
+  try {
+    object = document.toJS() as Json;
+  } catch (error) {
+    // An alias of nothing, or of what grows beyond all bounds, shows only here.
+    work.problems.push(`${work.file}: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+  if (!isObject(object)) return undefined;
+  const changes = changesOf(object, [], work);
+  for (const { path, before, after } of changes) changeDocument(document, path, before, after);
+  if (changes.length === 0) return undefined;
+  return document.toString({ lineWidth: 0, directives: null }).replace(/^---\n/, "");
+}
+
+function changesOf(object: JsonObject, path: Change["path"], work: Work): readonly Change[] {
+  if (at(object, "kind") === "List" || Array.isArray(at(object, "items")))
+    return listAt(object, "items").flatMap((item, index) =>
+      isObject(item) ? changesOf(item, [...path, "items", index], work) : [],
+    );
   const place = podPlace(object);
-  if (place === undefined) return;
+  if (place === undefined) return [];
   const pod = at(object, ...place);
-  if (!isObject(pod)) return;
+  if (!isObject(pod)) return [];
   const result = inject(pod, work.defaults);
   switch (result.kind) {
     case "injected":
-      for (const operation of difference(pod, result.pod)) apply(document, [...path, ...place], operation);
       work.notes.push([`${nameOf(object)}: has the sidecar`, ...result.warnings].join("; "));
-      return;
+      return [{ path: [...path, ...place], before: pod, after: result.pod }];
     case "skipped":
       work.notes.push(`${nameOf(object)}: left alone: ${result.why}`);
-      return;
+      return [];
     case "refused":
       for (const problem of result.problems) work.problems.push(`${work.file}: ${nameOf(object)}: ${problem}`);
+      return [];
   }
-}
-
-/**
- * Writes out what leads to a place by aliases (`*x`) or merges (`<<`): what is set there must change neither what others
- * share nor what would still be merged.
- */
-function writeOut(document: Document, place: readonly (string | number)[]): void {
-  for (let depth = 1; depth < place.length; depth++) {
-    const prefix = place.slice(0, depth);
-    if (!isShared(document.getIn(prefix, true))) continue;
-    document.setIn(prefix, document.createNode(at(document.toJS() as Json, ...prefix)));
-  }
-}
-
-/** An alias, or a mapping into which others are merged: the key `<<` is a symbol where it means that. */
-function isShared(node: unknown): boolean {
-  return isAlias(node) || (isMap(node) && node.items.some(({ key }) => isScalar(key) && typeof key.value === "symbol"));
-}
-
-function apply(document: Document, path: readonly (string | number)[], operation: PatchOperation): void {
-  const place = [...path, ...keysOf(operation.path)];
-  writeOut(document, place);
-  if (operation.op === "remove") {
-    document.deleteIn(place);
-    return;
-  }
-  // What is new is written in blocks; inside of `{}` it could not be, so what is around it is, too.
-  for (let depth = 0; depth < place.length; depth++) {
-    const around = document.getIn(place.slice(0, depth), true);
-    if (isCollection(around)) around.flow = false;
-  }
-  document.setIn(place, document.createNode(operation.value));
-}
-
-/** The documents as one text, with the marks between them that YAML wants. */
-function joined(documents: readonly string[]): string {
-  return documents.map((text) => text.replace(/^---\n/, "")).join("---\n");
 }

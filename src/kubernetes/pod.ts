@@ -25,10 +25,12 @@ const DEFAULT_GRACE = 30;
  * anew from the annotations, so that injecting twice, or with a newer version, leaves one sidecar, the new one.
  */
 export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
-  const word = textAt(pod, "metadata", "labels", INJECT_LABEL) ?? textAt(pod, "metadata", "annotations", INJECT_LABEL);
+  const word = at(pod, "metadata", "labels", INJECT_LABEL) ?? at(pod, "metadata", "annotations", INJECT_LABEL);
   if (word === "disabled") return { kind: "skipped", why: `its label ${INJECT_LABEL} is "disabled"` };
-  if (word !== undefined && word !== "enabled")
-    return { kind: "refused", problems: [`label ${INJECT_LABEL} is "${word}", expected enabled or disabled`] };
+  if (word !== undefined && word !== "enabled") {
+    const said = JSON.stringify(word);
+    return { kind: "refused", problems: [`label ${INJECT_LABEL} is ${said}, expected enabled or disabled`] };
+  }
   const unfit = whyUnfit(pod);
   if (unfit !== undefined) return { kind: "skipped", why: unfit };
 
@@ -39,6 +41,7 @@ export function inject(pod: JsonObject, defaults: MeshDefaults): Injection {
   if (rendered.kind === "wrong") return { kind: "refused", problems: [rendered.problem] };
 
   const { config } = rendered;
+  if (listAt(bare, "spec", "containers").length === 0) return { kind: "refused", problems: ["it has no container"] };
   const clashes = clashesOf(bare, config);
   if (clashes.length > 0) return { kind: "refused", problems: clashes };
   const sidecar = sidecarContainer(settings, config);

@@ -14,14 +14,16 @@ export interface Reviewed {
 const VERSION = "admission.k8s.io/v1";
 
 /**
- * Answers an AdmissionReview of the API server. Undefined: the text is none. Nothing outside of the answer changes, so a dry
- * run is the same as any other.
+ * Answers an AdmissionReview of the API server; a text that is none has a problem. Nothing outside of the answer changes, so a
+ * dry run is the same as any other.
  */
-export function review(body: string, defaults: MeshDefaults): Reviewed | undefined {
-  const request = requestOf(body);
+export function review(body: string, defaults: MeshDefaults): Reviewed | { readonly problem: string } {
+  const read = requestOf(body);
+  if ("problem" in read) return read;
+  const { request } = read;
   const uid = textAt(request, "uid");
+  if (uid === undefined) return { problem: "the request of this AdmissionReview has no uid" };
   const pod = at(request, "object");
-  if (uid === undefined || !isObject(pod)) return undefined;
   const name = nameOf(request, pod);
   const say = (what: Reviewed["what"], detail: string, response: JsonObject): Reviewed => ({
     answer: { apiVersion: VERSION, kind: "AdmissionReview", response: { uid, ...response } },
@@ -29,7 +31,13 @@ export function review(body: string, defaults: MeshDefaults): Reviewed | undefin
     detail,
     pod: name,
   });
-  if (textAt(request, "kind", "kind") !== "Pod") return say("skipped", "it is no pod", { allowed: true });
+  const kind = at(request, "kind");
+  if (textAt(kind, "kind") !== "Pod" || (textAt(kind, "group") ?? "") !== "")
+    return say("skipped", "it is no pod", { allowed: true });
+  // A pod that is there already can get no other containers: whoever sends more than asked for is not held up by it.
+  const operation = textAt(request, "operation") ?? "CREATE";
+  if (operation !== "CREATE") return say("skipped", `it is not being made: ${operation}`, { allowed: true });
+  if (!isObject(pod)) return { problem: "the request of this AdmissionReview has no object" };
   const result = inject(pod, defaults);
   switch (result.kind) {
     case "injected": {
@@ -57,20 +65,23 @@ export function review(body: string, defaults: MeshDefaults): Reviewed | undefin
   }
 }
 
-function requestOf(body: string): JsonObject | undefined {
+function requestOf(body: string): { readonly request: JsonObject } | { readonly problem: string } {
   let parsed: Json;
   try {
     parsed = JSON.parse(body) as Json;
   } catch {
-    return undefined;
+    return { problem: "this is no JSON" };
   }
-  if (textAt(parsed, "apiVersion") !== VERSION) return undefined;
+  const version = textAt(parsed, "apiVersion");
+  if (version !== VERSION || textAt(parsed, "kind") !== "AdmissionReview")
+    return { problem: `this is no AdmissionReview of ${VERSION}${version === undefined ? "" : ` but of ${version}`}` };
   const request = at(parsed, "request");
-  return isObject(request) ? request : undefined;
+  return isObject(request) ? { request } : { problem: "this AdmissionReview has no request" };
 }
 
 /** A pod that is being made by a controller has no name yet. */
-function nameOf(request: JsonObject | undefined, pod: JsonObject): string {
-  const name = textAt(pod, "metadata", "name") ?? `${textAt(pod, "metadata", "generateName") ?? ""}*`;
+function nameOf(request: JsonObject, pod: Json | undefined): string {
+  const name =
+    textAt(pod, "metadata", "name") ?? textAt(request, "name") ?? `${textAt(pod, "metadata", "generateName") ?? ""}*`;
   return `pod ${textAt(request, "namespace") ?? "default"}/${name}`;
 }

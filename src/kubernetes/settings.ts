@@ -2,6 +2,7 @@ import { closest } from "../config/closest.ts";
 import { type Annotation, annotations, isAnnotation, PREFIX, RENDERED, STATUS } from "./annotations.ts";
 import { FOLDER, POD_VARIABLES } from "./in-pod.ts";
 import { at, isObject, type Json, type JsonObject, listAt, textAt } from "./json-patch.ts";
+import { amountOf, QUANTITY } from "./quantity.ts";
 
 /** What the injector was started with: what holds for every pod whose annotations do not say otherwise. */
 export interface MeshDefaults {
@@ -65,8 +66,6 @@ interface Quantities {
 const DEFAULT_REQUESTS = { cpu: "50m", memory: "192Mi" };
 const DEFAULT_LIMITS = { cpu: undefined, memory: "384Mi" };
 
-/** Kubernetes' own grammar of quantities: a decimal number with a suffix of SI, of powers of two, or an exponent. */
-const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][0-9]+)?$/;
 const SERVICE = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
 const IMAGE = /^[^\s]+$/;
 /** An image by tag, or without one; one by digest has an `@`. */
@@ -85,6 +84,7 @@ export function readSettings(
   const protocol = reader.word("protocol", ["grpc", "http2", "http1", "tcp"]);
   const service = readService(pod, protocol, reader);
   const image = reader.matching("image", IMAGE) ?? defaults.image;
+  const [cpu, memory] = [readShare("cpu", reader), readShare("memory", reader)];
   const settings: SidecarSettings = {
     service,
     protocol,
@@ -98,17 +98,31 @@ export function readSettings(
     captureImage: readCaptureImage(reader, image, defaults),
     secretVariables: readSecretVariables(reader),
     mounts: readMounts(pod, reader),
-    requests: {
-      cpu: reader.matching("cpu-request", QUANTITY) ?? DEFAULT_REQUESTS.cpu,
-      memory: reader.matching("memory-request", QUANTITY) ?? DEFAULT_REQUESTS.memory,
-    },
-    limits: {
-      cpu: reader.matching("cpu-limit", QUANTITY) ?? DEFAULT_LIMITS.cpu,
-      memory: reader.matching("memory-limit", QUANTITY) ?? DEFAULT_LIMITS.memory,
-    },
+    requests: { cpu: cpu.request, memory: memory.request },
+    limits: { cpu: cpu.limit, memory: memory.limit },
   };
   reader.reportUnknown();
   return reader.problems.length > 0 ? { problems: reader.problems } : settings;
+}
+
+/** What is asked for of a resource is never above its limit: who says only one of the two has the other follow. */
+function readShare(
+  resource: "cpu" | "memory",
+  reader: AnnotationReader,
+): { readonly request: string; readonly limit: string | undefined } {
+  const request = reader.matching(`${resource}-request`, QUANTITY);
+  const limit = reader.matching(`${resource}-limit`, QUANTITY);
+  if (request !== undefined && limit !== undefined && amountOf(request) > amountOf(limit))
+    reader.report(`${resource}-request`, `is ${request}, which is more than the limit of ${limit}`);
+  const [usualRequest, usualLimit] = [DEFAULT_REQUESTS[resource], DEFAULT_LIMITS[resource]];
+  return {
+    request: request ?? (limit !== undefined && amountOf(limit) < amountOf(usualRequest) ? limit : usualRequest),
+    limit:
+      limit ??
+      (usualLimit !== undefined && request !== undefined && amountOf(request) > amountOf(usualLimit)
+        ? request
+        : usualLimit),
+  };
 }
 
 function readCaptureImage(reader: AnnotationReader, image: string, defaults: MeshDefaults): string | undefined {
@@ -266,11 +280,13 @@ class AnnotationReader {
     this.problems.push(`annotation ${PREFIX}/${name} ${what}`);
   }
 
-  /** A misspelt annotation would have no effect, which nobody would notice. */
+  /** A misspelt annotation, or one that is no text, would have no effect, which nobody would notice. */
   reportUnknown(): void {
-    for (const key of Object.keys(this.given)) {
+    for (const [key, value] of Object.entries(this.given)) {
       if (!key.startsWith(`${PREFIX}/`) || key === RENDERED || key === STATUS) continue;
       const name = key.slice(PREFIX.length + 1);
+      if (isAnnotation(name) && typeof value !== "string")
+        this.report(name, `is ${JSON.stringify(value)}, which Kubernetes takes only as text, in quotes`);
       if (isAnnotation(name) || name === "inject") continue;
       const near = closest(name, Object.keys(annotations));
       this.problems.push(

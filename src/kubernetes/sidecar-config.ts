@@ -1,20 +1,10 @@
 import { parseDocument, stringify, type YAMLParseError } from "yaml";
 import { formatIssues } from "../config/format-issues.ts";
-import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import { PREFIX } from "./annotations.ts";
 import { isObject, type Json, type JsonObject } from "./json-patch.ts";
 import type { SidecarSettings } from "./settings.ts";
-
-/** What the downward API and the container's own variables will say in the pod, as far as a check has to know. */
-const STAND_INS = {
-  POD_IP: "10.0.0.1",
-  POD_NAME: "pod",
-  POD_NAMESPACE: "default",
-  NODE_NAME: "node",
-  HOST_IP: "10.0.0.2",
-  CONSUL_HTTP_TOKEN: "token",
-};
+import { loadWithStandIns } from "./stand-ins.ts";
 
 /** The configuration of a pod's sidecar, or why there is none. */
 export type Rendered =
@@ -39,8 +29,8 @@ export function renderConfig(base: string, settings: SidecarSettings): Rendered 
   if (settings.captureImage !== undefined) parts.push({ capture: {} });
   parts.push(own.value);
   const text = stringify(parts.reduce<Json>(merge, {}), { lineWidth: 0 });
-  const secrets = Object.fromEntries(settings.secretVariables.map(({ variable }) => [variable, "secret"]));
-  const loaded = loadConfig(text, { file: "the sidecar's configuration", env: { ...STAND_INS, ...secrets } });
+  const secrets = settings.secretVariables.map(({ variable }) => variable);
+  const loaded = loadWithStandIns(text, secrets, "the sidecar's configuration");
   if (loaded.ok) return { kind: "rendered", text, config: loaded.config };
   return { kind: "wrong", problem: formatIssues(loaded.issues, "the sidecar's configuration", text).trimEnd() };
 }

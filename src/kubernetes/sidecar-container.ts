@@ -1,7 +1,7 @@
 import type { Config } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { RENDERED } from "./annotations.ts";
-import { CAPTURE, FOLDER, POD_VARIABLES, SIDECAR, SIDECAR_USER, VOLUME } from "./in-pod.ts";
+import { CAPTURE, FOLDER, INBOUND_PORT, POD_VARIABLES, PROBE_PORT, SIDECAR, SIDECAR_USER, VOLUME } from "./in-pod.ts";
 import type { JsonObject } from "./json-patch.ts";
 import type { SidecarSettings } from "./settings.ts";
 
@@ -38,9 +38,9 @@ export function sidecarContainer(settings: SidecarSettings, config: Config): Jso
       ...(limits.cpu === undefined && limits.memory === undefined ? {} : { limits: quantities(limits) }),
     },
     // The application starts once the sidecar has its listeners and the first answer for each upstream.
-    startupProbe: { httpGet: { path: "/startup", port: "mesh-probe" }, periodSeconds: 1, failureThreshold: 120 },
-    readinessProbe: { httpGet: { path: "/ready", port: "mesh-probe" }, periodSeconds: 2, failureThreshold: 1 },
-    livenessProbe: { httpGet: { path: "/live", port: "mesh-probe" }, periodSeconds: 10, failureThreshold: 3 },
+    startupProbe: { httpGet: { path: "/startup", port: PROBE_PORT }, periodSeconds: 1, failureThreshold: 120 },
+    readinessProbe: { httpGet: { path: "/ready", port: PROBE_PORT }, periodSeconds: 2, failureThreshold: 1 },
+    livenessProbe: { httpGet: { path: "/live", port: PROBE_PORT }, periodSeconds: 10, failureThreshold: 3 },
     securityContext: {
       runAsUser: SIDECAR_USER,
       runAsGroup: SIDECAR_USER,
@@ -100,8 +100,8 @@ function ports({ service, listeners }: Config): JsonObject[] {
   const port = (name: string, address: Address): JsonObject[] =>
     address.kind === "tcp" ? [{ name, containerPort: address.port, protocol: "TCP" }] : [];
   return [
-    ...(service === undefined ? [] : port("mesh-inbound", listeners.inbound)),
-    ...port("mesh-probe", listeners.probe),
+    ...(service === undefined ? [] : port(INBOUND_PORT, listeners.inbound)),
+    ...port(PROBE_PORT, listeners.probe),
   ];
 }
 

@@ -29,6 +29,8 @@ const LIFETIME = 30 * DAY;
 const LOOK = 60_000;
 /** Milliseconds after a look that failed. */
 const RETRY = 5_000;
+/** Milliseconds within which every API server has heard of a changed bundle. */
+const SETTLES = 30_000;
 /** Clocks differ: a certificate is good from this long ago on. */
 const SKEW = 300_000;
 
@@ -44,7 +46,8 @@ interface Stored extends KeyPair {
  * in the webhook's `caBundle`, and made anew in time.
  *
  * Invariants:
- * - a certificate is used only after the bundle that leads to it is in the webhook's configuration;
+ * - a certificate is used only after the bundle that leads to it is in the webhook's configuration, and by whoever has one that
+ *   is still good only a look later, since API servers hear of the bundle after a moment;
  * - the authority before stays in the bundle, so that a replica that has not looked yet is still believed;
  * - of replicas that renew at once, one wins by the Secret's resourceVersion, and the others take what it made.
  */
@@ -92,7 +95,8 @@ export class WebhookCertificate {
       const stored = storedIn(secret);
       const good = stored !== undefined && !this.isDue(stored) ? stored : await this.renew(secret, stored);
       if (good === undefined) return false;
-      await this.tellApiServer(good.authorities);
+      const isNews = await this.tellApiServer(good.authorities);
+      if ((isNews || this.isYoung(good)) && this.hasGoodOne()) return true;
       if (good.certificate !== this.inUse) {
         this.inUse = good.certificate;
         onCertificate(good);
@@ -103,6 +107,16 @@ export class WebhookCertificate {
       log.warn({ err: error }, "the webhook's certificate could not be looked after; it is tried again");
       return false;
     }
+  }
+
+  private hasGoodOne(): boolean {
+    return this.inUse !== "" && new X509Certificate(this.inUse).validToDate.getTime() > this.options.clock.wall();
+  }
+
+  /** Whether another replica may have told the API server of it just now. */
+  private isYoung({ certificate }: Stored): boolean {
+    const made = new X509Certificate(certificate).validFromDate.getTime() + SKEW;
+    return this.options.clock.wall() < made + SETTLES;
   }
 
   private isDue(stored: Stored): boolean {
@@ -164,7 +178,8 @@ export class WebhookCertificate {
     };
   }
 
-  private async tellApiServer(authorities: string): Promise<void> {
+  /** Whether it was news to it. */
+  private async tellApiServer(authorities: string): Promise<boolean> {
     const { api, webhook } = this.options;
     const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${webhook}`;
     const bundle = Buffer.from(authorities, "utf8").toString("base64");
@@ -175,7 +190,9 @@ export class WebhookCertificate {
         ? []
         : [{ op: "add", path: pointer("webhooks", index, "clientConfig", "caBundle"), value: bundle }],
     );
-    if (operations.length > 0) await api.patch(path, operations);
+    if (operations.length === 0) return false;
+    await api.patch(path, operations);
+    return true;
   }
 
   private readSecret(): Promise<Json | undefined> {

@@ -19,6 +19,12 @@ const MAX_BODY = 3 * 1024 * 1024;
 /** Milliseconds for a request: the API server itself waits 5 s (see the webhook's configuration). */
 const REQUEST_TIMEOUT = 10_000;
 const MAX_CONNECTIONS = 256;
+const OPTIONS = {
+  minVersion: "TLSv1.2",
+  handshakeTimeout: REQUEST_TIMEOUT,
+  requestTimeout: REQUEST_TIMEOUT,
+  headersTimeout: REQUEST_TIMEOUT,
+} as const;
 
 /** The mutating admission webhook: `POST /inject` for the API server, `GET /ready` and `/live` for kubelet. */
 export class Webhook {
@@ -29,7 +35,7 @@ export class Webhook {
 
   constructor(options: WebhookOptions) {
     this.options = options;
-    this.server = createServer({ minVersion: "TLSv1.2", requestTimeout: REQUEST_TIMEOUT }, (request, response) => {
+    this.server = createServer(OPTIONS, (request, response) => {
       this.answer(request, response).catch((error: unknown) => {
         // One pod that cannot be understood is not the others' matter.
         options.log.error({ err: error }, "a review failed");
@@ -77,12 +83,17 @@ export class Webhook {
       return end(response, ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
     }
     if (request.method !== "POST" || path !== "/inject") return end(response, 404, "POST /inject, GET /ready, /live\n");
+    const type = request.headers["content-type"] ?? "";
+    if (!/^application\/json *(;|$)/i.test(type)) return end(response, 415, "a review is application/json\n");
     const body = await readBody(request);
-    if (body === undefined) return end(response, 413, `a review is at most ${MAX_BODY} octets\n`);
+    if (body === undefined) {
+      // The rest is read, as far as it comes in time: a connection that is closed on it would take the answer with it.
+      request.resume();
+      return end(response, 413, `a review is at most ${MAX_BODY} octets\n`);
+    }
     const { log, defaults } = this.options;
     const reviewed = review(body, defaults);
-    if (reviewed === undefined)
-      return end(response, 400, "this is no AdmissionReview of admission.k8s.io/v1 for a pod\n");
+    if ("problem" in reviewed) return end(response, 400, `${reviewed.problem}\n`);
     const { answer, what, detail, pod } = reviewed;
     log[what === "refused" ? "warn" : "info"]({ pod, what, ...(detail === "" ? {} : { detail }) }, "reviewed a pod");
     response.setHeader("content-type", "application/json");
@@ -99,8 +110,9 @@ function end(response: ServerResponse, status: number, text: string): void {
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
+  if (Number(request.headers["content-length"]) > MAX_BODY) return undefined;
   try {
-    for await (const chunk of request) {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       if (!Buffer.isBuffer(chunk)) return undefined;
       size += chunk.length;
       if (size > MAX_BODY) return undefined;

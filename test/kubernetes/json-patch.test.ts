@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { difference, keysOf, pointer } from "../../src/kubernetes/json-patch.ts";
+import { difference, type Json, keysOf, patched, pointer } from "../../src/kubernetes/json-patch.ts";
 
 test("a pointer escapes what stands for something in it, and is read back (RFC 6901 §3)", () => {
   const keys = ["metadata", "annotations", "outrigger.dev/a~b"];
@@ -22,4 +22,13 @@ test("the difference of two objects adds, replaces and removes no more than it h
     { op: "add", path: "/added", value: {} },
   ]);
   assert.deepEqual(difference(after, after), []);
+  const made = difference(before, after).reduce<Json>(
+    (value, operation) => patched(value, keysOf(operation.path), operation),
+    before,
+  );
+  assert.deepEqual(made, after);
+  assert.deepEqual(patched([{ a: 1 }, { a: 1 }], [1, "a"], { op: "replace", path: "", value: 2 }), [
+    { a: 1 },
+    { a: 2 },
+  ]);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Annotation } from "../../src/kubernetes/annotations.ts";
 import { at, type JsonObject, textAt } from "../../src/kubernetes/json-patch.ts";
 import { inject } from "../../src/kubernetes/pod.ts";
 import type { MeshDefaults } from "../../src/kubernetes/settings.ts";
@@ -97,6 +98,27 @@ test("resources, image and token come from the annotations", () => {
   assert.equal(sidecar.imagePullPolicy, "Always");
   assert.deepEqual(sidecar.resources, { requests: { cpu: "1", memory: "200Mi" }, limits: { cpu: "2", memory: "1Gi" } });
   assert.ok(JSON.stringify(sidecar.env).includes('{"secretKeyRef":{"name":"consul","key":"token"}}'));
+});
+
+test("who says only one of request and limit has the other follow, for what is asked for is never above the limit", () => {
+  const resources = (annotations: Readonly<Record<string, string>>) =>
+    named("initContainers", "outrigger", injected(pod(annotations))).resources;
+  assert.deepEqual(resources({ "memory-limit": "128Mi", "cpu-limit": "20m" }), {
+    requests: { cpu: "20m", memory: "128Mi" },
+    limits: { cpu: "20m", memory: "128Mi" },
+  });
+  assert.deepEqual(resources({ "memory-request": "1Gi", "cpu-request": "0.5" }), {
+    requests: { cpu: "0.5", memory: "1Gi" },
+    limits: { memory: "1Gi" },
+  });
+  assert.deepEqual(resources({ "memory-limit": "1G" }), {
+    requests: { cpu: "50m", memory: "192Mi" },
+    limits: { memory: "1G" },
+  });
+  assert.match(
+    problemsOf(pod({ "memory-request": "1Gi", "memory-limit": "1G" })),
+    /^annotation outrigger\.dev\/memory-request is 1Gi, which is more than the limit of 1G$/,
+  );
 });
 
 test("volumes of the pod that the sidecar is to see are there, to read", () => {
@@ -205,6 +227,16 @@ test("variables that the configuration uses come from Secrets, one by one", () =
     env,
   );
   assert.ok(env.includes('{"name":"OTHER","valueFrom":{"secretKeyRef":{"name":"x","key":"y.z"}}}'), env);
+  // The whole of a value may be secret: what it will be is guessed, so that it is no mistake.
+  const url = `rateLimits: [{ name: a, direction: inbound, key: [remote.address], limit: 5/s, store: '\${REDIS_URL}' }]`;
+  const whole = `${url}\ndiscovery: { consul: { address: "\${CONSUL_URL}" } }`;
+  injected(pod({ config: whole, "secret-env": "REDIS_URL=redis/url, CONSUL_URL=consul/url" }));
+  assert.match(
+    problemsOf(
+      pod({ config: `${whole}\nlog: { level: loud }`, "secret-env": "REDIS_URL=redis/url, CONSUL_URL=c/url" }),
+    ),
+    /^(?!.*REDIS_URL).*log\.level/s,
+  );
   const secretEnv = (text: string) => problemsOf(pod({ "secret-env": text }));
   assert.match(secretEnv("A"), /secret-env has "A", expected NAME=SECRET\/KEY/);
   assert.match(secretEnv("A=b"), /secret-env has "b", expected NAME=SECRET\/KEY/);
@@ -255,6 +287,15 @@ test("a pod that has the sidecar's names, ports or user for itself is refused, w
     injected(pod(service, { containers }));
   injected(pod({ ...service, config: 'listeners: { probe: ":16021" }' }, { containers: withPort(15021) }));
 
+  // A Service that names its port would lead to the application's.
+  const called = (name: string) => [{ ...app, ports: [{ name, containerPort: 8080 }] }];
+  assert.match(
+    having(called("mesh-probe"), {}, service),
+    /^container app has a port called mesh-probe, which is how the sidecar's is called$/,
+  );
+  assert.match(having(called("mesh-inbound"), {}, { service: "app" }), /port called mesh-inbound/);
+  injected(pod(service, { containers: called("mesh-inbound") }));
+
   const own = [{ ...app, securityContext: { runAsUser: 15001 } }];
   assert.match(
     having(own, {}, { capture: "enabled" }),
@@ -268,6 +309,48 @@ test("a pod that has the sidecar's names, ports or user for itself is refused, w
   const overruled = [{ ...app, securityContext: { runAsUser: 1000 } }];
   injected(pod({ capture: "enabled" }, { containers: overruled, securityContext: { runAsUser: 15001 } }));
 });
+
+test("a pod without containers would be one of the sidecar alone, and is refused", () => {
+  for (const containers of [[], null, "app", {}])
+    for (const mode of ["native", "container"])
+      assert.equal(problemsOf(pod({ mode, service: "none" }, { containers })), "it has no container");
+});
+
+/** A value of each annotation that differs from what holds without it, and what it shows in. */
+const effects: Readonly<Record<Annotation, readonly [value: string, shows: RegExp, beside?: Record<string, string>]>> =
+  {
+    service: ["people", /name: people/],
+    port: ["8080", /address: 127\.0\.0\.1:8080/],
+    protocol: ["http2", /protocol: http2/],
+    health: ["none", /health: none/],
+    "health-path": ["/healthz", /healthPath: \/healthz/, { health: "http" }],
+    config: ["drain: { grace: 60s }", /grace: 60s/],
+    image: ["other:2", /"image":"other:2"/],
+    "image-pull-policy": ["Always", /"imagePullPolicy":"Always"/],
+    mode: ["container", /"postStart"/],
+    capture: ["enabled", /"name":"outrigger-capture"/],
+    "capture-image": ["rules:2", /"image":"rules:2"/, { capture: "enabled" }],
+    "log-level": ["debug", /level: debug/],
+    "consul-token-secret": ["consul/token", /"secretKeyRef":\{"name":"consul","key":"token"\}/],
+    "secret-env": ["PASSWORD=redis/password", /"secretKeyRef":\{"name":"redis","key":"password"\}/],
+    "volume-mounts": ["tls:/etc/tls", /"mountPath":"\/etc\/tls"/],
+    "cpu-request": ["75m", /"cpu":"75m"/],
+    "cpu-limit": ["3", /"limits":\{"cpu":"3"/],
+    "memory-request": ["200Mi", /"memory":"200Mi"/],
+    "memory-limit": ["500Mi", /"memory":"500Mi"/],
+  };
+
+for (const [name, [value, shows, others = {}]] of Object.entries(effects))
+  test(`annotation ${name} has an effect`, () => {
+    const volumes = [{ name: "tls", secret: {} }];
+    const made = (annotations: Record<string, string>): string => {
+      const all = injected(pod(annotations, { volumes }));
+      // But for the annotations as they were given.
+      return JSON.stringify(all.spec) + configOf(all);
+    };
+    assert.doesNotMatch(made(others), shows);
+    assert.match(made({ ...others, [name]: value }), shows);
+  });
 
 test("init containers that are redirected before the sidecar runs are warned of", () => {
   const warnings = (annotations: Readonly<Record<string, string>>): string => {

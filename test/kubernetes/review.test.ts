@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { at, isObject, type Json, type JsonObject, textAt } from "../../src/kubernetes/json-patch.ts";
+import { at, type Json, type JsonObject, textAt } from "../../src/kubernetes/json-patch.ts";
 import { review } from "../../src/kubernetes/review.ts";
 import { defaults, pod } from "./pods.ts";
 
@@ -8,13 +8,13 @@ function ask(object: Json, more: JsonObject = {}): string {
   return JSON.stringify({
     apiVersion: "admission.k8s.io/v1",
     kind: "AdmissionReview",
-    request: { uid: "u-1", namespace: "shop", kind: { kind: "Pod" }, object, ...more },
+    request: { uid: "u-1", namespace: "shop", operation: "CREATE", kind: { kind: "Pod" }, object, ...more },
   });
 }
 
 function answer(body: string): { response: Json | undefined; pod: string } {
   const reviewed = review(body, defaults);
-  assert.ok(reviewed);
+  assert.ok("answer" in reviewed, JSON.stringify(reviewed));
   assert.equal(textAt(reviewed.answer, "response", "uid"), "u-1");
   return { response: at(reviewed.answer, "response"), pod: reviewed.pod };
 }
@@ -59,10 +59,39 @@ test("whose pod is to end, beside a sidecar that does not by itself, is told so"
   assert.equal(at(job("native"), "warnings"), undefined);
 });
 
-test("what is no review of a pod is not answered as one", () => {
-  for (const body of ["", "{", "[]", "{}", ask(null), JSON.stringify({ apiVersion: "admission.k8s.io/v1beta1" })])
-    assert.equal(review(body, defaults), undefined, body);
-  const other = review(ask(pod(), { kind: { kind: "Service" } }), defaults);
-  assert.ok(isObject(other?.answer));
-  assert.equal(other.what, "skipped");
+test("what is no review is not answered as one, and says what it lacks", () => {
+  const problem = (body: string): string => {
+    const reviewed = review(body, defaults);
+    assert.ok("problem" in reviewed, body);
+    return reviewed.problem;
+  };
+  for (const body of ["", "{", "uid: u-1"]) assert.equal(problem(body), "this is no JSON");
+  for (const body of ["[]", "{}", "null", "1", JSON.stringify({ kind: "AdmissionReview" })])
+    assert.equal(problem(body), "this is no AdmissionReview of admission.k8s.io/v1");
+  const older = { ...JSON.parse(ask(pod())), apiVersion: "admission.k8s.io/v1beta1" };
+  assert.equal(
+    problem(JSON.stringify(older)),
+    "this is no AdmissionReview of admission.k8s.io/v1 but of admission.k8s.io/v1beta1",
+  );
+  const envelope = { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview" };
+  assert.equal(problem(JSON.stringify(envelope)), "this AdmissionReview has no request");
+  assert.equal(problem(JSON.stringify({ ...envelope, request: [] })), "this AdmissionReview has no request");
+  assert.equal(problem(ask(pod(), { uid: 1 })), "the request of this AdmissionReview has no uid");
+  for (const object of [null, "a pod", [pod()]])
+    assert.equal(problem(ask(object)), "the request of this AdmissionReview has no object");
+});
+
+test("what is no pod that is being made is let through as it is", () => {
+  for (const [object, more, why] of [
+    [pod(), { kind: { group: "", kind: "Service" } }, "it is no pod"],
+    [pod(), { kind: { group: "example.org", kind: "Pod" } }, "it is no pod"],
+    [pod(), { operation: "UPDATE" }, "it is not being made: UPDATE"],
+    [null, { operation: "DELETE", name: "user-1", oldObject: pod() }, "it is not being made: DELETE"],
+    [null, { operation: "CONNECT", kind: { kind: "PodExecOptions" } }, "it is no pod"],
+  ] as const) {
+    const reviewed = review(ask(object, more), defaults);
+    assert.ok("answer" in reviewed);
+    assert.deepEqual([reviewed.what, reviewed.detail], ["skipped", why]);
+    assert.deepEqual(at(reviewed.answer, "response"), { uid: "u-1", allowed: true });
+  }
 });

@@ -124,6 +124,33 @@ test("a certificate is made, used for two thirds of its time, and replaced by it
   assert.equal(clock.pending, 0);
 });
 
+test("a new certificate is used a look after the API server was told of it, by every replica, for it hears of it after a moment", async () => {
+  const api = new HeldApi();
+  const clock = new FakeClock(Date.now());
+  const [one, other] = [replica(api, clock), replica(api, clock)];
+  await one.certificate.start();
+  await other.certificate.start();
+  const [first] = one.used;
+  assert.deepEqual(other.used, [first]);
+  const look = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    await eventually(
+      () => clock.pending === 2,
+      () => "both have looked",
+      20_000,
+    );
+  };
+  await look(20 * DAY);
+  assert.equal(api.authorities().length, 2, "told");
+  assert.deepEqual([one.used.length, other.used.length], [1, 1]);
+  await look(LOOK);
+  await look(LOOK);
+  assert.deepEqual([one.used.length, other.used.length], [2, 2]);
+  assert.equal(one.used[1]?.fingerprint256, other.used[1]?.fingerprint256);
+  one.certificate.stop();
+  other.certificate.stop();
+});
+
 test("of replicas that renew at once one wins, and the other takes what it has made", async () => {
   const api = new HeldApi();
   const clock = new FakeClock(Date.now());
