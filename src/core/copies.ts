@@ -4,19 +4,26 @@ const SIZE = 16_384;
 const SMALL = 2048;
 /** What the second small copy of a row gets at least; the next ones twice as much each. */
 const ROOM = 128;
-/** Spare buffers of a process: 4 MiB. */
-const SPARES = 256;
+/** Spare buffers of a process: half as many as are in use, but so many (4 MiB) in any case. */
+const FEW = 256;
 const spares: Buffer[] = [];
+let inUse = 0;
 
 /** Memory for `length` octets, recycled where that is worth it. Whoever takes it gives it back by `giveBuffer`, once. */
 export function takeBuffer(length: number): Buffer {
-  const recycled = length > SMALL && length <= SIZE;
-  return recycled ? (spares.pop() ?? Buffer.allocUnsafeSlow(SIZE)) : Buffer.allocUnsafe(length);
+  if (length <= SMALL || length > SIZE) return Buffer.allocUnsafe(length);
+  inUse++;
+  return spares.pop() ?? Buffer.allocUnsafeSlow(SIZE);
 }
 
 /** Gives a buffer back that `takeBuffer` gave out; nobody may read or write it afterwards. */
 export function giveBuffer(buffer: Buffer): void {
-  if (buffer.length === SIZE && spares.length < SPARES) spares.push(buffer);
+  if (buffer.length !== SIZE) return;
+  inUse--;
+  const most = Math.max(FEW, inUse / 2);
+  if (spares.length < most) spares.push(buffer);
+  // What many needed is let go one by one as they need it no more.
+  else if (spares.length > most) spares.pop();
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Copy } from "../../src/core/copies.ts";
+import { Copy, giveBuffer, takeBuffer } from "../../src/core/copies.ts";
 
 const held = (row: readonly Copy[]): number => row.reduce((sum, { buffer }) => sum + buffer.length, 0);
 const text = (row: readonly Copy[]): string =>
@@ -31,4 +31,28 @@ test("copies of any size keep their order, and a buffer that is used again is no
   const [second, third] = [fill(1), fill(2)];
   assert.ok(text(second) === expected(1));
   assert.ok(text(third) === expected(2));
+});
+
+/** Buffers of a full frame. */
+const take = (count: number): Buffer[] => Array.from({ length: count }, () => takeBuffer(16_384));
+const giveAll = (buffers: readonly Buffer[]): void => {
+  for (const buffer of buffers) giveBuffer(buffer);
+};
+
+test("memory is used again while much of it is in use, and let go when it is not", () => {
+  const held = take(3000);
+  const freed = held.splice(0, 1000);
+  giveAll(freed);
+  const again = take(1000);
+  assert.ok(
+    again.every((buffer) => freed.includes(buffer)),
+    "what one let go is what the next one gets",
+  );
+  const all = [...held, ...again];
+  giveAll(all);
+  const known = new Set(all);
+  const later = take(3000);
+  const kept = later.filter((buffer) => known.has(buffer)).length;
+  giveAll(later);
+  assert.equal(kept, 256);
 });
