@@ -3,7 +3,6 @@
 // processor than the sidecar. No honest call on a standing connection may fail, 99 % of the new connections have to be served,
 // memory stays bounded, and what is to be stopped is. An attack whose limit is lifted has to do harm, or it was too weak.
 // With --short each attack is a burst, timeouts are shorter, and no call fails for being slow: machines of CI are busy.
-import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defaultHandshakeLimits } from "../../src/identity/handshake-limits.ts";
 import type { Figures } from "../attacks/front.ts";
@@ -159,7 +158,8 @@ function shown({ name, undisturbed, honest, attack, memory, cpu, harm }: Outcome
     "new p99": `${undisturbed.fresh.p99} -> ${honest.fresh.p99}`,
     MiB: `${memory.before}, ${memory.peak}, ${memory.after}`,
     cpu: `${Math.round(cpu * 100)}%`,
-    reasons: JSON.stringify({ ...honest.standing.reasons, ...honest.fresh.reasons }),
+    reasons: JSON.stringify(honest.standing.reasons),
+    "new reasons": JSON.stringify(honest.fresh.reasons),
     harm: harm.join(" ") || "none",
   };
 }
@@ -198,33 +198,46 @@ await runLong(only === "" ? "attacks" : "attacks-part", async (run) => {
   const { calls, connections } = form.rates;
   say(`honest: ${calls} calls a second, ${connections} new connections a second, ${form.deadline} ms for each`);
   const outcomes: Outcome[] = [];
+  const missed: string[] = [];
   for (const mode of ["disabled", "strict", "http1"] as const) {
     const ofMode = chosen.filter((row) => row.mode === mode);
     if (ofMode.length === 0) continue;
     const scene = await startScene(mode, { lift: form.limits, handshakes: form.handshakes }, form.deadline);
-    try {
-      for (const row of ofMode) {
-        const outcome = await attackOne(scene, row, form);
-        say(JSON.stringify(shown(outcome)));
-        outcomes.push(outcome);
-      }
-    } finally {
-      assert.equal(await scene.end(), 0, "requests have reached the application that nobody may see");
+    for (const row of ofMode) {
+      // The others are to be seen whatever becomes of one.
+      await attackOne(scene, row, form).then(
+        (outcome) => {
+          say(JSON.stringify(shown(outcome)));
+          outcomes.push(outcome);
+        },
+        (error: unknown) => missed.push(`${row.name} could not be tried: ${String(error)}`),
+      );
     }
+    const reached = await scene.end();
+    if (reached > 0) missed.push(`${reached} requests have reached the application that nobody may see (${mode})`);
   }
   const controls: (Outcome & { readonly due: readonly Damage[] })[] = [];
   for (const row of chosen)
     for (const one of row.control === undefined ? [] : [row.control]) {
       const due = run.short ? one.short : one.damage;
-      if (due !== undefined) controls.push({ ...(await control(row, one, form, say)), due: [due].flat() });
+      if (due === undefined) continue;
+      try {
+        controls.push({ ...(await control(row, one, form, say)), due: [due].flat() });
+      } catch (error) {
+        missed.push(`${row.name} without the limit could not be tried: ${String(error)}`);
+      }
     }
   console.table(outcomes.map(shown));
   console.table(controls.map((one) => ({ ...shown(one), due: one.due.join() })));
-  for (const { name, harm } of outcomes) assert.deepEqual(harm, [], `${name} does harm`);
+  for (const { name, harm } of outcomes) if (harm.length > 0) missed.push(`${name} does harm: ${harm.join()}`);
   for (const { name, harm, due } of controls)
-    assert.ok(
-      [...due, "died" as const].some((one) => harm.includes(one)),
-      `${name} without the limit does no harm: it was too weak`,
-    );
-  return { form, outcomes: outcomes.map(shown), controls: controls.map((one) => ({ ...shown(one), due: one.due })) };
+    if (![...due, "died" as const].some((one) => harm.includes(one)))
+      missed.push(`${name} without the limit does no harm: it was too weak`);
+  for (const what of missed) say(what);
+  return {
+    form,
+    missed,
+    outcomes: outcomes.map(shown),
+    controls: controls.map((one) => ({ ...shown(one), due: one.due })),
+  };
 });

@@ -15,6 +15,7 @@ before(async () => {
     `import { runLong } from ${results};
      await runLong("soak", async ({ short, seed, say }) => {
        say("working");
+       if (seed === 7 && !short) return { calls: 900, missed: ["900 of 1000"] };
        if (seed === 13) throw new Error("leaked a stream");
        return { calls: short ? 10 : 1000 };
      }, ${JSON.stringify(folder)});`,
@@ -46,11 +47,19 @@ test("a short run passes and saves nothing, a full one saves its figures", async
   assert.match(short.stdout, /short run, seed 1\n.*working\n.*passed {"calls":10}\n$/);
   assert.ok(!(await readdir(folder)).includes("soak.json"));
 
-  const full = await long("--seed", "7");
+  const full = await long("--seed", "8");
   assert.equal(full.code, 0);
   const saved = Object(JSON.parse(await readFile(join(folder, "soak.json"), "utf8")));
-  assert.equal(saved.figures.seed, 7);
+  assert.equal(saved.figures.seed, 8);
   assert.equal(saved.figures.calls, 1000);
+});
+
+test("a bar that was not met ends with 1, and its figures are saved all the same", async () => {
+  const run = await long("--seed", "7");
+  assert.equal(run.code, 1);
+  assert.match(run.stdout, /missed {"calls":900,"missed":\["900 of 1000"\]}/);
+  const saved = Object(JSON.parse(await readFile(join(folder, "soak.json"), "utf8")));
+  assert.deepEqual(saved.figures.missed, ["900 of 1000"]);
 });
 
 test("a long test that throws ends with 1 and tells its seed", async () => {
