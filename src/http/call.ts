@@ -1,5 +1,6 @@
 import type { Address } from "../core/address.ts";
 import { type CallMeter, FurtherAttempts } from "./call-meter.ts";
+import { type CallerShare, ourselves } from "./callers.ts";
 import type { Decision, Explainer, Fact, Recorder } from "./decision.ts";
 import type { FieldChange } from "./field-change.ts";
 import type { Head } from "./headers.ts";
@@ -75,6 +76,8 @@ export class Call {
   readonly startedAt: number;
   /** The verified identity of who called, a SPIFFE id; undefined where the connection has none, as a plaintext one never has. */
   identity: string | undefined = undefined;
+  /** What its caller has of that which callers share. */
+  caller: CallerShare = ourselves;
   /** Its verified token; undefined where it has none, or none was looked for. */
   token: CallToken | undefined = undefined;
   /** Where its connection was going before it was redirected to us; undefined: nowhere else. */

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import type { Call } from "../http/call.ts";
+import { hostOf } from "../http/callers.ts";
 
 /** What tells the calls of a limit apart: a word, or `metadata.NAME`. */
 export type KeyPart = "method" | "upstream" | "identity" | "remote.address" | `metadata.${string}`;
@@ -63,10 +64,4 @@ export function reader(part: KeyPart): (call: Call) => string {
       return (call) => call.head.get(name) ?? "";
     }
   }
-}
-
-/** `HOST:PORT` and `[v6]:PORT` without the port, which differs from connection to connection. */
-function hostOf(peer: string): string {
-  const colon = peer.lastIndexOf(":");
-  return colon < 0 ? peer : peer.slice(0, colon);
 }

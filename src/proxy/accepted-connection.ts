@@ -1,8 +1,8 @@
 import type { Watched } from "../cluster/pool/keepalive.ts";
 import type { Address } from "../core/address.ts";
 import type { Placed } from "../core/roster.ts";
+import type { CallerShare } from "../http/callers.ts";
 import type { Connection } from "../http2/connection.ts";
-import type { Waiters } from "./waiting-room.ts";
 
 /** Who is at the other end of a connection, as TLS has verified it. */
 export interface Caller {
@@ -15,8 +15,10 @@ export interface Caller {
 }
 
 /** A caller's connection as people see it. */
-export interface AcceptedConnection extends Placed, Watched, Waiters {
+export interface AcceptedConnection extends Placed, Watched {
   readonly peer: string;
+  /** What it has to share with others. */
+  readonly share: CallerShare;
   /** Undefined in plaintext. */
   readonly caller: Caller | undefined;
   /** Where it was going before it was redirected to us. */

@@ -105,7 +105,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     destination: Address | undefined,
     local: Address | undefined,
   ): Connection {
-    const { http2, limits, log, direction } = this.options;
+    const { http2, limits, log, direction, services } = this.options;
     const handler: ConnectionHandler = {
       onStream: (stream, head, end, tooLarge) => this.onStream(entry, stream, head, end, tooLarge),
       // RST_STREAM has no room for a reason.
@@ -120,6 +120,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const connection = new Connection(socket, http2, options, handler);
     const entry: AcceptedConnection = {
       peer,
+      share: services.callers.join(caller?.identity, peer),
       caller,
       destination,
       local,
@@ -127,7 +128,6 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       since: http2.clock.wall(),
       place: -1,
       askedAt: undefined,
-      waiting: 0,
     };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
@@ -224,6 +224,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const told = forwarded === undefined ? clean : forwarded.apply(clean, entry);
     const call = new Call(direction, entry.peer, told, path, isGrpc(head.get("content-type")), http2.loop.now());
     call.identity = entry.caller?.identity;
+    call.caller = entry.share;
     call.destination = entry.destination;
     call.local = entry.local;
     call.serverName = entry.caller?.serverName;
@@ -232,7 +233,6 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     const exchange = head.list.extended
       ? new TunnelExchange(call, stream, end, services, this.options.unrouted)
       : this.makeExchange(call, stream, end);
-    exchange.caller = entry;
     if (entry.connection.peer.sidecar) {
       exchange.fromSidecar = true;
       exchange.hops = hopsOf(head, clean);
@@ -255,6 +255,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
 
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {
     this.accepted.delete(entry);
+    this.options.services.callers.leave(entry.share);
     // Nobody asks it to end later: a listener that a reload took away is forgotten with its last connection.
     if (this.leaving !== undefined && this.accepted.size === 0) this.keepalive.stop();
     const { log, direction } = this.options;

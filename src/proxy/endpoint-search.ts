@@ -175,6 +175,7 @@ export class EndpointSearch {
   /** Whoever waits for a connection of an endpoint, and goes on to the next one where there is none to be had. */
   protected waiterAt<C>(endpoint: Endpoint, connected: (connection: C) => void): Waiter<C> {
     return {
+      caller: this.call.caller,
       onConnection: (connection) => {
         this.cancelWait = undefined;
         // Waiting for a connection is no time of the endpoint's answer.

@@ -10,6 +10,7 @@ import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import { Attempt, type AttemptHost, type Sending } from "./attempt.ts";
 import { expired, expiryOf, waitedTooLong } from "./expiry.ts";
 import { explainedFailure, explainedHead } from "./explain-trailer.ts";
+import type { Guest, Seat } from "./fair-room.ts";
 import { filterFault } from "./filter-fault.ts";
 import type { MirroredCall } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
@@ -17,7 +18,6 @@ import { RetryRun } from "./retry/run.ts";
 import type { ExchangeServices } from "./services.ts";
 import { StreamAge, type StreamAgePolicy } from "./stream-age.ts";
 import { type Resolution, type Router, resolved, type Target, type Unrouted } from "./target.ts";
-import type { Waiters } from "./waiting-room.ts";
 
 /**
  * One call, from its head to its end: the caller's stream on one side, attempts at an upstream on the other.
@@ -32,13 +32,11 @@ import type { Waiters } from "./waiting-room.ts";
  * - octets of the request are released to the caller when the upstream's stream has taken them, and not before;
  * - what is held while waiting is charged to the waiting room, and given back once.
  */
-export class Exchange implements StreamHandler, AttemptHost {
+export class Exchange implements StreamHandler, AttemptHost, Guest {
   readonly call: Call;
   readonly services: ExchangeServices;
   /** The caller is one of us, and knows others whom it can ask. */
   fromSidecar = false;
-  /** Whose connection it came on, where several callers share the room to wait in. */
-  caller: Waiters | undefined = undefined;
   /** Sidecars that the call has come through, one after the other; see `hops.ts`. */
   hops = 0;
   protected readonly down: Stream;
@@ -63,7 +61,10 @@ export class Exchange implements StreamHandler, AttemptHost {
   /** The caller has a part of the answer. */
   headSent = false;
 
-  private waiting = false;
+  /** Its caller has it under way. */
+  private counted = false;
+  /** Its place while it waits. */
+  private seat: Seat | undefined = undefined;
   private fellBack = false;
   readonly body: RequestBody;
 
@@ -211,17 +212,10 @@ export class Exchange implements StreamHandler, AttemptHost {
 
   /** Sees to it that a call that waits does not wait for ever, and that not too many do. False where it may not. */
   onWait(): boolean {
-    if (this.waiting) return true;
+    if (this.seat !== undefined) return true;
     const { room } = this.services;
-    if (!room.enter(this.caller)) {
-      this.refuse(
-        failure("QUEUE_FULL", `${room.calls} calls are waiting already, ${this.caller?.waiting ?? 0} of this caller`, {
-          unprocessed: true,
-        }),
-      );
-      return false;
-    }
-    this.waiting = true;
+    this.seat = room.seat(this);
+    if (this.seat === undefined) return false;
     this.state = "waiting";
     this.call.note("waits", this.waitsFor());
     this.patience = this.services.deadlines.arm(this.services.loop.now() + room.limits.time, () =>
@@ -255,6 +249,8 @@ export class Exchange implements StreamHandler, AttemptHost {
   onSending(): boolean {
     this.stopWaiting();
     this.state = "forwarding";
+    if (!this.counted) this.call.caller.share++;
+    this.counted = true;
     return true;
   }
 
@@ -415,6 +411,7 @@ export class Exchange implements StreamHandler, AttemptHost {
     this.idleWatch?.stop();
     this.age?.stop();
     this.stopWaiting();
+    if (this.counted) this.call.caller.share--;
     this.body.forget();
     if (this.deadline !== undefined) this.forgetDeadline();
     const { filters } = this.target ?? this.unrouted;
@@ -429,9 +426,9 @@ export class Exchange implements StreamHandler, AttemptHost {
   }
 
   private stopWaiting(): void {
-    if (!this.waiting) return;
-    this.waiting = false;
+    if (this.seat === undefined) return;
     if (this.patience !== undefined) this.services.deadlines.disarm(this.patience);
-    this.services.room.leave(this.caller);
+    this.services.room.stand(this.seat);
+    this.seat = undefined;
   }
 }

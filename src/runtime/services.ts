@@ -8,6 +8,7 @@ import { ExternalAuthorization } from "../filters/external/external-authorizatio
 import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
 import { Tokens } from "../filters/jwt/tokens.ts";
+import { Callers } from "../http/callers.ts";
 import { HeadFilter } from "../http/head-edit.ts";
 import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
@@ -28,10 +29,11 @@ import { Metrics } from "../observability/metrics.ts";
 import { Tracer } from "../observability/tracing/tracer.ts";
 import { registerTracingMetrics } from "../observability/tracing/tracing-metrics.ts";
 import { registerUnreadMetrics } from "../observability/unread-metrics.ts";
+import { registerWaitingMetrics } from "../observability/waiting-metrics.ts";
 import { ExplainCallers } from "../proxy/explain-trailer.ts";
+import { FairRoom } from "../proxy/fair-room.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
-import { WaitingRoom } from "../proxy/waiting-room.ts";
 import { externalOptions } from "./authorization-service.ts";
 
 /** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
@@ -83,7 +85,8 @@ export function makeServices(
   const headers = new HeaderTable();
   const loop = new FlushLoop(clock, thread.rest === undefined ? undefined : new Pacing(thread.rest));
   const deadlines = new Deadlines(clock);
-  const room = new WaitingRoom();
+  const room = new FairRoom();
+  const callers = { inbound: new Callers("inbound"), outbound: new Callers("outbound") };
   const decisions = new Decisions(config.explain.calls, loop);
   const explanations = new Explanations(decisions, clock, Math.random);
   const explainCallers = new ExplainCallers();
@@ -101,6 +104,7 @@ export function makeServices(
   registerTracingMetrics(metrics.registry, tracer);
   const unread = new Unread(loop);
   registerUnreadMetrics(metrics.registry, unread);
+  registerWaitingMetrics(metrics.registry, room);
   metrics.options = config.metrics;
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
@@ -141,6 +145,7 @@ export function makeServices(
       headers,
       deadlines,
       room,
+      callers: callers[direction],
       explanations,
       explainCallers,
       tracer,

@@ -53,7 +53,7 @@ const IDLE_LOOKS = 4;
  * Invariants:
  * - `open` holds what is handed out; a connection leaves it in the tick in which it takes no more streams;
  * - while a call waits, a connection is in the making, or what is open is full and the bound on connections is reached;
- * - calls that wait are served in their order and before newer ones;
+ * - calls that wait are served before newer ones, in the order of their line;
  * - after `drain` nothing is dialled, and every connection ends with its last stream.
  */
 export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolMember> {

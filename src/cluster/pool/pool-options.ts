@@ -19,7 +19,7 @@ export interface PoolOptions {
 /** What holds where `limits` says nothing. */
 export const defaultPoolOptions: PoolOptions = {
   firstStream: "afterSettings",
-  maxWaiting: 2000,
+  maxWaiting: 12_000,
   maxConnections: 1024,
   surplusIdle: 30_000,
 };

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { type Address, formatAddress } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import { later } from "../../core/later.ts";
+import { ourselves } from "../../http/callers.ts";
 import type { Connection } from "../../http2/connection.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
 import type { SecurePeer } from "./connect.ts";
@@ -103,6 +104,7 @@ export class SocketPool implements Pool {
     }
     let isOver = false;
     const leave = this.line.join({
+      caller: waiter.caller ?? ourselves,
       onConnection: (lease) => {
         if (!isOver) waiter.onConnection(lease);
         else if (lease.kind === "fresh") lease.socket.destroy();

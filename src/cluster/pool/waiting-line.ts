@@ -1,3 +1,5 @@
+import { FairQueue, type Sharer } from "../../core/fair-queue.ts";
+import { ourselves } from "../../http/callers.ts";
 import type { Reason } from "../../http/reason.ts";
 import type { Connection } from "../../http2/connection.ts";
 
@@ -5,37 +7,35 @@ import type { Connection } from "../../http2/connection.ts";
  * A call that waits for a connection `C`. Told once, never before `wait` has returned, and not after it gave up.
  */
 export interface Waiter<C = Connection> {
+  /** Whose call it is; undefined: our own. */
+  readonly caller?: Sharer;
   /** There is room on `connection` until this returns: the stream has to be opened here or the room may be gone. */
   onConnection(connection: C): void;
   onFailed(reason: Reason, message: string): void;
 }
 
-/** Calls in the order in which they came. */
+/** Calls that wait for connections: first those of callers that have the fewest under way. */
 export class WaitingLine<C = Connection> {
-  private readonly places = new Set<{ readonly waiter: Waiter<C> }>();
+  private readonly queue = new FairQueue<Waiter<C>>();
 
   get length(): number {
-    return this.places.size;
+    return this.queue.size;
   }
 
-  /** Takes a place at the end; returns what gives it up. */
+  /** Takes a place; returns what gives it up. */
   join(waiter: Waiter<C>): () => void {
-    const place = { waiter };
-    this.places.add(place);
-    return () => this.places.delete(place);
+    const queued = this.queue.add(waiter, waiter.caller ?? ourselves);
+    return () => this.queue.delete(queued);
   }
 
-  /** Takes the first one out of the line. */
+  /** Takes the one whose turn it is out of the line. */
   shift(): Waiter<C> | undefined {
-    for (const place of this.places) {
-      this.places.delete(place);
-      return place.waiter;
-    }
-    return undefined;
+    return this.queue.shift();
   }
 
   /** Sends everybody away. Whoever joins meanwhile stays. */
   fail(reason: Reason, message: string): void {
-    for (const place of [...this.places]) if (this.places.delete(place)) place.waiter.onFailed(reason, message);
+    for (const queued of this.queue.entries())
+      if (this.queue.delete(queued)) queued.item.item.onFailed(reason, message);
   }
 }

@@ -2,11 +2,12 @@ import type { AttemptReport } from "../../cluster/attempt-report.ts";
 import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { SocketLease } from "../../cluster/pool/socket-pool.ts";
 import type { Deadline } from "../../core/deadlines.ts";
-import { type Call, type Failure, failure, type Outcome } from "../../http/call.ts";
+import type { Call, Failure, Outcome } from "../../http/call.ts";
 import { reasons, Status } from "../../http/reason.ts";
 import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
 import { expired, expiryOf, waitedTooLong } from "../expiry.ts";
+import type { Guest, Seat } from "../fair-room.ts";
 import { filterFault } from "../filter-fault.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
 import { overLimitOf } from "../over-limit.ts";
@@ -24,7 +25,7 @@ import { type SocketOwner, SocketSearch } from "./socket-search.ts";
  *
  * Invariants: the chain's `onFinish` runs exactly once, on entering "over"; a lease is either carried or ended.
  */
-export abstract class SocketCall implements SocketOwner {
+export abstract class SocketCall implements SocketOwner, Guest {
   readonly call: Call;
   protected readonly services: ExchangeServices;
   protected target: Target | undefined = undefined;
@@ -38,11 +39,15 @@ export abstract class SocketCall implements SocketOwner {
   private cancelLookup: (() => void) | undefined = undefined;
   /** Where it goes is not known yet. */
   private wait: Extract<Resolution, { kind: "wait" }> | undefined = undefined;
-  private waiting = false;
+  /** Its caller has it under way. */
+  private counted = false;
+  /** Its place while it waits. */
+  private seat: Seat | undefined = undefined;
   private fellBack = false;
 
   constructor(call: Call, services: ExchangeServices, unrouted: Unrouted) {
     this.call = call;
+    call.caller = services.callers.join(call.identity, call.peer);
     this.services = services;
     this.unrouted = unrouted;
   }
@@ -154,14 +159,10 @@ export abstract class SocketCall implements SocketOwner {
   }
 
   onWait(): boolean {
-    if (this.waiting) return true;
+    if (this.seat !== undefined) return true;
     const { room, deadlines, loop } = this.services;
-    if (!room.enter()) {
-      const detail = `${room.calls} calls are waiting already, the limit is ${room.limits.calls}`;
-      this.refuse(failure("QUEUE_FULL", detail, { unprocessed: true }));
-      return false;
-    }
-    this.waiting = true;
+    this.seat = room.seat(this);
+    if (this.seat === undefined) return false;
     const { wait, target } = this;
     // For a connection the search says it, which there is without waiting where one is idle.
     if (wait !== undefined) this.call.note("waits", wait.what);
@@ -174,10 +175,10 @@ export abstract class SocketCall implements SocketOwner {
   }
 
   private stopWaiting(): void {
-    if (!this.waiting) return;
-    this.waiting = false;
+    if (this.seat === undefined) return;
     if (this.patience !== undefined) this.services.deadlines.disarm(this.patience);
-    this.services.room.leave();
+    this.services.room.stand(this.seat);
+    this.seat = undefined;
   }
 
   // --- what the search finds ---
@@ -185,6 +186,8 @@ export abstract class SocketCall implements SocketOwner {
   onSocket(endpoint: Endpoint, lease: SocketLease): void {
     this.stopWaiting();
     this.state = "carrying";
+    if (!this.counted) this.call.caller.share++;
+    this.counted = true;
     const { call, services } = this;
     call.endpoint = endpoint.label;
     call.attempts++;
@@ -249,6 +252,8 @@ export abstract class SocketCall implements SocketOwner {
     this.search?.stop();
     this.cancelLookup?.();
     this.stopWaiting();
+    if (this.counted) call.caller.share--;
+    services.callers.leave(call.caller);
     this.forgetDeadline();
     const { filters } = this.target ?? this.unrouted;
     if (this.target === undefined) void filters.onRequest(call);

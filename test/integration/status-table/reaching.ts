@@ -132,19 +132,21 @@ export const reaching: readonly StatusCase[] = [
   },
   {
     title: "more calls than may wait",
-    expected: { ...out, reason: "QUEUE_FULL", message: "1334 calls are waiting already, 667 of this caller" },
+    expected: { ...out, reason: "QUEUE_FULL", message: "10000 calls are waiting already, 910 of this caller" },
     provoke: async (scope) => {
       const { address } = await blackhole(scope);
       const sidecar = await scope.sidecar({ ...declared(address), log: { access: "errors" } });
-      const callers = [await connectPeer(scope, sidecar.outbound), await connectPeer(scope, sidecar.outbound)];
+      const callers: RawPeer[] = [];
+      // No connection may have as many streams, and each has a share.
+      while (callers.length < 11) callers.push(await connectPeer(scope, sidecar.outbound));
       const streams: [RawPeer, number][] = [];
-      for (let call = 0; call < 1334; call++) {
-        const caller = callers[call % 2];
+      for (let call = 0; call < 10_000; call++) {
+        const caller = callers[call % callers.length];
         if (caller !== undefined) streams.push([caller, caller.request(callHead("up"), true)]);
       }
       await eventually(
-        () => sidecar.shared.room.calls === 1334,
-        () => `1334 waiting calls, not ${sidecar.shared.room.calls}`,
+        () => sidecar.shared.room.calls === 10_000,
+        () => `10,000 waiting calls, not ${sidecar.shared.room.calls}`,
       );
       const [caller] = callers;
       if (caller === undefined) throw new Error("no caller");
