@@ -8,7 +8,7 @@ export interface Sharer {
 
 /** Something in a queue, for whoever is to take it out again. */
 export interface Queued<T> {
-  readonly item: Link<T>;
+  readonly link: Link<T>;
   readonly line: Line<T>;
 }
 
@@ -35,14 +35,13 @@ const COMPARED = 32;
  * Invariants:
  * - whatever was added leaves once, by `shift` or by `delete`;
  * - a line is in `lines` and in `turns` exactly while something of its sharer waits, and then in the rank of its size;
- * - `most` is the highest rank with anybody in it;
+ * - the last rank has somebody in it, or nothing waits;
  * - each step but `entries` takes the same time, however many wait.
  */
 export class FairQueue<T> {
   private readonly lines = new Map<Sharer, Line<T>>();
   private readonly turns = new LinkedList<Line<T>>();
   private readonly ranks: LinkedList<Line<T>>[] = [];
-  private most = 0;
   size = 0;
 
   add(item: T, sharer: Sharer): Queued<T> {
@@ -52,18 +51,17 @@ export class FairQueue<T> {
       line.turn = this.turns.add(line);
     }
     this.resize(line, line.size + 1);
-    if (line.size > this.most) this.most = line.size;
     this.size++;
-    return { item: line.items.add(item), line };
+    return { link: line.items.add(item), line };
   }
 
   /** False where it has left already. */
-  delete({ item, line }: Queued<T>): boolean {
-    if (!line.items.delete(item)) return false;
+  delete({ link, line }: Queued<T>): boolean {
+    if (!line.items.delete(link)) return false;
     this.size--;
     this.resize(line, line.size - 1);
-    // Whoever had most has only one less, so the next rank is not empty.
-    if (this.ranks[this.most]?.first === undefined) this.most--;
+    // Whoever had most has one less, so the rank before is not empty.
+    if (this.ranks.at(-1)?.first === undefined) this.ranks.pop();
     if (line.size > 0 || line.turn === undefined) return true;
     this.lines.delete(line.sharer);
     this.turns.delete(line.turn);
@@ -75,12 +73,12 @@ export class FairQueue<T> {
     let turn = this.turns.first;
     for (let at = turn?.after, left = COMPARED; at !== undefined && left > 1; at = at.after, left--)
       if (turn !== undefined && at.item.sharer.share < turn.item.sharer.share) turn = at;
-    const item = turn?.item.items.first;
-    if (turn === undefined || item === undefined) return undefined;
+    const link = turn?.item.items.first;
+    if (turn === undefined || link === undefined) return undefined;
     this.turns.delete(turn);
     this.turns.append(turn);
-    this.delete({ item, line: turn.item });
-    return item.item;
+    this.delete({ link, line: turn.item });
+    return link.item;
   }
 
   /** Of how many sharers something waits. */
@@ -98,7 +96,7 @@ export class FairQueue<T> {
    * no fewer than the sharer gets. Undefined where it has its part.
    */
   rival(sharer: Sharer): T | undefined {
-    const largest = this.ranks[this.most]?.first?.item;
+    const largest = this.ranks.at(-1)?.first?.item;
     return largest !== undefined && this.sizeOf(sharer) + 1 < largest.size ? largest.items.last?.item : undefined;
   }
 
@@ -106,10 +104,11 @@ export class FairQueue<T> {
   entries(): Queued<T>[] {
     const all: Queued<T>[] = [];
     for (const line of this.lines.values())
-      for (let item = line.items.first; item !== undefined; item = item.after) all.push({ item, line });
+      for (let link = line.items.first; link !== undefined; link = link.after) all.push({ link, line });
     return all;
   }
 
+  /** Sizes change by one, so that no rank is left out. */
   private resize(line: Line<T>, size: number): void {
     if (line.rank !== undefined) this.ranks[line.size]?.delete(line.rank);
     line.size = size;

@@ -1,4 +1,5 @@
 import type { Deadline, Deadlines } from "../core/deadlines.ts";
+import { FairQueue, type Queued } from "../core/fair-queue.ts";
 import { type Call, failure } from "../http/call.ts";
 import type { Filter, Verdict } from "./filter.ts";
 
@@ -13,7 +14,6 @@ export interface CallLimitOptions {
 
 interface Waiting {
   readonly call: Call;
-  readonly since: number;
   readonly admit: (verdict: Verdict) => void;
   readonly patience: Deadline;
 }
@@ -23,14 +23,17 @@ const PUSHBACK = 100;
 
 /**
  * At most so many calls of an upstream at once; further ones wait in a line that is bounded in length and in time, and those beyond
- * are refused. Its limits may change while calls are under way.
+ * are refused. Its limits may change while calls are under way. Callers share the line: places go by turns, first to whoever has the fewest
+ * calls under way, and where the line is full the newest call of whoever has most in it makes room for one of a caller that has fewer.
  *
- * Invariants: a call is in `inside`, in `line`, or in neither; a place that comes free goes to the first in the line.
+ * Invariants: a call is in `inside`, in `line`, or in neither, and in `places` exactly while it is in `line`; a place that comes free goes to
+ * the one whose turn it is.
  */
 export class CallLimit {
   options: CallLimitOptions;
   private readonly inside = new Set<Call>();
-  private readonly line = new Map<Call, Waiting>();
+  private readonly line = new FairQueue<Waiting>();
+  private readonly places = new Map<Call, Queued<Waiting>>();
   private readonly deadlines: Deadlines;
   private readonly time: { now(): number };
   refused = 0;
@@ -65,43 +68,42 @@ export class CallLimit {
         fields: [["grpc-retry-pushback-ms", String(PUSHBACK)]],
       });
     }
-    if (this.line.size >= maxQueue)
-      return this.full(`${maxQueue} calls wait for ${call.upstream}: maxQueue is reached`);
-    const since = this.time.now();
+    if (this.line.size >= maxQueue) {
+      const message = `${maxQueue} calls wait for ${call.upstream}: maxQueue is reached`;
+      const rival = this.line.rival(call.caller);
+      if (rival === undefined) return this.full(message);
+      this.take(rival.call)?.admit(this.full(message));
+    }
     return new Promise((admit) => {
-      const patience = this.deadlines.arm(since + maxQueueTime, () => this.giveUp(call, maxQueueTime));
-      this.line.set(call, { call, since, admit, patience });
+      const patience = this.deadlines.arm(this.time.now() + maxQueueTime, () => this.giveUp(call, maxQueueTime));
+      this.places.set(call, this.line.add({ call, admit, patience }, call.caller));
     });
   }
 
   leave(call: Call): void {
-    const place = this.line.get(call);
-    if (place !== undefined) {
-      this.take(place);
-      // The call is over; filters behind this one must not see it.
-      place.admit(failure("QUEUE_FULL", "the call ended while it waited"));
-      return;
-    }
+    // The call is over; filters behind this one must not see it.
+    this.take(call)?.admit(failure("QUEUE_FULL", "the call ended while it waited"));
     if (this.inside.delete(call)) this.fill();
   }
 
   /** Lets in who waits, as far as there are places: one has come free, or there are more now. */
   fill(): void {
     while (this.inside.size < this.options.maxConcurrent) {
-      const [place] = this.line.values();
-      if (place === undefined) return;
-      this.take(place);
-      this.inside.add(place.call);
-      place.call.note("limit", "maxConcurrent", this.inside.size, this.options.maxConcurrent);
-      place.admit(undefined);
+      const next = this.line.shift();
+      if (next === undefined) return;
+      const { call, admit, patience } = next;
+      this.places.delete(call);
+      this.deadlines.disarm(patience);
+      this.inside.add(call);
+      call.note("limit", "maxConcurrent", this.inside.size, this.options.maxConcurrent);
+      admit(undefined);
     }
   }
 
   private giveUp(call: Call, after: number): void {
-    const place = this.line.get(call);
-    if (place === undefined) return;
-    this.take(place);
-    place.admit(this.full(`the call waited ${after}ms for ${call.upstream} to have fewer under way: maxQueueTime`));
+    this.take(call)?.admit(
+      this.full(`the call waited ${after}ms for ${call.upstream} to have fewer under way: maxQueueTime`),
+    );
   }
 
   private full(detail: string): Verdict {
@@ -109,9 +111,14 @@ export class CallLimit {
     return failure("QUEUE_FULL", detail, { unprocessed: true });
   }
 
-  private take({ call, patience }: Waiting): void {
-    this.line.delete(call);
-    this.deadlines.disarm(patience);
+  /** Takes a call out of the line; undefined where it is not in it. */
+  private take(call: Call): Waiting | undefined {
+    const place = this.places.get(call);
+    if (place === undefined) return undefined;
+    this.places.delete(call);
+    this.line.delete(place);
+    this.deadlines.disarm(place.link.item.patience);
+    return place.link.item;
   }
 }
 

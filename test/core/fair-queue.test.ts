@@ -147,7 +147,7 @@ for (const seed of [1, 2, 3, 4, 5])
       assert.equal(queue.sizeOf(from), model.of(from).length);
       assert.ok(model.mayBeRival(queue.rival(from), from), `not the rival of ${from.name}`);
     }
-    const items = queue.entries().map(({ item }) => item.item);
+    const items = queue.entries().map(({ link }) => link.item);
     assert.deepEqual(
       items.toSorted((a, b) => a - b),
       model.waiting.map(({ item }) => item),

@@ -36,6 +36,6 @@ export class WaitingLine<C = Connection> {
   /** Sends everybody away. Whoever joins meanwhile stays. */
   fail(reason: Reason, message: string): void {
     for (const queued of this.queue.entries())
-      if (this.queue.delete(queued)) queued.item.item.onFailed(reason, message);
+      if (this.queue.delete(queued)) queued.link.item.onFailed(reason, message);
   }
 }
