@@ -1,5 +1,6 @@
 import { createPrivateKey, type X509Certificate } from "node:crypto";
 import type { ConnectionOptions, SecureContextOptions, SecureVersion, Server } from "node:tls";
+import { offers } from "../net/alpn.ts";
 import { leadsTo, readWorkload, type WorkloadCertificate } from "./certificate.ts";
 import type { Material } from "./material.ts";
 import { readCertificates } from "./pem.ts";
@@ -99,20 +100,20 @@ export class Credentials {
     };
     this.client = {
       secureContext: tls().createSecureContext(this.options),
-      ALPNProtocols: ["h2"],
+      ALPNProtocols: [...offers.http2],
       rejectUnauthorized: true,
       checkServerIdentity: () => undefined,
     };
   }
 
   /**
-   * A TLS server with a key of its own for tickets. It listens nowhere: connections are handed to it. `spoken`: what may be spoken
-   * over them, as TLS calls it (ALPN), asked for each; a client that names nothing of it is refused.
+   * A TLS server with a key of its own for tickets. It listens nowhere: connections are handed to it. `choose`: chooses what is
+   * spoken of what a client offers (ALPN); a client of whose offers none is chosen is refused.
    */
-  server(spoken: () => readonly string[]): Server {
+  server(choose: (offered: readonly string[]) => string | undefined): Server {
     return tls().createServer({
       ...this.options,
-      ALPNCallback: ({ protocols }) => spoken().find((protocol) => protocols.includes(protocol)),
+      ALPNCallback: ({ protocols }) => choose(protocols),
       requestCert: true,
       rejectUnauthorized: true,
       sessionTimeout: SESSION_SECONDS,

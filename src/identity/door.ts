@@ -27,8 +27,8 @@ export interface DoorOptions {
   /** Both in force, asked for each connection. */
   readonly mode: () => MtlsMode;
   readonly limits: () => HandshakeLimits;
-  /** What may be spoken over TLS, as it calls it (ALPN). */
-  readonly spoken: () => readonly string[];
+  /** Chooses what is spoken over TLS of what a client offers (ALPN); undefined: nothing of it, and the client is refused. */
+  readonly choose: (offered: readonly string[]) => string | undefined;
   /** Milliseconds after which a connection that may be either and says nothing is plaintext; undefined: it has to say something. */
   readonly silence: () => number | undefined;
   /** Undefined where there is no valid certificate. */
@@ -188,7 +188,7 @@ export class Door {
 
   private serverOf(credentials: Credentials): Server {
     if (this.server?.of === credentials) return this.server.tls;
-    const tls = credentials.server(this.options.spoken);
+    const tls = credentials.server(this.options.choose);
     tls.on("secureConnection", (socket) => this.finish(socket));
     tls.on("tlsClientError", (error, socket) => this.failed(error, socket));
     this.server = { of: credentials, tls };

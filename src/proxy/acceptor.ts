@@ -91,9 +91,10 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     if (arrived !== undefined) connection.receive(arrived);
   }
 
-  /** Takes a socket whose TLS handshake is over. */
-  acceptSecured(socket: Socket, peer: string, caller: Caller): void {
+  /** Takes a socket whose TLS handshake is over; `arrived` has been read of it already. */
+  acceptSecured(socket: Socket, peer: string, caller: Caller, arrived?: Buffer): void {
     const connection = this.admit(socket, peer, caller, "callback", undefined, this.localOf(socket));
+    if (arrived !== undefined) connection.receive(arrived);
     socket.on("data", (chunk: Buffer) => connection.receive(chunk));
   }
 

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
-import { alpn } from "../cluster/pool/open-socket.ts";
 import type { Config } from "../config/types.ts";
 import { type Address, formatAddress } from "../core/address.ts";
 import { SparingLog } from "../core/sparing-log.ts";
@@ -8,6 +7,7 @@ import { unroutedFilters } from "../filters/index.ts";
 import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import type { Door, DoorHandler } from "../identity/door.ts";
+import { choose, isBetweenSidecars, isHttp1 } from "../net/alpn.ts";
 import { Listener } from "../net/listener.ts";
 import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
 import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
@@ -83,16 +83,15 @@ export class Listeners {
               serverName: typeof socket.servername === "string" ? socket.servername : undefined,
             };
             const spoken = protocol();
-            if (spoken === undefined || socket.alpnProtocol !== alpn[spoken])
-              inbound.acceptSecured(socket, peer, caller);
-            else side.accept(spoken, { socket, peer, caller }, inbound);
+            const { alpnProtocol } = socket;
+            const arrival = { socket, peer, caller, told: isBetweenSidecars("tcp", alpnProtocol) };
+            if (spoken === undefined) inbound.acceptSecured(socket, peer, caller);
+            else if (spoken === "tcp" || isHttp1(alpnProtocol)) side.accept(spoken, arrival, inbound);
+            else side.look(arrival, inbound, (seen) => inbound.acceptSecured(socket, peer, caller, seen));
           },
         };
         this.door = this.mtls.door(handler, {
-          spoken: () => {
-            const spoken = protocol();
-            return spoken === undefined ? [H2] : [alpn[spoken], H2];
-          },
+          choose: (offered) => choose(protocol(), offered),
           silence: () => (protocol() === "tcp" ? SILENCE : undefined),
         });
         this.mtls.narrowed.onChange(() => {
@@ -296,8 +295,6 @@ export class Listeners {
   }
 }
 
-/** HTTP/2, as TLS calls it (RFC 9113 §3.2). */
-const H2 = "h2";
 /** Milliseconds after which who says nothing waits for the server of TCP to speak first: whoever wants TLS begins at once. */
 const SILENCE = 500;
 

@@ -104,7 +104,7 @@ export class Mtls {
   }
 
   /** How connections of others come in; `how`: what they may speak. */
-  door(handler: DoorHandler, how: Pick<DoorOptions, "spoken" | "silence">): Door {
+  door(handler: DoorHandler, how: Pick<DoorOptions, "choose" | "silence">): Door {
     const { clock, log, metrics } = this.services;
     return new Door(
       {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
 import type { EndpointNews } from "../cluster/news.ts";
 import { type Connect, plainConnect } from "../cluster/pool/connect.ts";
-import { alpn, type OpenSocket, plainSocket, type SocketProtocol } from "../cluster/pool/open-socket.ts";
+import { type OpenSocket, plainSocket } from "../cluster/pool/open-socket.ts";
 import type { Config, SourceKind } from "../config/types.ts";
 import type { Address } from "../core/address.ts";
 import { Watch } from "../core/watch.ts";
@@ -10,6 +10,7 @@ import { consulQuestion } from "../discovery/consul/name.ts";
 import type { DiscoverySource } from "../discovery/source.ts";
 import type { Call, Failure } from "../http/call.ts";
 import { defaultLimits } from "../http2/limits.ts";
+import type { SocketProtocol } from "../net/alpn.ts";
 import { routerTo } from "../proxy/outbound.ts";
 import { Application } from "./application.ts";
 import { AuthorizationService } from "./authorization-service.ts";
@@ -436,7 +437,7 @@ export class Runtime {
         how: () => (cluster.connectTimeout === undefined ? CONNECT : { ...CONNECT, timeout: cluster.connectTimeout }),
       });
       const { connect } = dialled;
-      const sockets = protocol && { protocol, open: dialled.opener(alpn[protocol]) };
+      const sockets = protocol && { protocol, open: dialled.opener(protocol) };
       const tell = told && ((of: EndpointNews): void => told({ upstream: name, of }));
       const identity = () => this.mtls.credentials?.own.id.text;
       const options = { name, source: source.kind, policy, lookup, tell, identity };

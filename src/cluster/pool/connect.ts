@@ -9,7 +9,9 @@ import { dial, type SecureDial } from "../../net/connector.ts";
 export interface SecurePeer {
   /** Its SPIFFE id. */
   readonly identity: string;
-  /** What it means that the connection ended before HTTP/2 began. */
+  /** It has said so by ALPN. Of connections of HTTP/2 their SETTINGS say it instead. */
+  readonly isSidecar: boolean;
+  /** What it means that the connection ended before anything was said on it. */
   explain(why: string): ConnectFailure;
 }
 

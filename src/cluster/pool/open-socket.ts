@@ -5,12 +5,6 @@ import type { ConnectFailure } from "../../net/connect-failure.ts";
 import { dial } from "../../net/connector.ts";
 import type { Meta, SecureAttempt, SecurePeer } from "./connect.ts";
 
-/** What is spoken over a whole connection, as TLS calls it (ALPN, RFC 7301); sidecars alone know the second. */
-export type SocketProtocol = "http/1.1" | "outrigger-tcp";
-
-/** How sidecars ask each other for something other than HTTP/2 (ALPN, RFC 7301). */
-export const alpn = { http1: "http/1.1", tcp: "outrigger-tcp" } as const satisfies Record<string, SocketProtocol>;
-
 /** Who wants a connection. Told once, not before `OpenSocket` has returned, unless it was cancelled. */
 export interface Opening {
   /** `peer`: undefined in plaintext. */

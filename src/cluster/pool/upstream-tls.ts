@@ -8,6 +8,7 @@ import type { Credentials } from "../../identity/credentials.ts";
 import type { IdPattern } from "../../identity/spiffe.ts";
 import { chainOf } from "../../identity/tls-chain.ts";
 import { codeOf, type HandshakeResult, handshakeFailure, plainText } from "../../identity/tls-failure.ts";
+import { isBetweenSidecars, offers, type SocketProtocol } from "../../net/alpn.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
 import {
   type Connect,
@@ -17,7 +18,7 @@ import {
   type SecureAttempt,
   type SecurePeer,
 } from "./connect.ts";
-import { type OpenSocket, openSocket, type SocketProtocol } from "./open-socket.ts";
+import { type OpenSocket, openSocket } from "./open-socket.ts";
 
 /** How an upstream is dialled: in plaintext, by TLS where its endpoints say that they take it, or by TLS only. */
 export type UpstreamMode = "disabled" | "permissive" | "strict";
@@ -150,7 +151,7 @@ class Attempt implements SecureAttempt {
     const { resumable } = this;
     this.options = {
       ...credentials.clientOptions,
-      ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }),
+      ...(protocol === undefined ? {} : { ALPNProtocols: [...offers[protocol]] }),
       ...(resumable === undefined ? {} : { session: resumable.session }),
     };
   }
@@ -161,13 +162,12 @@ class Attempt implements SecureAttempt {
     const expected = this.upstream.expected(this.credentials.own);
     if (!expected.matches(who.id))
       return this.fail("wrongIdentity", `it is ${who.id.text}, and ${this.upstream.name} is ${expected.text}`);
-    // Who leaves that open would take it for HTTP/2.
-    if (this.protocol !== undefined && socket.alpnProtocol !== this.protocol)
-      return this.fail("failed", `it does not speak ${this.protocol}`);
     this.certificate = who;
     this.upstream.counted(socket.isSessionReused() ? "resumed" : "ok");
     this.reached();
-    this.peer = { identity: who.id.text, explain: (why) => this.ended(why) };
+    const { protocol } = this;
+    const isSidecar = protocol !== undefined && isBetweenSidecars(protocol, socket.alpnProtocol);
+    this.peer = { identity: who.id.text, isSidecar, explain: (why) => this.ended(why) };
     return undefined;
   }
 
@@ -190,7 +190,7 @@ class Attempt implements SecureAttempt {
     return resumable?.peer ?? { refused: "noCertificate", why: "it resumed a session that nobody knows" };
   }
 
-  /** The connection stood and ended before HTTP/2 began: in TLS 1.3 that is how a server refuses a certificate. */
+  /** The connection stood and ended before anything was said: in TLS 1.3 that is how a server refuses a certificate. */
   private ended(why: string): ConnectFailure {
     this.credentials.sessions.forget(this.where);
     const { where } = this;
@@ -198,7 +198,7 @@ class Attempt implements SecureAttempt {
     // The words of an alert are those of its code.
     if (handshakeFailure(said.toUpperCase().replaceAll(" ", "_")) === "refused")
       return failure("TLS_REFUSED", `${where} does not take the certificate of this sidecar: ${said}`);
-    const message = `${where} ended the connection after the TLS handshake and before HTTP/2 began (${said}): maybe it does not take the certificate of this sidecar, or is a proxy with nothing behind it`;
+    const message = `${where} ended the connection after the TLS handshake and before ${this.protocol === undefined ? "HTTP/2 began" : "it said anything"} (${said}): maybe it does not take the certificate of this sidecar, or is a proxy with nothing behind it`;
     return failure("TLS_REFUSED", message);
   }
 

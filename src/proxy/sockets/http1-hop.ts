@@ -36,7 +36,7 @@ export function circle(head: Head): Failure | undefined {
 
 /** TLS has shown that it is one, or discovery says so. */
 export function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boolean {
-  return peer !== undefined || meta.outrigger !== undefined;
+  return peer?.isSidecar === true || meta.outrigger !== undefined;
 }
 
 /** Why the sidecar that was called made the answer itself; undefined where it did not. */

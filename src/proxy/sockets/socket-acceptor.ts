@@ -28,6 +28,8 @@ export interface Arrival {
   readonly peer: string;
   /** Who is there, as TLS has verified it. */
   readonly caller?: Caller | undefined;
+  /** The caller is a sidecar, which is told what becomes of a connection of TCP before anything else. */
+  readonly told?: boolean | undefined;
   /** What has been read of it already. */
   readonly arrived?: Buffer | undefined;
   /** Where it was going before it was redirected to us. */

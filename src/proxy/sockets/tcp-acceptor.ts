@@ -26,7 +26,7 @@ export class TcpAcceptor implements SocketAcceptor {
     this.options = options;
   }
 
-  accept({ socket, peer, caller, arrived, destination }: Arrival, router: Router): void {
+  accept({ socket, peer, caller, told = false, arrived, destination }: Arrival, router: Router): void {
     const { direction, services, unrouted, clock } = this.options;
     const head = services.headers.head([]);
     const call = new Call(direction, peer, head, PATH, false, services.loop.now());
@@ -39,7 +39,6 @@ export class TcpAcceptor implements SocketAcceptor {
     services.explanations.decisions.begin(call);
     socket.pause();
     const over = (): void => this.accepted.delete(entry);
-    const told = caller !== undefined;
     const passing = new TcpCall({ call, socket, arrived, told, services, unrouted, clock, over });
     const entry: Entry = { socket, peer, caller, since: clock.wall(), active: 1, place: -1, call: passing };
     this.accepted.add(entry);

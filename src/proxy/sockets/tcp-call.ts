@@ -6,6 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type Call, type Failure, failure } from "../../http/call.ts";
 import { type Reason, reasons, Status } from "../../http/reason.ts";
 import { ACCEPTED, readVerdict, refused } from "../../http/tcp-verdict.ts";
+import { codeOf } from "../../identity/tls-failure.ts";
 import { Join, type JoinEnd } from "../../net/join.ts";
 import { reset } from "../../net/reset.ts";
 import type { ExchangeServices } from "../services.ts";
@@ -62,8 +63,8 @@ export class TcpCall extends SocketCall {
   protected override carry(endpoint: Endpoint, lease: SocketLease): void {
     if (lease.kind !== "fresh") throw new Error("a connection of TCP is nobody else's");
     this.upstream = lease.socket;
-    if (lease.peer === undefined) this.join(lease.socket, undefined);
-    else this.hear(endpoint, lease.socket, lease.peer);
+    if (lease.peer?.isSidecar === true) this.hear(endpoint, lease.socket, lease.peer);
+    else this.join(lease.socket, undefined, lease.peer);
   }
 
   /** Waits for the word of the sidecar that was called. */
@@ -110,8 +111,8 @@ export class TcpCall extends SocketCall {
     upstream.once("error", broke);
   }
 
-  /** `said`: the upstream's first octets, which have been read already. */
-  private join(upstream: Socket, said: Buffer | undefined): void {
+  /** `said`: the upstream's first octets, which have been read already. `peer`: who is there by TLS and says nothing of its own. */
+  private join(upstream: Socket, said: Buffer | undefined, peer?: SecurePeer): void {
     const { socket, options, call, target } = this;
     this.answering();
     socket.off("error", this.gone);
@@ -138,14 +139,15 @@ export class TcpCall extends SocketCall {
           target?.series.sent(octets);
         },
         over: (end) => {
-          this.ended(endpointOf(call), end);
+          this.ended(endpointOf(call), end, call.bytesSent === 0 ? peer : undefined);
           options.over();
         },
       },
     );
   }
 
-  private ended(endpoint: string, end: JoinEnd): void {
+  /** `silent`: who is there, where it has not said anything. */
+  private ended(endpoint: string, end: JoinEnd, silent: SecurePeer | undefined): void {
     if (this.isOver) return;
     const outcome = { status: Status.OK, reason: undefined, origin: "app", detail: undefined } as const;
     switch (end.kind) {
@@ -160,11 +162,18 @@ export class TcpCall extends SocketCall {
         return;
       case "broken":
         if (end.side === "from") this.abandon("reset");
-        else {
-          const detail = `the connection to ${endpoint} was lost: ${end.error?.message ?? "closed"}`;
-          this.finish({ status: Status.UNAVAILABLE, reason: "UPSTREAM_LOST", origin: "proxy", detail }, "failure");
-        }
+        else this.lost(endpoint, end.error, silent);
     }
+  }
+
+  private lost(endpoint: string, error: Error | undefined, silent: SecurePeer | undefined): void {
+    const why = error?.message ?? "closed";
+    // In TLS 1.3 a server refuses a certificate once the client is done with the handshake.
+    const isRefused = error !== undefined && silent !== undefined && codeOf(error).startsWith("ERR_SSL");
+    const { reason, message: detail } = isRefused
+      ? silent.explain(why)
+      : ({ reason: "UPSTREAM_LOST", message: `the connection to ${endpoint} was lost: ${why}` } as const);
+    this.finish({ status: Status.UNAVAILABLE, reason, origin: "proxy", detail }, "failure");
   }
 
   protected override answer(what: Failure): void {

@@ -15,6 +15,10 @@ export interface EnvoyTls {
   readonly authority: string;
   /** The SPIFFE id that the other end has to have. */
   readonly peer: string;
+  /** What it reads and speaks, on both sides; default: http2. */
+  readonly protocol?: "http2" | "http1" | "tcp";
+  /** What it says of that by ALPN; default: h2. */
+  readonly alpn?: readonly string[];
 }
 
 /** An Envoy at work. */
@@ -49,8 +53,9 @@ export async function runEnvoy(side: "downstream" | "upstream", to: string, tls:
           },
         }
       : {};
+  const { protocol = "http2", alpn = ["h2"] } = tls;
   const common = {
-    alpn_protocols: ["h2"],
+    alpn_protocols: alpn,
     tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
     tls_certificates: [
       { certificate_chain: { inline_string: tls.own.certificate }, private_key: { inline_string: tls.own.key } },
@@ -63,7 +68,7 @@ export async function runEnvoy(side: "downstream" | "upstream", to: string, tls:
   const manager = {
     "@type": `${TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: "in",
-    codec_type: "HTTP2",
+    codec_type: protocol.toUpperCase(),
     forward_client_cert_details: "SANITIZE_SET",
     set_current_client_cert_details: { subject: true, uri: true },
     route_config: {
@@ -75,8 +80,9 @@ export async function runEnvoy(side: "downstream" | "upstream", to: string, tls:
   };
   const options = {
     "@type": `${TYPES}.upstreams.http.v3.HttpProtocolOptions`,
-    explicit_http_config: { http2_protocol_options: {} },
+    explicit_http_config: { [protocol === "http1" ? "http_protocol_options" : "http2_protocol_options"]: {} },
   };
+  const relay = { "@type": `${TYPES}.filters.network.tcp_proxy.v3.TcpProxy`, stat_prefix: "in", cluster: "to" };
   const address = (text: string): object => {
     const [host, number] = text.split(":");
     return { socket_address: { address: host, port_value: Number(number) } };
@@ -88,7 +94,7 @@ export async function runEnvoy(side: "downstream" | "upstream", to: string, tls:
         address: address(`127.0.0.1:${port}`),
         filter_chains: [
           {
-            filters: [{ name: "http", typed_config: manager }],
+            filters: [{ name: "first", typed_config: protocol === "tcp" ? relay : manager }],
             ...secured(side === "downstream", "DownstreamTlsContext", {
               common_tls_context: common,
               require_client_certificate: true,
@@ -101,7 +107,11 @@ export async function runEnvoy(side: "downstream" | "upstream", to: string, tls:
       {
         name: "to",
         type: "STATIC",
-        typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options },
+        ...(protocol === "tcp"
+          ? {}
+          : {
+              typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options },
+            }),
         load_assignment: {
           cluster_name: "to",
           endpoints: [{ lb_endpoints: [{ endpoint: { address: address(to) } }] }],
