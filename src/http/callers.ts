@@ -13,6 +13,8 @@ export class CallerShare implements Sharer {
   connections = 0;
   /** Calls under way at upstreams. */
   share = 0;
+  /** Octets of requests that are kept. */
+  kept = 0;
 
   constructor(name: string) {
     this.name = name;

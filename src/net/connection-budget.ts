@@ -1,5 +1,7 @@
 /** Open files that are for something else: those of Node, the probe and admin, discovery, logs and exporters. */
 const RESERVE = 256;
+/** Share of the others that callers get: behind a connection of TCP or HTTP/1.1 is another one, to whom it is for. */
+export const defaultConnectionBudget = { openFilesShare: 1 / 2 };
 /** Share of connections that may be there beyond, while those that made room for them end. */
 export const ENDING = 0.1;
 
@@ -31,8 +33,7 @@ export class ConnectionBudget {
 export function connectionShare(openFiles: number | undefined, threads: number): number {
   if (openFiles === undefined) return Number.POSITIVE_INFINITY;
   const reserve = Math.min(RESERVE, openFiles / 2);
-  // Behind a connection of TCP or HTTP/1.1 is another one, to whom it is for.
-  return Math.max(1, Math.floor((openFiles - reserve) / 2 / threads));
+  return Math.max(1, Math.floor(((openFiles - reserve) * defaultConnectionBudget.openFilesShare) / threads));
 }
 
 /** Connections of the few whom a listener of the process itself is for: a sixteenth of `openFiles` at most, 4 at least. */

@@ -73,7 +73,7 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
     this.down = down;
     this.services = services;
     this.unrouted = unrouted;
-    this.body = new RequestBody(services.room, ended, down);
+    this.body = new RequestBody(services.room, ended, down, call.caller);
     down.handler = this;
   }
 
@@ -335,10 +335,8 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
     } else if (this.isOver) {
       this.down.release(octets);
     } else if (octets > 0 && this.onWait() && !body.keep(buffer, start, end, Number.POSITIVE_INFINITY)) {
-      const { limits } = this.services.room;
-      this.refuse(
-        failure("QUEUE_FULL", `requests that wait hold ${limits.octets} octets already`, { unprocessed: true }),
-      );
+      const detail = `${this.services.room.octets} octets of requests are kept already, ${this.call.caller.kept} of this caller`;
+      this.refuse(failure("QUEUE_FULL", detail, { unprocessed: true }));
     }
   }
 

@@ -1,7 +1,7 @@
 import { Copy } from "../core/copies.ts";
 import type { Head } from "../http/headers.ts";
 import type { Stream } from "../http2/stream.ts";
-import type { WaitingRoom } from "./waiting-room.ts";
+import type { Keeper, WaitingRoom } from "./waiting-room.ts";
 
 /** How far one stream of an upstream has come with the request. */
 export interface Upload {
@@ -26,6 +26,7 @@ export interface RequestSource {
  */
 export class RequestBody {
   private readonly room: WaitingRoom;
+  private readonly keeper: Keeper | undefined;
   private readonly source: RequestSource;
   private chunks: Copy[] = [];
   private octets = 0;
@@ -35,8 +36,10 @@ export class RequestBody {
   /** Everything so far is kept, so that it can be sent (again). */
   complete = true;
 
-  constructor(room: WaitingRoom, ended: boolean, source: RequestSource) {
+  /** `keeper`: whose request it is, where several share the room. */
+  constructor(room: WaitingRoom, ended: boolean, source: RequestSource, keeper?: Keeper) {
     this.room = room;
+    this.keeper = keeper;
     this.ended = ended;
     this.source = source;
   }
@@ -49,7 +52,7 @@ export class RequestBody {
   /** Keeps a copy. False where that would go over `limit` octets for this call, or over what all calls may keep. */
   keep(buffer: Buffer, start: number, end: number, limit: number): boolean {
     if (start === end) return true;
-    if (this.octets + end - start > limit || !this.room.hold(end - start)) return false;
+    if (this.octets + end - start > limit || !this.room.hold(end - start, this.keeper)) return false;
     this.octets += end - start;
     Copy.push(this.chunks, buffer, start, end);
     return true;
@@ -90,7 +93,7 @@ export class RequestBody {
   forget(): void {
     this.complete = false;
     if (this.octets === 0) return;
-    this.room.letGo(this.octets);
+    this.room.letGo(this.octets, this.keeper);
     this.octets = 0;
     for (const chunk of this.chunks) chunk.free();
     this.chunks = [];

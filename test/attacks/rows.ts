@@ -24,7 +24,7 @@ export interface Row {
 }
 
 export interface Control {
-  /** Limits of http2/limits.ts and net/listener.ts. */
+  /** Limits of http2/limits.ts, net/listener.ts and net/connection-budget.ts. */
   readonly lift: Lifted;
   /** Keys of `mtls.handshakes`. */
   readonly handshakes?: Readonly<Record<string, number | string>>;
@@ -95,7 +95,12 @@ const alone: readonly Row[] = [
   row("10,000 idle connections", 10_000, {
     attack: "idle connections",
     memory: 300,
-    control: { lift: { maxConnections: "none" }, attacks: { "idle connections": 18_000 }, damage: "memory" },
+    // As many as leave the sidecar no open file.
+    control: {
+      lift: { maxConnections: "none", openFilesShare: "none" },
+      attacks: { "idle connections": 19_900 },
+      damage: ["memory", "fresh"],
+    },
   }),
   row("half-open connections", 1000, { stopped: "each", control: noTimeout }),
   row("slow preface", 1000, { stopped: "each", control: noTimeout }),

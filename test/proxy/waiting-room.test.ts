@@ -17,3 +17,14 @@ test("no more octets are kept than there is room for, and what was refused count
   room.letGo(60);
   assert.equal(room.hold(60), true);
 });
+
+test("one of several may have as many octets as are left to the others, who find room beside it", () => {
+  const room = new WaitingRoom({ calls: 2, octets: 1000, time: 1000 });
+  const [greedy, second, third] = [{ kept: 0 }, { kept: 0 }, { kept: 0 }];
+  for (const keeper of [greedy, second, third]) while (room.hold(10, keeper));
+  assert.deepEqual([greedy.kept, second.kept, third.kept, room.octets], [500, 250, 120, 870]);
+  room.letGo(greedy.kept, greedy);
+  assert.deepEqual([greedy.kept, room.octets], [0, 370]);
+  assert.equal(room.hold(300, third), false);
+  assert.equal(room.hold(200, third), true);
+});

@@ -1,4 +1,5 @@
 import { defaultLimits, defaultSharedLimits } from "../../src/http2/limits.ts";
+import { defaultConnectionBudget } from "../../src/net/connection-budget.ts";
 import { defaultListenerLimits } from "../../src/net/listener.ts";
 
 /** What a limit is to be instead: a number, or none at all. */
@@ -17,13 +18,14 @@ export function liftedLimits(limits: Lifted): string {
 /** What a timer and a setting can still hold. */
 const NO_LIMIT = 2 ** 31 - 1;
 
-const all: Record<string, unknown> = { ...defaultLimits, ...defaultSharedLimits, ...defaultListenerLimits };
+const objects = [defaultLimits, defaultSharedLimits, defaultListenerLimits, defaultConnectionBudget];
+const all: Record<string, unknown> = Object.assign({}, ...objects);
 
 /** The object that has a limit, and its key there. */
 function placeOf(name: string): [of: object, key: string] {
   const [first = "", second] = name.split(".");
   if (second !== undefined) return [Object(all[first]), second];
-  const of = [defaultLimits, defaultSharedLimits, defaultListenerLimits].find((one) => first in one);
+  const of = objects.find((one) => first in one);
   if (of === undefined) throw new Error(`there is no limit ${name}`);
   return [of, first];
 }
