@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import type { Clock } from "../core/clock.ts";
+import { sourceOf } from "../core/source-address.ts";
 import { SparingLog } from "../core/sparing-log.ts";
 import { isTls } from "../net/detect.ts";
 import type { WorkloadCertificate } from "./certificate.ts";
@@ -97,7 +98,7 @@ export class Door {
   /** Counts the connection and bounds its time; undefined where it may not come in. */
   private enter(socket: Socket, peer: string): Entering["leave"] | undefined {
     const { clock, limits, counted, log } = this.options;
-    const source = socket.remoteAddress ?? "";
+    const source = sourceOf(socket.remoteAddress ?? "");
     const { timeout } = limits();
     socket.on("error", ignore);
     const giveUp = (result: HandshakeResult, why: string): void => {
@@ -174,7 +175,7 @@ export class Door {
       return;
     }
     const { limits, clock, counted } = this.options;
-    const source = socket.remoteAddress ?? "";
+    const source = sourceOf(socket.remoteAddress ?? "");
     if (!this.count.mayProve(source, limits(), clock.now())) {
       leave();
       counted("limit");

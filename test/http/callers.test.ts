@@ -14,6 +14,15 @@ test("connections of one address are one caller, and so are those of one identit
   assert.notEqual(verified[0], first);
 });
 
+test("the addresses of one IPv6 prefix are one caller", () => {
+  const callers = new Callers("inbound");
+  const [first, second, other] = ["[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8:0:1::1]:1"].map((peer) =>
+    callers.join(undefined, peer),
+  );
+  assert.equal(first, second);
+  assert.notEqual(first, other);
+});
+
 test("each connection of the application is a caller", () => {
   const callers = new Callers("outbound");
   const [first, second] = ["127.0.0.1:1", "127.0.0.1:2"].map((peer) => callers.join(undefined, peer));
