@@ -31,7 +31,7 @@ async function pin(pid: number, to: string | undefined): Promise<void> {
 
 export async function startScene(
   mode: Row["mode"],
-  { lift = {}, handshakes }: Partial<Control>,
+  { lift = {}, openFiles, handshakes }: Partial<Control>,
   deadline: number,
 ): Promise<Scene> {
   const program = mode === "http1" ? "http1-app.ts" : "app.ts";
@@ -54,6 +54,8 @@ export async function startScene(
     },
     nodeOptions,
   );
+  if (openFiles !== undefined)
+    await runProcess("prlimit", ["--pid", `${sidecar.pid}`, `--nofile=${openFiles}:${openFiles}`]);
   await pin(sidecar.pid, own);
   await pin(app.pid, others);
   await pin(process.pid, others);

@@ -167,14 +167,14 @@ function shown({ name, undisturbed, honest, attack, memory, cpu, harm }: Outcome
 /** The attack on a sidecar without the limit. */
 async function control(
   row: Row,
-  { lift, handshakes, attacks }: Control,
+  { lift, openFiles, handshakes, attacks }: Control,
   form: Form,
   say: LongRun["say"],
 ): Promise<Outcome> {
   const limits = { ...form.limits, ...lift };
   const scene = await startScene(
     row.mode,
-    { lift: limits, handshakes: { ...form.handshakes, ...handshakes } },
+    { lift: limits, openFiles, handshakes: { ...form.handshakes, ...handshakes } },
     form.doomed,
   );
   const attack = attackOne(scene, row, form, 0, attacks);
