@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { IdleWatch } from "../core/idle-watch.ts";
+import { watchHalfOpen } from "./half-open.ts";
 import { reset } from "./reset.ts";
 
 /** How two joined connections came to their end: each half by its own end, by a failure of one, or for saying nothing. */
@@ -55,6 +56,7 @@ export class Join {
     this.to = to;
     this.watcher = watcher;
     this.idle = idle === undefined ? undefined : new IdleWatch(clock, idle, () => this.stop({ kind: "idle" }));
+    for (const one of [from, to]) watchHalfOpen(one, clock);
     this.watch(from, "from");
     this.watch(to, "to");
     if (arrived !== undefined && arrived.length > 0) {

@@ -6,9 +6,13 @@ import type { Duplex } from "node:stream";
  * well. A unix socket knows no reset and is closed.
  */
 export function reset(socket: Socket): void {
-  // Node has no public way from a TLS socket to its transport.
-  const parent: unknown = Reflect.get(socket, "_parent");
-  const transport = parent instanceof Socket ? parent : socket;
+  if (isEnding(socket)) {
+    // libuv does not reset one whose half is about to end, which takes a turn; Node would leave it open for good.
+    socket.pause();
+    socket.once("finish", () => reset(socket));
+    return;
+  }
+  const transport = transportOf(socket);
   if (transport.destroyed || transport.remoteAddress === undefined) transport.destroy();
   else transport.resetAndDestroy();
   socket.destroy();
@@ -18,4 +22,16 @@ export function reset(socket: Socket): void {
 export function cutOff(duplex: Duplex | undefined): void {
   if (duplex instanceof Socket) reset(duplex);
   else duplex?.destroy();
+}
+
+/** What carries a socket's octets: the socket under one of TLS, or itself. */
+export function transportOf(socket: Socket): Socket {
+  // Node has no public way there.
+  const parent: unknown = Reflect.get(socket, "_parent");
+  return parent instanceof Socket ? parent : socket;
+}
+
+/** All has been said, and the end of it is on its way to the kernel. */
+function isEnding({ writableEnded, writableFinished, writableLength, destroyed }: Socket): boolean {
+  return writableEnded && !writableFinished && writableLength === 0 && !destroyed;
 }
