@@ -1,13 +1,19 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Clock } from "../../core/clock.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
 import { IdleWatch } from "../../core/idle-watch.ts";
 import { type Failure, failure } from "../../http/call.ts";
+import { watchHalfOpen } from "../../net/half-open.ts";
 import { cutOff } from "../../net/reset.ts";
 import { explainedFailure } from "../explain-trailer.ts";
 import type { CarriedRequest } from "./carried-request.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
 import { http2Proxy } from "./http2-proxy.ts";
+
+/** Octets that a caller may say before it is answered. RFC 6455 §4.1 lets it say none. */
+const MAX_EARLY = 65_536;
+/** Milliseconds for which a caller that has its answer may stay. */
+const LINGER = 5000;
 
 /**
  * A request to go over to WebSocket, and the connection that comes of it: one call until either end closes it. Its timeout is for
@@ -15,47 +21,66 @@ import { http2Proxy } from "./http2-proxy.ts";
  */
 export class Http1Upgrade extends Http1Call {
   private readonly socket: Duplex;
-  private readonly first: Buffer;
+  /** What the caller has said before it was answered. */
+  private early: Buffer;
   private readonly clock: Clock;
   private phase: "asking" | "open" | "declined" = "asking";
   private lost: string | undefined = undefined;
   private idle: IdleWatch | undefined = undefined;
   /** The upstream's side of an open connection. */
   private peer: Duplex | undefined = undefined;
+  private linger: Timer | undefined = undefined;
 
   /** `first`: what came after the head of the request already. */
   constructor(options: Http1CallOptions, socket: Duplex, first: Buffer, clock: Clock) {
     super(options);
     this.socket = socket;
-    this.first = first;
+    this.early = first;
     this.clock = clock;
     // Told before the package, which ends the upstream's connection as if all had been said.
-    socket.on("error", () => cutOff(this.peer));
-    socket.on("readable", this.peek);
+    socket.on("error", () => this.abandon("reset"));
+    socket.on("readable", this.listen);
     socket.on("end", this.left);
     socket.once("close", () => {
       this.idle?.stop();
-      if (this.phase === "asking") this.abandon("closed");
+      this.linger?.cancel();
+      const isCut = this.lost === undefined && !socket.writableFinished;
+      if (this.phase === "asking" || isCut) this.abandon("closed");
       else this.carried();
     });
   }
 
-  /** Nobody reads of the caller before there is an answer, and only who reads is told that it has gone. What it says stays there. */
-  private readonly peek = (): void => {
-    if (this.socket.readableLength === 0) this.socket.read(0);
+  /** Only who reads is told that the caller has gone. */
+  private readonly listen = (): void => {
+    while (this.early.length < MAX_EARLY) {
+      const chunk: unknown = this.socket.read();
+      if (!Buffer.isBuffer(chunk)) return;
+      this.early = Buffer.concat([this.early, chunk]);
+    }
   };
 
   private readonly left = (): void => void this.socket.destroy();
 
-  private unwatch(): void {
-    this.socket.off("readable", this.peek);
+  /** There is an answer. */
+  private stopListening(): void {
+    this.socket.off("readable", this.listen);
     this.socket.off("end", this.left);
+  }
+
+  /** The connection ends with the answer; what the caller still says is of no interest. */
+  private decline(): void {
+    this.phase = "declined";
+    this.stopListening();
+    this.socket.resume();
+    this.socket.once("finish", () => {
+      this.linger = this.clock.setTimer(LINGER, () => this.socket.destroy());
+    });
   }
 
   protected override send(make: Making, answer: Answering): Promise<void> {
     // The token is case-insensitive (RFC 9110 §7.8), and the package compares it as it stands.
     this.request.headers.upgrade = "websocket";
-    return http2Proxy.ws(this.request, this.socket, this.first, {
+    return http2Proxy.ws(this.request, this.socket, NOTHING, {
       onReq: () => make(),
       onRes: (_request, _socket, incoming) => answer(incoming),
     });
@@ -84,7 +109,8 @@ export class Http1Upgrade extends Http1Call {
   private opened({ headers }: IncomingMessage, peer: Duplex): void {
     this.phase = "open";
     this.peer = peer;
-    this.unwatch();
+    this.stopListening();
+    if (this.early.length > 0) this.socket.unshift(this.early);
     this.call.httpStatus = 101;
     this.answering();
     const [field, text] = this.explanation() ?? [];
@@ -95,14 +121,18 @@ export class Http1Upgrade extends Http1Call {
     const end = (): void => this.refuse(failure("IDLE_TIMEOUT", `nothing of the WebSocket has moved for ${idle} ms`));
     const watch = idle === undefined ? undefined : new IdleWatch(this.clock, idle, end);
     this.idle = watch;
-    this.socket.on("data", ({ length }: Buffer) => {
-      watch?.moved();
-      this.call.bytesReceived += length;
-      this.target?.series.received(length);
-    });
-    peer.on("data", ({ length }: Buffer) => {
-      watch?.moved();
-      this.sent(length);
+    for (const one of [this.socket, peer]) watchHalfOpen(one, this.clock);
+    // Not before the package has put back what came with the answer: whoever listens by then has it, and nobody else.
+    this.socket.once("pipe", () => {
+      this.socket.on("data", ({ length }: Buffer) => {
+        watch?.moved();
+        this.call.bytesReceived += length;
+        this.target?.series.received(length);
+      });
+      peer.on("data", ({ length }: Buffer) => {
+        watch?.moved();
+        this.sent(length);
+      });
     });
     peer.once("close", () => {
       if (peer.readableEnded) this.socket.end();
@@ -115,8 +145,7 @@ export class Http1Upgrade extends Http1Call {
 
   /** The upstream does not go over: its answer is one as any other, after which the connection ends. */
   protected override pass(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void {
-    this.unwatch();
-    this.phase = "declined";
+    this.decline();
     const { statusCode = 502, statusMessage = "" } = answer;
     const said = this.explanation();
     this.socket.write(headText(statusCode, statusMessage, said === undefined ? fields : [...fields, said]));
@@ -138,8 +167,7 @@ export class Http1Upgrade extends Http1Call {
       cutOff(this.socket);
       return;
     }
-    this.phase = "declined";
-    this.unwatch();
+    this.decline();
     const explained = explainedFailure(services.explanations, call, what);
     const { status, fields, body } = services.reply.http(explained, call.identity !== undefined);
     call.httpStatus = status;
@@ -149,6 +177,7 @@ export class Http1Upgrade extends Http1Call {
 
   protected override leaveUpstream(): void {
     super.leaveUpstream();
+    cutOff(this.peer);
     if (this.phase === "open") cutOff(this.socket);
   }
 
@@ -159,6 +188,8 @@ export class Http1Upgrade extends Http1Call {
     else super.complete();
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 function headText(status: number, message: string, fields: readonly (readonly [string, string])[]): string {
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");

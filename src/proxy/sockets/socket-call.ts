@@ -21,7 +21,7 @@ import { type SocketOwner, SocketSearch } from "./socket-search.ts";
  * A call that takes a whole connection of its upstream, a request of HTTP/1.1 or TCP: what it shares with calls of HTTP/2, from
  * its filters to the endpoint and to the one outcome that metrics, log and limits see.
  *
- *   deciding -> reaching -> carrying -> over
+ *   deciding -> reaching -> carrying -> refusing -> over
  *
  * Invariants: the chain's `onFinish` runs exactly once, on entering "over"; a lease is either carried or ended.
  */
@@ -30,7 +30,7 @@ export abstract class SocketCall implements SocketOwner, Guest {
   protected readonly services: ExchangeServices;
   protected target: Target | undefined = undefined;
   private readonly unrouted: Unrouted;
-  private state: "deciding" | "reaching" | "carrying" | "over" = "deciding";
+  private state: "deciding" | "reaching" | "carrying" | "refusing" | "over" = "deciding";
   private router: Router | undefined = undefined;
   private search: SocketSearch | undefined = undefined;
   private permit: AttemptPermit | undefined = undefined;
@@ -242,7 +242,7 @@ export abstract class SocketCall implements SocketOwner, Guest {
 
   /** The call is over, and its caller has had all that there is. */
   protected finish(outcome: Outcome, attempt: AttemptReport["outcome"]): void {
-    if (this.isOver) return;
+    if (this.state === "over") return;
     this.state = "over";
     const { call, services } = this;
     const now = services.loop.now();
@@ -270,7 +270,7 @@ export abstract class SocketCall implements SocketOwner, Guest {
   }
 
   protected get isOver(): boolean {
-    return this.state === "over";
+    return this.state === "over" || this.state === "refusing";
   }
 
   /** The caller has gone, or has had enough. */
@@ -284,6 +284,8 @@ export abstract class SocketCall implements SocketOwner, Guest {
   /** Answers the call with a failure of our own. */
   refuse(what: Failure): void {
     if (this.isOver) return;
+    // A caller that is cut off may be gone before this returns, and has not gone by itself.
+    this.state = "refusing";
     this.leaveUpstream();
     this.answer(what);
     const detail = what.log ?? what.detail;

@@ -10,6 +10,7 @@ import { statusOfAnswer } from "../../http/http-status.ts";
 import { answerFields, http1Fields } from "../../http/http1-head.ts";
 import { reasons, Status } from "../../http/reason.ts";
 import type { ErrorCode } from "../../http2/errors.ts";
+import { watchHalfOpen } from "../../net/half-open.ts";
 import { cutOff } from "../../net/reset.ts";
 import type { AttemptHost, Sending } from "../attempt.ts";
 import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
@@ -171,6 +172,8 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
       return;
     }
     this.answering();
+    const { deadlines, loop } = this.host.services;
+    watchHalfOpen(socket, deadlines.timers(loop));
     const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
     this.passHead(endpoint, this.headOf(200, answer.rawHeaders, bySidecar));
     for (const chunk of early) this.write(socket, chunk);
