@@ -33,6 +33,7 @@ let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "launcher-"));
   process.env.XDG_CACHE_HOME = join(folder, "cache");
+  delete process.env.NODE_COMPILE_CACHE;
 });
 after(() => rm(folder, { recursive: true }));
 

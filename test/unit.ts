@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -16,6 +16,10 @@ const MOST = 8;
 
 const folder = await mkdtemp(join(tmpdir(), "outrigger-tests-"));
 const list = join(folder, "failed");
+// Also for programs that tests run as other users: Node gives each user a folder of its own in it.
+const compiled = join(ROOT, "node_modules", ".cache", "compiled");
+await mkdir(compiled, { recursive: true });
+await chmod(compiled, 0o1777);
 process.exitCode = await run(PATTERNS);
 const failed = (await readFile(list, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
 if (process.exitCode !== 0 && failed.length > 0 && failed.length <= MOST) {
@@ -37,7 +41,7 @@ async function run(files: readonly string[]): Promise<number> {
   const child = spawn(process.execPath, ["--test", "--test-timeout=300000", ...reporters, ...files], {
     cwd: ROOT,
     // Each file is a process of its own, and half of a short one's time is compiling what the one before has compiled.
-    env: { NODE_COMPILE_CACHE: join(ROOT, "node_modules", ".cache", "compiled"), ...process.env },
+    env: { NODE_COMPILE_CACHE: compiled, ...process.env },
     stdio: "inherit",
   });
   const [code] = await once(child, "exit");

@@ -48,7 +48,7 @@ export interface CapturedOptions {
   readonly log: Logger;
 }
 
-/** Milliseconds in which a client says what it speaks, once it is known that its server cannot be reached. */
+/** Milliseconds in which a client says what it speaks, once it is known that its server cannot be reached, or may not be. */
 const LAST_WORD = 1_000;
 
 /**
@@ -153,7 +153,7 @@ class Looking {
   private upstream: Socket | undefined = undefined;
   private isConnected = false;
   private isUnreachable = false;
-  /** Runs while a ClientHello is not complete. */
+  /** Runs while a ClientHello is not complete, and while nothing is said that may not be passed on. */
   private patience: Timer | undefined = undefined;
 
   constructor(
@@ -171,13 +171,16 @@ class Looking {
   }
 
   begin(): void {
-    const { socket, onward } = this;
+    const { socket, onward, options } = this;
     socket.on("error", this.gone);
     socket.on("close", this.gone);
     socket.on("end", this.ended);
     socket.on("readable", this.read);
-    if (onward === undefined) return;
-    this.upstream = this.options.relays.dial(
+    if (onward === undefined) {
+      this.patience = options.clock.setTimer(LAST_WORD, () => this.state === "looking" && this.passOn());
+      return;
+    }
+    this.upstream = options.relays.dial(
       onward,
       () => this.connected(),
       (error) => this.unreachable(error),

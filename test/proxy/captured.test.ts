@@ -112,9 +112,10 @@ test("a server that speaks first is heard before the client has said anything, a
     });
     socket.on("end", () => socket.end("bye"));
   });
-  const { client, counted, relays, counts } = await captured(t, server, look);
+  const { client, counted, relays, counts, clock } = await captured(t, server, look);
   const [first]: unknown[] = await once(client, "data");
   assert.equal(String(first), "220 hello\r\n");
+  assert.equal(clock.pending, 0, "nobody's word is waited for by time");
   client.end("QUIT\r\n");
   assert.equal(await textOf(client), "bye");
   assert.equal(request, "QUIT\r\n");
@@ -271,6 +272,24 @@ test("what was not redirected, or may not go on, is reset", async (t) => {
   await closing(client);
   assert.deepEqual(counted, ["refused http1"]);
 });
+
+for (const known of ["known", "nobody can tell"] as const)
+  test(`a client that listens for a server that it may not reach is reset after its last word (${known})`, async (t) => {
+    const to: Tcp = { kind: "tcp", host: "127.0.0.1", port: 1 };
+    const { client, counted, clock } = await captured(t, to, () => ({ kind: "look", onward: undefined }), false, known);
+    client.resume();
+    await eventually(
+      () => clock.pending > 0,
+      () => "it comes to pass",
+      20_000,
+    );
+    clock.advance(999);
+    assert.deepEqual(counted, []);
+    clock.advance(1);
+    if (!client.closed) await closing(client);
+    assert.deepEqual(counted, ["refused unknown yet"]);
+    assert.equal(clock.pending, 0);
+  });
 
 test("a port that is declared is not looked at", async (t) => {
   const server = await listen(t, (socket) => socket.pipe(socket));

@@ -81,6 +81,8 @@ export class PodNetwork {
       ...Object.entries(hosts).map(([name, to]) => `${to} ${name}`),
     ];
     writeFileSync(join(etc, "hosts"), `${lines.join("\n")}\n`);
+    // Where nobody answers at all, clients would wait for the service configuration that they ask DNS for.
+    writeFileSync(join(etc, "resolv.conf"), "nameserver 127.0.0.1\n");
     const inside = "eth0";
     const outside = `v${number}`;
     await ip("netns", "add", pod.name);
@@ -93,6 +95,12 @@ export class PodNetwork {
     await within(pod, `route add default via ${this.hub.address}`);
     await within(pod, `-6 route add default via ${this.hub.address6}`);
     return pod;
+  }
+
+  /** Gives the hub an address more, which every pod reaches by its default route. */
+  async hubHas(address: string): Promise<void> {
+    const bits = address.includes(":") ? "128 dev br0 nodad" : "32 dev br0";
+    await within(this.hub, `addr add ${address}/${bits}`);
   }
 
   /** Takes every namespace away; the programs in them have been ended before. */

@@ -16,6 +16,8 @@ const PART_OF: Readonly<Record<string, string>> = {
   "redis-server": "redis",
   "redis-cli": "redis",
   initdb: "postgres",
+  "iptables-nft": "iptables",
+  "iptables-legacy": "iptables",
   promtool: "prometheus",
   "kube-apiserver": "kubernetes",
   kubectl: "kubernetes",

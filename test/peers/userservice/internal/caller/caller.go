@@ -55,7 +55,7 @@ type caller struct {
 // Run runs cases against a target and prints a line of JSON for each.
 func Run(target string, names []string) error {
 	limits := grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes))
-	connection, err := grpc.NewClient("passthrough:///"+target, grpc.WithTransportCredentials(insecure.NewCredentials()), limits)
+	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), limits)
 	if err != nil {
 		return err
 	}
