@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Consul, startConsul } from "../../support/consul.ts";
 import { freePort } from "../../support/ports.ts";
 import { skipUnless } from "../../support/real-parts.ts";
@@ -90,37 +89,3 @@ test(
     });
   },
 );
-
-test("a change of Consul's authority loses no call", skipUnless("consul"), async () => {
-  await inScope(async (scope) => {
-    const consul = await agent(scope);
-    const application = await echo(scope);
-    const inbound = await sidecarOf(scope, consul, { service: { name: "up", address: application.address } });
-    const outbound = await sidecarOf(scope, consul, { identity: { name: "caller" }, upstreams: { up: {} } });
-    await found(outbound);
-    const failed: string[] = [];
-    const make = async (): Promise<void> => {
-      const { error } = await call(outbound.outbound);
-      if (error !== undefined) failed.push(error.message);
-      for (const { connection } of inbound.runtime.listeners.inbound?.acceptor.connections ?? [])
-        connection.shutdown("a new connection, please");
-    };
-    await make();
-    const before = [inbound, outbound].map(({ runtime }) => runtime.mtls.credentials?.own.fingerprint);
-    const Config = { PrivateKeyType: "ec", PrivateKeyBits: 384 };
-    await consul.request("PUT", "/v1/connect/ca/configuration", { Provider: "consul", Config });
-    // Agents spread the new certificates over half a minute.
-    await eventually(
-      async () => {
-        await make();
-        // Each call makes a connection: no more than mtls.handshakes.rate of one address.
-        await sleep(20);
-        return [inbound, outbound].every(({ runtime }, at) => runtime.mtls.credentials?.own.fingerprint !== before[at]);
-      },
-      () => "new certificates",
-      60_000,
-    );
-    for (let at = 0; at < 5; at++) await make();
-    assert.deepEqual(failed, []);
-  });
-});

@@ -6,57 +6,10 @@ import { TestCa } from "../../support/certificates.ts";
 import { sampleValue } from "../../support/prometheus.ts";
 import { tryTls } from "../../support/tls-client.ts";
 import { eventually, inScope, type Sidecar } from "../../support/with-proxy.ts";
-import { call, echo, folder, found, type Mesh, mesh } from "./mesh.ts";
+import { fingerprint, load, turnOver } from "./load.ts";
+import { call, echo, folder, found, mesh } from "./mesh.ts";
 
 const HOUR = 3_600_000;
-
-/** Calls that are made one after the other, four at a time, until they are stopped. */
-interface Load {
-  /** Resolves once so many more have been made. */
-  more(calls: number): Promise<void>;
-  /** Gives what went wrong with any of them. */
-  stop(): Promise<string[]>;
-}
-
-function load(made: Pick<Mesh, "call">): Load {
-  let stopped = false;
-  const failed: string[] = [];
-  let calls = 0;
-  const running = Promise.all(
-    Array.from({ length: 4 }, async () => {
-      while (!stopped) {
-        const { error } = await made.call();
-        calls++;
-        if (error !== undefined) failed.push(error.message);
-      }
-    }),
-  );
-  return {
-    more: async (wanted) => {
-      const end = calls + wanted;
-      await eventually(
-        () => calls >= end,
-        () => `${wanted} more calls`,
-        30_000,
-      );
-    },
-    stop: async () => {
-      stopped = true;
-      await running;
-      return failed;
-    },
-  };
-}
-
-/** Has callers make a new connection. */
-function turnOver(inbound: Sidecar): void {
-  for (const { connection } of inbound.runtime.listeners.inbound?.acceptor.connections ?? [])
-    connection.shutdown("a new connection, please");
-}
-
-function fingerprint(sidecar: Sidecar): string | undefined {
-  return sidecar.runtime.mtls.credentials?.own.fingerprint;
-}
 
 test("a certificate is replaced under load: no call is lost, and new handshakes have the new one at once", async () => {
   await inScope(async (scope) => {
