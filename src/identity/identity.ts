@@ -113,7 +113,11 @@ export class Identity implements MaterialTaker {
   }
 
   take(material: Material): void {
-    if (this.closed || sameMaterial(material, this.material)) return;
+    if (this.closed) return;
+    if (sameMaterial(material, this.material)) {
+      this.recovered();
+      return;
+    }
     const { clock, log, overlap } = this.options;
     const before = this.material;
     const wall = clock.wall();
@@ -146,6 +150,13 @@ export class Identity implements MaterialTaker {
     this.problem = why;
     this.heard();
     if (isNews) this.options.log.warn({ source: this.kind }, `no new certificate: ${why}`);
+  }
+
+  /** What is in force is what the source has now, whatever it said in between. */
+  private recovered(): void {
+    if (this.problem === undefined) return;
+    this.problem = undefined;
+    this.options.log.info({ source: this.kind }, "the source of the certificate is well again");
   }
 
   private put(material: Material): void {

@@ -62,6 +62,17 @@ export class WorkloadApi {
     for (const stream of this.streams) stream.write(this.answer);
   }
 
+  /** What is answered. */
+  get said(): Buffer | undefined {
+    return this.answer;
+  }
+
+  /** Octets that may be no answer at all, from now on and to whoever has asked already; undefined: nothing is answered. */
+  say(octets: Buffer | undefined): void {
+    this.answer = octets;
+    if (octets !== undefined) for (const stream of this.streams) stream.write(octets);
+  }
+
   /** Ends every stream, as an agent that is restarted does. */
   breakOff(): void {
     for (const stream of this.streams) stream.emit("error", { code: status.UNAVAILABLE, details: "restarting" });

@@ -1,4 +1,4 @@
-import { eventually, type Sidecar } from "../../support/with-proxy.ts";
+import { eventually, type Scope, type Sidecar } from "../../support/with-proxy.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** Calls that are made one after the other, four at a time, until they are stopped. */
@@ -9,8 +9,8 @@ export interface Load {
   stop(): Promise<string[]>;
 }
 
-/** Begins to make calls. */
-export function load(made: Pick<Mesh, "call">): Load {
+/** Begins to make calls; they stop with the scope. */
+export function load(scope: Scope, made: Pick<Mesh, "call">): Load {
   let stopped = false;
   const failed: string[] = [];
   let calls = 0;
@@ -23,7 +23,15 @@ export function load(made: Pick<Mesh, "call">): Load {
       }
     }),
   );
+  const stop = async (): Promise<string[]> => {
+    stopped = true;
+    await running;
+    return failed;
+  };
+  // A test that has failed has not stopped them.
+  scope.onEnd(async () => void (await stop()));
   return {
+    stop,
     more: async (wanted) => {
       const end = calls + wanted;
       await eventually(
@@ -31,11 +39,6 @@ export function load(made: Pick<Mesh, "call">): Load {
         () => `${wanted} more calls`,
         30_000,
       );
-    },
-    stop: async () => {
-      stopped = true;
-      await running;
-      return failed;
     },
   };
 }

@@ -194,7 +194,7 @@ for (const [kind, make] of Object.entries(sources))
         const both = [inbound, outbound];
         const stream = new Held(scope, outbound.outbound);
         await stream.echo("before");
-        const calls = load({ call: () => call(outbound.outbound) });
+        const calls = load(scope, { call: () => call(outbound.outbound) });
         for (let round = 0; round < (kind === "consul" ? 1 : 3); round++) {
           let before = both.map(({ runtime }) => runtime.mtls.credentials);
           const prints = both.map(fingerprint);

@@ -15,7 +15,7 @@ test("a certificate is replaced under load: no call is lost, and new handshakes 
   await inScope(async (scope) => {
     const made = await mesh(scope);
     const { inbound, outbound, ca, certificates } = made;
-    const calls = load(made);
+    const calls = load(scope, made);
     for (let round = 0; round < 5; round++) {
       for (const [sidecar, service, files] of [
         [inbound, "up", certificates.up],
@@ -44,7 +44,7 @@ test("all authorities are swapped under load, one side after the other, and no c
     const made = await mesh(scope);
     const { inbound, outbound, ca, certificates } = made;
     const next = await TestCa.make();
-    const calls = load(made);
+    const calls = load(scope, made);
     const settled = async (sidecar: Sidecar, before: unknown): Promise<void> =>
       await eventually(
         () => sidecar.runtime.mtls.credentials !== before,

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TestCa } from "../../support/certificates.ts";
+import { idOf, TestCa } from "../../support/certificates.ts";
 import { tryTls } from "../../support/tls-client.ts";
 import { eventually, inScope, type Scope, Sidecar } from "../../support/with-proxy.ts";
 import { WorkloadApi } from "../../support/workload-api.ts";
-import { echo } from "./mesh.ts";
+import { load, turnOver } from "./load.ts";
+import { call, echo, folder, found } from "./mesh.ts";
 
 const id = (path: string): string => `spiffe://test.mesh/${path}`;
 const OWN = id("ns/prod/sa/up");
+const WELL = "the source of the certificate is well again";
+const BROKEN = `-----BEGIN CERTIFICATE-----\n${Buffer.from("broken").toString("base64")}\n-----END CERTIFICATE-----\n`;
 
 async function api(scope: Scope): Promise<WorkloadApi> {
   const made = await WorkloadApi.start();
@@ -81,5 +84,66 @@ test("a sidecar waits for an agent that is not there yet, and says so; one that 
       Sidecar.start(await config(scope, agent.socket)),
       /no identity from mtls\.source\.spiffe: the certificate is for spiffe:\/\/test\.mesh\/ns\/prod\/sa\/other, not for /,
     );
+  });
+});
+
+test("an agent that misbehaves under load costs no call: what it says that is no answer is told, and its next answer is taken", async () => {
+  await inScope(async (scope) => {
+    const ca = await TestCa.make();
+    const agent = await api(scope);
+    const path = await folder(scope);
+    const up = { id: idOf("up"), material: await ca.material("up") };
+    const caller = { id: idOf("caller"), material: await ca.material("caller") };
+    agent.serve([up, caller]);
+    const common = {
+      discovery: { directory: { path } },
+      mtls: { mode: "strict", source: { spiffe: { socket: agent.socket } } },
+    };
+    const { address } = await echo(scope);
+    const inbound = await scope.sidecar({ ...common, service: { name: "up", address } });
+    const outbound = await scope.sidecar({ ...common, identity: { name: "caller" }, upstreams: { up: {} } });
+    await found(outbound);
+    const both = [inbound, outbound];
+    const first = both.map(({ runtime }) => runtime.mtls.credentials?.own.fingerprint);
+    const stranger = await ca.material("other");
+    const calls = load(scope, { call: () => call(outbound.outbound) });
+    const misbehaviours: Readonly<Record<string, () => void>> = {
+      "octets that are no message": () => agent.say(Buffer.from("garbage, garbage, garbage")),
+      "a message that is cut": () => agent.say(agent.said?.subarray(0, 99)),
+      "no certificate at all": () => agent.serve([]),
+      "empty certificates": () => agent.say(Buffer.from([0x0a, 0x00])),
+      "somebody else's": () => agent.serve([{ id: idOf("other"), material: stranger }]),
+      "broken certificates": () => agent.serve([{ ...up, material: { ...up.material, certificate: BROKEN } }]),
+      "another one's key": () => agent.serve([{ ...up, material: { ...up.material, key: stranger.key } }]),
+      "the end of its streams": () => agent.breakOff(),
+      "nothing more": () => agent.say(undefined),
+    };
+    for (const [what, misbehave] of Object.entries(misbehaviours)) {
+      for (const { lines } of both) lines.length = 0;
+      misbehave();
+      if (what !== "nothing more")
+        await eventually(
+          () => both.every(({ lines }) => lines.some(({ msg }) => String(msg).startsWith("no new certificate: "))),
+          () => `a word about ${what}`,
+        );
+      turnOver(inbound);
+      await calls.more(4);
+      const now = both.map(({ runtime }) => runtime.mtls.credentials?.own.fingerprint);
+      assert.deepEqual(now, first, what);
+      agent.serve([up, caller]);
+      if (what === "nothing more") continue;
+      await eventually(
+        () => both.every(({ lines }) => lines.some(({ msg }) => msg === WELL)),
+        () => `the end of ${what}`,
+        20_000,
+      );
+    }
+    const next = { id: idOf("up"), material: await ca.material("up") };
+    agent.serve([next, { ...caller, material: await ca.material("caller") }]);
+    await eventually(
+      () => both.every(({ runtime }, at) => runtime.mtls.credentials?.own.fingerprint !== first[at]),
+      () => "new certificates",
+    );
+    assert.deepEqual(await calls.stop(), []);
   });
 });
