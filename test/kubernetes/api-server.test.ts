@@ -1,17 +1,22 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
+import { issueCertificate, makeAuthority } from "../../src/identity/make-certificate.ts";
 import { ApiError, KubernetesApi } from "../../src/kubernetes/api.ts";
-import { at, type Json, listAt, textAt } from "../../src/kubernetes/json-patch.ts";
+import { at, type Json, type JsonObject, listAt, textAt } from "../../src/kubernetes/json-patch.ts";
+import { Webhook } from "../../src/kubernetes/webhook.ts";
 import { WebhookCertificate } from "../../src/kubernetes/webhook-certificate.ts";
 import { type ApiServer, startApiServer } from "../support/kubernetes.ts";
 import { freePort } from "../support/ports.ts";
 import { type RunningProcess, runProcess, startProcess } from "../support/process.ts";
 import { requirePart, skipUnless } from "../support/real-parts.ts";
+import { eventually } from "../support/with-proxy.ts";
 
 // Against a real API server. It has no kubelet, so pods stay pending: what counts is what it makes of them when they come.
 
@@ -80,6 +85,10 @@ async function created(namespace: string, text: string): Promise<Json> {
 
 function initNames(pod: Json): (string | undefined)[] {
   return listAt(pod, "spec", "initContainers").map((container) => textAt(container, "name"));
+}
+
+function initImages(pod: Json): (string | undefined)[] {
+  return listAt(pod, "spec", "initContainers").map((container) => textAt(container, "image"));
 }
 
 test("a pod that asks for it comes back with the sidecar, and one that does not as it was", guard, async () => {
@@ -201,10 +210,189 @@ test("while the injector is away a pod that asks is not made, and it is again on
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /pods\.outrigger\.dev/);
   assert.deepEqual(initNames(await created("shop", manifest("unasked", "tier: back"))), []);
+
+  // The chart's webhook.failurePolicy: Ignore, which the API server hears of after a moment.
+  await setFailurePolicy("Ignore");
+  const dryRun = ["create", "-n", "shop", "--dry-run=server", "-f", "-"];
+  await eventually(
+    async () => (await server.kubectl(dryRun, text)).code === 0,
+    () => "the other policy",
+    60_000,
+  );
+  assert.deepEqual(initNames(await created("shop", manifest("ignored", "outrigger.dev/inject: enabled"))), []);
+  await setFailurePolicy("Fail");
+  await eventually(
+    async () => (await server.kubectl(dryRun, text)).code === 1,
+    () => "the policy before",
+    60_000,
+  );
+
   injector = await startInjector();
   await sleep(100);
   assert.deepEqual(initNames(await created("shop", text)), ["outrigger"]);
 });
+
+async function setFailurePolicy(policy: "Fail" | "Ignore"): Promise<void> {
+  await server.api.patch(
+    WEBHOOK,
+    [0, 1].map((hook) => ({ op: "replace", path: `/webhooks/${hook}/failurePolicy`, value: policy })),
+  );
+}
+
+/** A webhook for pods with the label `hook: NAME`, at a URL on this machine. */
+function hookFor(name: string, url: string, caBundle: string): JsonObject {
+  return {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "MutatingWebhookConfiguration",
+    metadata: { name },
+    webhooks: [
+      {
+        name: `${name}.example.org`,
+        clientConfig: { url, ...(caBundle === "" ? {} : { caBundle: Buffer.from(caBundle).toString("base64") }) },
+        rules: [
+          { operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], scope: "Namespaced" },
+        ],
+        objectSelector: { matchLabels: { hook: name } },
+        admissionReviewVersions: ["v1"],
+        sideEffects: "None",
+        failurePolicy: "Fail",
+      },
+    ],
+  };
+}
+
+const HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const DRY_PODS = "/api/v1/namespaces/shop/pods?dryRun=All";
+
+function podFor(hook: string, labels: JsonObject = {}): JsonObject {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { generateName: "pod-", labels: { hook, app: "user", ...labels } },
+    spec: { containers: [{ name: "user", image: "user:1", ports: [{ name: "grpc", containerPort: 50051 }] }] },
+  };
+}
+
+/** Until the API server has heard of a webhook: pods of before go past it. */
+async function heardOf(isSo: (pod: Json) => boolean, sent: JsonObject): Promise<void> {
+  await eventually(
+    async () => isSo(await server.api.create(DRY_PODS, sent)),
+    () => "pods to which the webhook was applied",
+    60_000,
+  );
+}
+
+test(
+  "what another webhook adds after the injector is in the sidecar's configuration, for the injector is asked again",
+  guard,
+  async () => {
+    const now = Date.now();
+    const times = { notBefore: now - 60_000, notAfter: now + 3_600_000 };
+    const authority = await makeAuthority({ commonName: "another", ...times });
+    const leaf = await issueCertificate(authority, { commonName: "another", dns: [], ips: ["127.0.0.1"], ...times });
+    const path = "/metadata/annotations/outrigger.dev~1log-level";
+    const another = createServer({ cert: leaf.certificate, key: leaf.key }, async (request, response) => {
+      const review: Json = JSON.parse(await text(request));
+      const had = at(review, "request", "object", "metadata", "annotations", "outrigger.dev/log-level") !== undefined;
+      const patch = Buffer.from(JSON.stringify([{ op: "add", path, value: "debug" }])).toString("base64");
+      response.setHeader("content-type", "application/json");
+      response.end(
+        JSON.stringify({
+          apiVersion: "admission.k8s.io/v1",
+          kind: "AdmissionReview",
+          response: {
+            uid: textAt(review, "request", "uid"),
+            allowed: true,
+            ...(had ? {} : { patchType: "JSONPatch", patch }),
+          },
+        }),
+      );
+    });
+    await new Promise<void>((resolve) => another.listen(0, "127.0.0.1", resolve));
+    const address = another.address();
+    assert.ok(typeof address === "object" && address !== null);
+    try {
+      // Webhooks are asked in the order of their names.
+      const name = "zz-another";
+      await server.api.create(HOOKS, hookFor(name, `https://127.0.0.1:${address.port}/`, authority.certificate));
+      const configured = (pod: Json): string =>
+        textAt(pod, "metadata", "annotations", "outrigger.dev/rendered-config") ?? "";
+      const asking = podFor(name, { "outrigger.dev/inject": "enabled" });
+      await heardOf((pod) => /level: debug/.test(configured(pod)), asking);
+      const pod = await server.api.create(DRY_PODS, asking);
+      assert.deepEqual(initNames(pod), ["outrigger"]);
+      assert.match(configured(pod), /level: debug/);
+    } finally {
+      await server.kubectl(["delete", "mutatingwebhookconfiguration", "zz-another"]);
+      another.closeAllConnections();
+      another.close();
+    }
+  },
+);
+
+test(
+  "while a certificate is replaced by itself every pod is made, by connections from before and after",
+  guard,
+  async () => {
+    const asking = podFor("rotating");
+    const used: string[] = [];
+    const log = pino({ level: "silent" });
+    const webhook = new Webhook({
+      host: "127.0.0.1",
+      port: 0,
+      log,
+      defaults: { image: "rotating:1", mode: "native", capture: false, captureImage: undefined, config: "" },
+    });
+    const at = await webhook.listen();
+    // To it time passes forty times as fast, but it is not so far ahead that the API server would not believe its certificates yet.
+    const start = systemClock.wall();
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      wall: () => systemClock.wall() + Math.min(39 * (systemClock.wall() - start), 240_000),
+      setTimer: (delay, callback) => systemClock.setTimer(delay / 40, callback),
+    };
+    const certificate = new WebhookCertificate({
+      api: server.api,
+      clock,
+      log,
+      namespace: "outrigger",
+      service: "rotating",
+      secret: "rotating-certificate",
+      webhook: "rotating",
+      // Due when 70 s have passed, in the second minute.
+      lifetime: 255_000,
+      onCertificate: (pair) => {
+        used.push(pair.certificate);
+        webhook.useCertificate(pair);
+      },
+    });
+    try {
+      // The injector's own webhook is not for these pods.
+      await server.api.create(HOOKS, hookFor("rotating", `https://127.0.0.1:${at}/inject`, ""));
+      await certificate.start();
+      await heardOf((pod) => initImages(pod).includes("rotating:1"), asking);
+      let made = 0;
+      const make = async (): Promise<void> => {
+        assert.ok(initImages(await server.api.create(DRY_PODS, asking)).includes("rotating:1"));
+        made++;
+      };
+      const end = Date.now() + 60_000;
+      while (used.length < 2 && Date.now() < end) await make();
+      assert.equal(used.length, 2);
+      certificate.stop();
+      // Another URL is another connection, with the new certificate.
+      await server.api.patch(`${HOOKS}/rotating`, [
+        { op: "replace", path: "/webhooks/0/clientConfig/url", value: `https://localhost:${at}/inject` },
+      ]);
+      for (const before = made; made < before + 20; ) await make();
+      assert.ok(made > 20);
+    } finally {
+      certificate.stop();
+      await server.kubectl(["delete", "mutatingwebhookconfiguration", "rotating"]);
+      await webhook.close();
+    }
+  },
+);
 
 async function helm(args: readonly string[]): Promise<string> {
   const done = await runProcess(requirePart("helm"), args, { timeout: 60_000 });
