@@ -291,21 +291,20 @@ test(
     const authority = await makeAuthority({ commonName: "another", ...times });
     const leaf = await issueCertificate(authority, { commonName: "another", dns: [], ips: ["127.0.0.1"], ...times });
     const path = "/metadata/annotations/outrigger.dev~1log-level";
-    const another = createServer({ cert: leaf.certificate, key: leaf.key }, async (request, response) => {
-      const review: Json = JSON.parse(await text(request));
+    const answerTo = (review: Json): JsonObject => {
       const had = at(review, "request", "object", "metadata", "annotations", "outrigger.dev/log-level") !== undefined;
       const patch = Buffer.from(JSON.stringify([{ op: "add", path, value: "debug" }])).toString("base64");
+      const uid = textAt(review, "request", "uid") ?? "";
+      return {
+        ...{ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview" },
+        response: { uid, allowed: true, ...(had ? {} : { patchType: "JSONPatch", patch }) },
+      };
+    };
+    const another = createServer({ cert: leaf.certificate, key: leaf.key }, (request, response) => {
       response.setHeader("content-type", "application/json");
-      response.end(
-        JSON.stringify({
-          apiVersion: "admission.k8s.io/v1",
-          kind: "AdmissionReview",
-          response: {
-            uid: textAt(review, "request", "uid"),
-            allowed: true,
-            ...(had ? {} : { patchType: "JSONPatch", patch }),
-          },
-        }),
+      text(request).then(
+        (body) => response.end(JSON.stringify(answerTo(JSON.parse(body)))),
+        () => response.destroy(),
       );
     });
     await new Promise<void>((resolve) => another.listen(0, "127.0.0.1", resolve));

@@ -22,6 +22,7 @@ const PART_OF: Readonly<Record<string, string>> = {
   "kube-apiserver": "kubernetes",
   kubectl: "kubernetes",
   "kubelet-prober": "kubelet_prober",
+  "container-files": "container_files",
 };
 
 /** Programs that `.ci/real-parts` takes for granted, and where they are had. */
