@@ -110,3 +110,15 @@ test("a quota by day begins anew at midnight of UTC", () => {
   assert.equal(pass(allowance, clock.now(), 2000), 1000);
   assert.equal(allowance.wait(clock.now()), day);
 });
+
+test("a token bucket has as many tokens after a change of its pace as before it", () => {
+  for (const amount of [1, 10, 1000]) {
+    const { clock, of, allowance } = make("tokenBucket", { amount: 10, per: 1000, burst: 20 });
+    assert.equal(pass(allowance, clock.now(), 15), 15);
+    of.pace = { amount, per: 1000, burst: 20 };
+    assert.equal(Math.round(allowance.used(clock.now()) ?? 0), 15);
+    assert.equal(pass(allowance, clock.now(), 50), 5, `under ${amount} a second`);
+    clock.advance(1000);
+    assert.equal(pass(allowance, clock.now(), 50), Math.min(20, amount), `after one second under ${amount} a second`);
+  }
+});
