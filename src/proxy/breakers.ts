@@ -17,7 +17,8 @@ export interface BreakersOptions extends BreakerOptions {
 
 /** The circuit breakers of an upstream. Those of methods are made when the method is first called. */
 export class Breakers {
-  readonly options: BreakersOptions;
+  /** Of others than these, `statuses` and `status` may differ. */
+  options: BreakersOptions;
   private readonly clock: Clock;
   private readonly listener: (method: string) => BreakerListener;
   private readonly upstream: string;

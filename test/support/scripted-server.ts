@@ -31,11 +31,13 @@ export class ScriptedServer {
   readonly requests: Request[] = [];
   /** Stream resets that came, in order: their codes. */
   readonly resets: number[] = [];
+  private readonly server: RawServer;
   private readonly script: readonly Act[];
   private over = false;
 
   private constructor(server: RawServer, script: readonly Act[]) {
     this.address = server.address;
+    this.server = server;
     this.script = script;
     void this.follow(server);
   }
@@ -52,6 +54,11 @@ export class ScriptedServer {
       await server.close();
     });
     return scripted;
+  }
+
+  /** Connections that it has taken so far. */
+  get accepted(): number {
+    return this.server.peers.length;
   }
 
   /** What each request said of the attempts before it. */

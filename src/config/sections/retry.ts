@@ -44,6 +44,6 @@ export const retry = object({
   ),
   descriptors: optional(
     string("a file", ", or reflection"),
-    "Methods with an idempotency_level are idempotent as well: by a FileDescriptorSet (protoc --descriptor_set_out, buf build), or by reflection, which asks the upstream.",
+    "Methods with an idempotency_level are idempotent as well: by a FileDescriptorSet (protoc --descriptor_set_out, buf build), or by reflection, which asks the upstream when a service of it is first called and every 10 minutes after that.",
   ),
 });

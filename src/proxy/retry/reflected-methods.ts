@@ -12,6 +12,8 @@ import type { Idempotence, MethodKnowledge } from "./idempotent-methods.ts";
 /** Milliseconds within which an upstream has to answer, and after which one that did not is asked again. */
 const TIMEOUT = 5_000;
 const AGAIN = 60_000;
+/** Milliseconds after which one that has answered is asked again: another version of it may say otherwise. */
+const REFRESH = 600_000;
 /** Octets of descriptors that are read of one service, and services that are asked about. */
 const MAX_ANSWER = 4_194_304;
 const MAX_SERVICES = 200;
@@ -25,14 +27,18 @@ export interface ReflectionServices {
 
 /**
  * The idempotent methods of an upstream by its own word: its reflection service is asked for a service when that is first called,
- * in the background. Until it has answered no method of it is known to be idempotent.
+ * in the background, and from time to time after that. Until it has answered no method of it is known to be idempotent; once it has,
+ * that holds until it answers otherwise.
  */
 export class ReflectedMethods implements MethodKnowledge {
   private readonly pool: () => Pool | undefined;
   private readonly services: ReflectionServices;
   private readonly methods = new Map<string, Idempotence>();
-  /** When a service may be asked about, in milliseconds of the clock: never again where it has answered. */
+  /** When a service may be asked about, in milliseconds of the clock. */
   private readonly asked = new Map<string, number>();
+  private readonly answered = new Set<string>();
+  /** When the first of those is to be asked about again. */
+  private due = Number.POSITIVE_INFINITY;
 
   /** `pool`: of an instance that can be asked now. */
   constructor(pool: () => Pool | undefined, services: ReflectionServices) {
@@ -41,38 +47,60 @@ export class ReflectedMethods implements MethodKnowledge {
   }
 
   of(path: string): Idempotence | undefined {
+    const now = this.services.http2.loop.now();
+    if (now >= this.due) this.refresh(now);
     const known = this.methods.get(path);
     if (known !== undefined) return known;
     if (path.length > LONGEST_METHOD) return undefined;
     const service = path.slice(1, path.lastIndexOf("/"));
     const due = this.asked.get(service) ?? (this.asked.size < MAX_SERVICES ? 0 : Number.POSITIVE_INFINITY);
-    const { clock } = this.services.http2;
-    const pool = due <= clock.now() ? this.pool() : undefined;
-    if (pool !== undefined) {
-      this.asked.set(service, clock.now() + AGAIN);
-      void this.ask(service, pool);
-    }
+    if (due <= now) this.begin(service, now);
     return undefined;
   }
 
+  private refresh(now: number): void {
+    for (const service of this.answered) if ((this.asked.get(service) ?? 0) <= now) this.begin(service, now);
+    this.due = this.nextRefresh();
+  }
+
+  private nextRefresh(): number {
+    return Math.min(...[...this.answered].map((service) => this.asked.get(service) ?? 0));
+  }
+
+  private begin(service: string, now: number): void {
+    const pool = this.pool();
+    // Where nobody can be asked, somebody can be soon: what is known already has time.
+    if (pool !== undefined || this.answered.has(service)) this.asked.set(service, now + AGAIN);
+    if (pool !== undefined) void this.ask(service, pool);
+  }
+
   private async ask(service: string, pool: Pool): Promise<void> {
-    const { log } = this.services;
+    const { log, http2 } = this.services;
     let why = "";
     for (const protocol of PROTOCOLS) {
       const answer = await this.question(protocol, service, pool);
       if (typeof answer !== "string") {
-        const error = await this.read(answer);
-        if (error === undefined) {
-          this.asked.set(service, Number.POSITIVE_INFINITY);
+        const found = await read(answer);
+        if (typeof found !== "string") {
+          this.take(service, found, http2.loop.now());
           return;
         }
-        why = error;
+        why = found;
         break;
       }
       why = answer;
       if (answer !== statusName(Status.UNIMPLEMENTED)) break;
     }
-    log.warn({ asked: service, why }, "reflection does not say which methods are idempotent: none is taken for it");
+    const holds = this.answered.has(service) ? "what it said before holds" : "none is taken for it";
+    log.warn({ asked: service, why }, `reflection does not say which methods are idempotent: ${holds}`);
+  }
+
+  private take(service: string, found: ReadonlyMap<string, Idempotence>, now: number): void {
+    for (const path of this.methods.keys()) if (path.startsWith(`/${service}/`)) this.methods.delete(path);
+    for (const [path, idempotence] of found) this.methods.set(path, idempotence);
+    this.answered.add(service);
+    this.asked.set(service, now + REFRESH);
+    this.due = this.nextRefresh();
   }
 
   /** The octets of the answer, or why there are none. */
@@ -104,36 +132,33 @@ export class ReflectedMethods implements MethodKnowledge {
       this.services.http2,
     );
   }
+}
 
-  /** Takes the file descriptors out of a ServerReflectionResponse; gives what is wrong with it. */
-  private async read(octets: Buffer): Promise<string | undefined> {
-    const { fromBinary } = await import("@bufbuild/protobuf");
-    const { BinaryReader } = await import("@bufbuild/protobuf/wire");
-    const { FileDescriptorProtoSchema } = await import("@bufbuild/protobuf/wkt");
-    try {
-      const reader = new BinaryReader(octets.subarray(5, 5 + octets.readUInt32BE(1)));
-      let found = false;
-      while (reader.pos < reader.len) {
-        const [field, type] = reader.tag();
-        if (field !== FILE_DESCRIPTORS) {
-          reader.skip(type);
-          continue;
-        }
-        const files = new BinaryReader(reader.bytes());
-        while (files.pos < files.len) {
-          files.tag();
-          readLevels(
-            fromBinary(FileDescriptorProtoSchema, files.bytes()),
-            "by the reflection of its server",
-            this.methods,
-          );
-        }
-        found = true;
+/** The methods of the file descriptors of a ServerReflectionResponse, or what is wrong with it. */
+async function read(octets: Buffer): Promise<ReadonlyMap<string, Idempotence> | string> {
+  const { fromBinary } = await import("@bufbuild/protobuf");
+  const { BinaryReader } = await import("@bufbuild/protobuf/wire");
+  const { FileDescriptorProtoSchema } = await import("@bufbuild/protobuf/wkt");
+  const methods = new Map<string, Idempotence>();
+  try {
+    const reader = new BinaryReader(octets.subarray(5, 5 + octets.readUInt32BE(1)));
+    let found = false;
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      if (field !== FILE_DESCRIPTORS) {
+        reader.skip(type);
+        continue;
       }
-      return found ? undefined : "the server does not know the service";
-    } catch (error) {
-      return `the answer is malformed: ${error instanceof Error ? error.message : String(error)}`;
+      const files = new BinaryReader(reader.bytes());
+      while (files.pos < files.len) {
+        files.tag();
+        readLevels(fromBinary(FileDescriptorProtoSchema, files.bytes()), "by the reflection of its server", methods);
+      }
+      found = true;
     }
+    return found ? methods : "the server does not know the service";
+  } catch (error) {
+    return `the answer is malformed: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

@@ -9,7 +9,7 @@ import { AdmissionControl } from "../../filters/admission-control.ts";
 import { CallLimit } from "../../filters/call-limit.ts";
 import { statusOf } from "../../http/status-words.ts";
 import type { Http2Services } from "../../http2/connection.ts";
-import { Breakers } from "../../proxy/breakers.ts";
+import { Breakers, type BreakersOptions } from "../../proxy/breakers.ts";
 import type { BreakerListener } from "../../proxy/circuit-breaker.ts";
 import { RetryBudget } from "../../proxy/retry/budget.ts";
 import { DescriptorFile } from "../../proxy/retry/descriptor-file.ts";
@@ -42,6 +42,8 @@ export interface PolicyState {
   breakers: Breakers | undefined;
   calls: CallLimit | undefined;
   admission: AdmissionControl | undefined;
+  /** What its methods say of themselves by reflection, once that is asked for. */
+  reflected: ReflectedMethods | undefined;
 }
 
 /** The policies of every declared upstream, made of the configuration and of what is kept of the one before. */
@@ -63,14 +65,13 @@ export class UpstreamPolicies {
     this.states.set(upstream, state);
     const before = state.config;
     state.config = config;
+    // Another cluster is one of another protocol, and of other servers.
+    if (state.cluster !== cluster) state.reflected = undefined;
     state.cluster = cluster;
     state.retry = this.makeRetry(config.retry, state);
     state.calls = this.limit(config.limits, state.calls);
     state.admission = this.admit(config.admissionControl, state.admission);
-    if (state.breakers === undefined || !isDeepStrictEqual(before.circuitBreaker, config.circuitBreaker)) {
-      state.breakers?.close();
-      state.breakers = this.makeBreakers(config.circuitBreaker, upstream);
-    }
+    this.applyBreaker(state, before.circuitBreaker, config.circuitBreaker);
     return state;
   }
 
@@ -117,14 +118,14 @@ export class UpstreamPolicies {
     const options = { ...config, statuses: new Set(config.statuses.map(statusOf)) };
     return new RetryPolicy(
       options,
-      new IdempotentMethods(config.idempotentMethods, this.knowledge(config.descriptors, state.cluster)),
+      new IdempotentMethods(config.idempotentMethods, this.knowledge(config.descriptors, state)),
       state.retries,
       this.services.random,
     );
   }
 
-  /** What methods say of themselves; found out anew whenever the settings of the upstream change. */
-  private knowledge(descriptors: string | undefined, cluster: Cluster): MethodKnowledge | undefined {
+  /** What methods say of themselves. */
+  private knowledge(descriptors: string | undefined, state: PolicyState): MethodKnowledge | undefined {
     if (descriptors === undefined) return undefined;
     const { log, http2, clock } = this.services;
     if (descriptors !== "reflection") {
@@ -132,7 +133,11 @@ export class UpstreamPolicies {
       this.descriptors.set(descriptors, file);
       return file;
     }
-    return new ReflectedMethods(() => reachable(cluster), { http2, log: log.child({ upstream: cluster.name }) });
+    state.reflected ??= new ReflectedMethods(() => reachable(state.cluster), {
+      http2,
+      log: log.child({ upstream: state.upstream }),
+    });
+    return state.reflected;
   }
 
   private limit(config: LimitsConfig | undefined, known: CallLimit | undefined): CallLimit | undefined {
@@ -159,17 +164,16 @@ export class UpstreamPolicies {
     return known;
   }
 
-  private makeBreakers(config: BreakerConfig | undefined, upstream: string): Breakers | undefined {
-    if (config === undefined) return undefined;
-    const { slowCall, slowRate, fallback } = config;
-    const options = {
-      ...config,
-      statuses: new Set(config.statuses.map(statusOf)),
-      slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
-      status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
-    };
-    const listener = (method: string) => this.listener(upstream, method, config.openFor);
-    return new Breakers(options, this.services.clock, listener, upstream);
+  private applyBreaker(state: PolicyState, before: BreakerConfig | undefined, config: BreakerConfig | undefined): void {
+    const { breakers, upstream } = state;
+    const options = config && breakersOptions(config);
+    if (breakers !== undefined && isDeepStrictEqual(ownOf(before), ownOf(config))) {
+      if (options !== undefined) breakers.options = options;
+      return;
+    }
+    breakers?.close();
+    const listener = (method: string) => this.listener(upstream, method, options?.openFor ?? 0);
+    state.breakers = options && new Breakers(options, this.services.clock, listener, upstream);
   }
 
   private listener(upstream: string, method: string, openFor: number): BreakerListener {
@@ -182,6 +186,21 @@ export class UpstreamPolicies {
       else log.info("the circuit breaker lets one call try");
     };
   }
+}
+
+function breakersOptions(config: BreakerConfig): BreakersOptions {
+  const { slowCall, slowRate, fallback } = config;
+  return {
+    ...config,
+    statuses: new Set(config.statuses.map(statusOf)),
+    slow: slowCall === undefined || slowRate === undefined ? undefined : { call: slowCall, rate: slowRate },
+    status: fallback?.status === undefined ? undefined : statusOf(fallback.status),
+  };
+}
+
+/** What a breaker's state comes of; who stands in while it is open, and which statuses count from now on, is nothing of that. */
+function ownOf(config: BreakerConfig | undefined): object | undefined {
+  return config && { ...config, fallback: undefined, statuses: undefined };
 }
 
 /** The connections of an instance that is up. */
@@ -201,5 +220,6 @@ function newState(upstream: string, config: UpstreamConfig, cluster: Cluster): P
     breakers: undefined,
     calls: undefined,
     admission: undefined,
+    reflected: undefined,
   };
 }
