@@ -29,6 +29,8 @@ const RUNS: readonly Act[] = [
 /** Servers of one service that do anything to a request, at random, and know how often each call has run: by its `x-call`. */
 export class FaultyServers {
   readonly ran = new Map<string, number>();
+  /** From now on they answer every request, and at once. */
+  healed = false;
   private readonly random: () => number;
   private readonly leaving = new Set<RawPeer>();
   private readonly highest = new Map<RawPeer, number>();
@@ -50,6 +52,12 @@ export class FaultyServers {
     const id = request?.kind === "headers" ? (fieldOf(request.fields, "x-call") ?? "") : "";
     // What came after a GOAWAY is not looked at, as it says.
     if (leaving.has(peer)) return;
+    if (this.healed) {
+      ran.set(id, (ran.get(id) ?? 0) + 1);
+      // HealthCheckResponse: status SERVING. Others do not mind what they read.
+      inTrailers(0, ["\u0008\u0001"])(peer, stream);
+      return;
+    }
     if (random() < 0.1) {
       // A GOAWAY says it of every stream above its last one, so that must be the highest that has run.
       const last = highest.get(peer) ?? 0;
