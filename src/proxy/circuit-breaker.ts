@@ -16,8 +16,13 @@ export interface BreakerOptions {
   readonly slow: { readonly call: number; readonly rate: number } | undefined;
 }
 
-/** What a call needs to leave again: a probe is the one call that an open breaker lets through. */
-export type Permit = "call" | "probe";
+/** The one call that an open breaker lets through. */
+interface Probe {
+  readonly kind: "probe";
+}
+
+/** What a call needs to leave again. */
+export type Permit = "call" | Probe;
 
 /** `closed`: calls pass; `open`: none does; `halfOpen`: one is under way to find out. */
 export type BreakerState = "closed" | "open" | "halfOpen";
@@ -57,7 +62,9 @@ export class CircuitBreaker {
   private good = 0;
   private bad = 0;
   private tardy = 0;
-  private probing = false;
+  /** Calls in opossum's window when it was told last. */
+  private heard = 0;
+  private probing: Probe | undefined = undefined;
   private openedAt = 0;
   private why = "";
   state: BreakerState = "closed";
@@ -105,9 +112,9 @@ export class CircuitBreaker {
   /** Lets a call through, or not. */
   enter(): Permit | undefined {
     if (this.state === "closed") return "call";
-    if (this.state === "halfOpen" && !this.probing) {
-      this.probing = true;
-      return "probe";
+    if (this.state === "halfOpen" && this.probing === undefined) {
+      this.probing = { kind: "probe" };
+      return this.probing;
     }
     this.refused++;
     return undefined;
@@ -116,7 +123,7 @@ export class CircuitBreaker {
   /** A call is over; once for each that was let through. `ms`: until its answer began. A caller's cancel says nothing. */
   leave(permit: Permit, outcome: "ok" | "failure" | "cancelled", ms: number): void {
     const slow = this.options.slow !== undefined && ms >= this.options.slow.call;
-    if (permit === "probe") this.probed(outcome, slow);
+    if (permit !== "call") this.probed(permit, outcome, slow);
     else if (this.state === "closed" && outcome !== "cancelled") this.count(outcome === "ok", slow);
   }
 
@@ -151,12 +158,16 @@ export class CircuitBreaker {
     if (ok) this.good++;
     else this.bad++;
     if (slow) this.tardy++;
-    if (this.bad + this.tardy >= Math.min(SOON, this.options.minimumRequests)) this.flush();
+    // Where a few calls are enough to open it, the last of them does.
+    const missing = this.options.minimumRequests - this.heard;
+    if (this.bad + this.tardy >= (missing > 0 ? Math.min(SOON, missing) : SOON)) this.flush();
     else this.timer ??= this.clock.setTimer(FLUSH, () => this.flush());
   }
 
-  private probed(outcome: "ok" | "failure" | "cancelled", slow: boolean): void {
-    this.probing = false;
+  private probed(probe: Probe, outcome: "ok" | "failure" | "cancelled", slow: boolean): void {
+    // One that began before another thread had it open again decides nothing.
+    if (probe !== this.probing) return;
+    this.probing = undefined;
     if (this.state !== "halfOpen" || outcome === "cancelled") return;
     if (outcome === "ok" && !slow) {
       this.opossum.close();
@@ -184,6 +195,7 @@ export class CircuitBreaker {
     this.slow[0] = (this.slow[0] ?? 0) + tardy;
     const { fires, failures } = this.opossum.stats;
     this.share = (failures + fired) / (fires + fired);
+    this.heard = fires + fired;
     if (fired > 0) {
       this.why = this.failureWords();
       void this.opossum.fire(FAILED).catch(nothing);
@@ -222,7 +234,7 @@ export class CircuitBreaker {
     if (state === "open") {
       this.opened++;
       this.openedAt = this.clock.now();
-      this.probing = false;
+      this.probing = undefined;
     } else if (state === "closed") {
       this.forget();
     }
@@ -231,7 +243,7 @@ export class CircuitBreaker {
 
   /** opossum keeps its window over closing: with it the next failure would open again. */
   private forget(): void {
-    this.good = this.bad = this.tardy = 0;
+    this.good = this.bad = this.tardy = this.heard = 0;
     this.slow.fill(0);
     this.share = 0;
     for (const bucket of this.opossum.status.window) bucket.fires = bucket.successes = bucket.failures = 0;

@@ -130,7 +130,8 @@ function held({ runtime }: Sidecar): string[] {
     note(calls?.current ?? 0, `calls under maxConcurrent of ${upstream}`);
     note(calls?.waiting ?? 0, `calls in the line of ${upstream}`);
     for (const [method, breaker] of breakers?.all() ?? [])
-      if (Reflect.get(breaker, "probing") === true) found.push(`the probe of the breaker of ${upstream} ${method}`);
+      if (Reflect.get(breaker, "probing") !== undefined)
+        found.push(`the probe of the breaker of ${upstream} ${method}`);
   }
   for (const { limit } of runtime.services.concurrency.all())
     for (const { limit: learned } of limit.limits()) note(learned.inFlight, `calls under the limit of ${limit.name}`);

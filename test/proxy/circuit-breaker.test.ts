@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Breakers } from "../../src/proxy/breakers.ts";
-import { type BreakerOptions, type BreakerState, CircuitBreaker } from "../../src/proxy/circuit-breaker.ts";
+import {
+  type BreakerOptions,
+  type BreakerState,
+  CircuitBreaker,
+  type Permit,
+} from "../../src/proxy/circuit-breaker.ts";
 import { FakeClock } from "../support/clock.ts";
 
 const OPTIONS: BreakerOptions = {
@@ -23,6 +28,12 @@ function setup(options: Partial<BreakerOptions> = {}) {
       if (permit !== undefined) breaker.leave(permit, outcome, ms);
     }
   };
+  /** Enters as the one call that tries again. */
+  const probe = (): Permit => {
+    const permit = breaker.enter();
+    assert.ok(permit !== undefined && permit !== "call");
+    return permit;
+  };
   /** opossum waits on a timer of its own. */
   const halfOpen = async (): Promise<void> => {
     while (breaker.state !== "halfOpen") await sleep(2);
@@ -31,7 +42,7 @@ function setup(options: Partial<BreakerOptions> = {}) {
     breaker.close();
     assert.equal(clock.pending, 0, "no timer is left");
   };
-  return { clock, breaker, heard, calls, halfOpen, end };
+  return { clock, breaker, heard, calls, probe, halfOpen, end };
 }
 
 test("it opens at the failure rate, and not before there are enough calls", () => {
@@ -94,13 +105,12 @@ test("what is older than the window counts no more", () => {
 });
 
 test("one call tries again, and with its success all pass and nothing of before counts", async () => {
-  const { breaker, calls, heard, halfOpen, clock, end } = setup({ minimumRequests: 2 });
+  const { breaker, calls, heard, halfOpen, probe, clock, end } = setup({ minimumRequests: 2 });
   calls(2, "failure");
   await halfOpen();
-  const probe = breaker.enter();
-  assert.equal(probe, "probe");
+  const permit = probe();
   assert.equal(breaker.enter(), undefined, "only one");
-  breaker.leave("probe", "ok", 1);
+  breaker.leave(permit, "ok", 1);
   assert.equal(breaker.state, "closed");
   assert.deepEqual(heard, ["open", "halfOpen", "closed"]);
   calls(1, "failure");
@@ -111,46 +121,45 @@ test("one call tries again, and with its success all pass and nothing of before 
 });
 
 test("where the call that tried again fails it opens again", async () => {
-  const { breaker, calls, heard, halfOpen, end } = setup({ minimumRequests: 2 });
+  const { breaker, calls, heard, halfOpen, probe, end } = setup({ minimumRequests: 2 });
   calls(2, "failure");
   await halfOpen();
-  breaker.enter();
-  breaker.leave("probe", "failure", 1);
+  breaker.leave(probe(), "failure", 1);
   assert.equal(breaker.state, "open");
   await halfOpen();
   assert.deepEqual(heard, ["open", "halfOpen", "open", "halfOpen"]);
-  assert.equal(breaker.enter(), "probe");
+  probe();
   end();
 });
 
 test("a call that tried again and was cancelled leaves its place to the next", async () => {
-  const { breaker, calls, halfOpen, end } = setup({ minimumRequests: 2 });
+  const { breaker, calls, halfOpen, probe, end } = setup({ minimumRequests: 2 });
   calls(2, "failure");
   await halfOpen();
-  breaker.enter();
-  breaker.leave("probe", "cancelled", 1);
+  breaker.leave(probe(), "cancelled", 1);
   assert.equal(breaker.state, "halfOpen");
-  assert.equal(breaker.enter(), "probe");
-  breaker.leave("probe", "ok", 1);
+  breaker.leave(probe(), "ok", 1);
   assert.equal(breaker.state, "closed");
   end();
 });
 
 test("what began before it opened and ends after counts nothing", async () => {
-  const { breaker, calls, halfOpen, end } = setup({ minimumRequests: 2 });
+  const { breaker, calls, halfOpen, probe, end } = setup({ minimumRequests: 2 });
   const early = breaker.enter();
   calls(2, "failure");
   await halfOpen();
   breaker.leave(early ?? "call", "failure", 1);
   assert.equal(breaker.state, "halfOpen");
-  breaker.enter();
-  breaker.leave("probe", "ok", 1);
+  breaker.leave(probe(), "ok", 1);
   assert.deepEqual(breaker.stats(), { calls: 0, failures: 0, slow: 0 });
   end();
 });
 
 test("it opens where too many calls are slow, though none fails", async () => {
-  const { breaker, calls, clock, halfOpen, end } = setup({ minimumRequests: 10, slow: { call: 100, rate: 0.5 } });
+  const { breaker, calls, clock, halfOpen, probe, end } = setup({
+    minimumRequests: 10,
+    slow: { call: 100, rate: 0.5 },
+  });
   calls(6, "ok", 99);
   calls(5, "ok", 100);
   clock.advance(100);
@@ -160,8 +169,7 @@ test("it opens where too many calls are slow, though none fails", async () => {
   assert.equal(breaker.state, "open");
   assert.match(breaker.reason, /^6 of 12 calls in 10s took 100ms or more/);
   await halfOpen();
-  breaker.enter();
-  breaker.leave("probe", "ok", 100);
+  breaker.leave(probe(), "ok", 100);
   assert.equal(breaker.state, "open", "the call that tried again was slow");
   end();
 });
@@ -184,4 +192,31 @@ test("methods have breakers of their own where that is asked for, and the 201st 
   for (let at = 0; at < 300; at++) breakers.for(`/a.A/M${at}`);
   assert.equal([...breakers.all()].length, 201);
   breakers.close();
+});
+
+test("where few calls are enough it opens with the last of them, however slowly they come", () => {
+  const { clock, breaker, calls, end } = setup({ minimumRequests: 3 });
+  for (let at = 0; at < 3; at++) {
+    assert.equal(breaker.state, "closed");
+    clock.advance(500);
+    calls(1, "failure");
+  }
+  assert.equal(breaker.state, "open");
+  end();
+});
+
+test("a call that tried again before another thread had the breaker open once more decides nothing", async () => {
+  const { breaker, calls, halfOpen, probe, end } = setup({ minimumRequests: 1 });
+  calls(1, "failure");
+  await halfOpen();
+  const before = probe();
+  breaker.open("another thread says so");
+  await halfOpen();
+  const now = probe();
+  breaker.leave(before, "ok", 1);
+  assert.equal(breaker.state, "halfOpen");
+  assert.equal(breaker.enter(), undefined, "one is under way");
+  breaker.leave(now, "failure", 1);
+  assert.equal(breaker.state, "open");
+  end();
 });
