@@ -9,6 +9,7 @@ import { checkFaults } from "./checks/faults.ts";
 import { checkJwt } from "./checks/jwt.ts";
 import { checkListeners } from "./checks/listeners.ts";
 import { checkMtls } from "./checks/mtls.ts";
+import { checkOverload } from "./checks/overload.ts";
 import { checkProtocols } from "./checks/protocol.ts";
 import { checkRateLimits } from "./checks/rate-limits.ts";
 import { checkRoutes } from "./checks/routes.ts";
@@ -36,6 +37,7 @@ export function check(
   checkFaults(draft, reading);
   checkRoutes(draft, reading);
   checkRateLimits(draft, reading);
+  checkOverload(draft, reading);
   checkWorkers(draft, reading);
   checkMtls(draft, reading);
   checkAuthorization(draft, reading);

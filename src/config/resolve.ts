@@ -46,6 +46,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     explain: file.explain,
     drain: file.drain,
     keepalive: file.keepalive,
+    overload: file.overload,
     workers: file.workers,
   };
 }

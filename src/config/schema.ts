@@ -18,6 +18,7 @@ import { log } from "./sections/log.ts";
 import { metrics } from "./sections/metrics.ts";
 import { mtls } from "./sections/mtls.ts";
 import { names } from "./sections/names.ts";
+import { overload } from "./sections/overload.ts";
 import { protocols } from "./sections/protocols.ts";
 import { rateLimits } from "./sections/rate-limits.ts";
 import { route } from "./sections/routes.ts";
@@ -101,6 +102,10 @@ export const schema = object({
       ),
     }),
     "Connections that lead nowhere.",
+  ),
+  overload: section(
+    overload,
+    "What is done while the sidecar itself comes near the end of what it has: see [overload.md](overload.md#the-sidecar-itself).",
   ),
   workers: preset(
     integer({ min: 1, max: 1024 }),

@@ -20,6 +20,7 @@ import type { TokenRules } from "../identity/jwt/verifier.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
 import type { KeyPart } from "../limits/call-key.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
+import type { OverloadOptions } from "../limits/overload/options.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 import type { AccessMode, Redactable } from "../observability/access-log.ts";
 import type { LogFormat, LogLevel } from "../observability/log.ts";
@@ -59,6 +60,7 @@ export interface Config {
   readonly explain: ExplainConfig;
   readonly drain: { readonly notice: number; readonly grace: number };
   readonly keepalive: { readonly timeout: number };
+  readonly overload: OverloadOptions;
   readonly workers: number;
 }
 

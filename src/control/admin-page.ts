@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ClusterAnswer, ConnectionsAnswer, ReadyAnswer } from "./answers.ts";
+import type { ClusterAnswer, ConnectionsAnswer, OverloadAnswer, ReadyAnswer } from "./answers.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { ControlView } from "./view.ts";
 
@@ -26,7 +26,7 @@ const policy = [
 
 /** The state of the sidecar for a person: readiness, upstreams, connections, and where to read more. */
 export async function adminPage(view: ControlView, links: ReadonlyMap<string, string>): Promise<HttpAnswer> {
-  const { clusters } = await view.clusters();
+  const { clusters, overload } = await view.clusters();
   const open = await view.connections();
   const body = `<!doctype html>
 <html lang="en">
@@ -40,7 +40,7 @@ export async function adminPage(view: ControlView, links: ReadonlyMap<string, st
 <body>
 <h1>${html(view.name)}</h1>
 <p class="dim">Outrigger ${html(view.version)}; this page loads itself again every ten seconds</p>
-${readiness(view.readiness())}
+${readiness(view.readiness())}${overloaded(overload)}
 <h2>Upstreams</h2>
 ${clusters.length === 0 ? "<p>None yet: a name becomes one when it is declared or first called.</p>" : clusterTable(clusters)}
 ${connections(open)}
@@ -69,6 +69,13 @@ function readiness(answer: ReadyAnswer): string {
 <table><tr><th>what</th><th>since</th><th>why</th></tr>
 ${rows.join("\n")}
 </table>`;
+}
+
+function overloaded({ actions }: OverloadAnswer): string {
+  return actions
+    .filter(({ since }) => since !== null)
+    .map(({ since, why }) => `\n<p class="bad">Overloaded since ${html(since ?? "")}: ${html(why ?? "")}</p>`)
+    .join("");
 }
 
 function clusterTable(clusters: readonly ClusterAnswer[]): string {

@@ -148,11 +148,37 @@ export interface MirrorAnswer {
   readonly compared: Readonly<Record<string, number>> | null;
 }
 
+/** What the sidecar does about its own overload, in `/clusters`. */
+export interface OverloadAnswer {
+  /** What is watched; with several threads that of the one that is worst off. */
+  readonly resources: readonly {
+    readonly name: "memory" | "heap" | "loopDelay";
+    readonly unit: "octets" | "milliseconds";
+    readonly used: number;
+    /** The limit. */
+    readonly available: number;
+    /** The share of the limit that is used. */
+    readonly pressure: number;
+  }[];
+  readonly actions: readonly {
+    readonly name: string;
+    /** null while it is not taken. */
+    readonly since: string | null;
+    /** Such as `memory at 96.3% (370 of 384 MiB), refuseOrdinary is from 95%`; null before the first time. */
+    readonly why: string | null;
+    /** How often it has begun. */
+    readonly times: number;
+    /** Calls refused, connections asked to go, collections of garbage: what it came to. */
+    readonly effects: number;
+  }[];
+}
+
 /** All of `/clusters`. */
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
   readonly rateLimits: readonly RateLimitAnswer[];
   readonly concurrency: readonly ConcurrencyAnswer[];
+  readonly overload: OverloadAnswer;
   /** Retries, circuit breakers and hard limits of the upstreams that have any. */
   readonly policies: readonly PolicyAnswer[];
   /** null: none is configured. */

@@ -5,6 +5,8 @@ import type { ExternalAuthorization } from "../filters/external/external-authori
 import type { Direction } from "../http/reason.ts";
 import { describeConcurrency } from "../limits/describe-concurrency.ts";
 import { describeLimit } from "../limits/describe-limit.ts";
+import type { Overload } from "../limits/overload/overload.ts";
+import { causeWords } from "../limits/overload/words.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
 import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
@@ -21,6 +23,7 @@ import type {
   ConnectionsAnswer,
   MirrorAnswer,
   OutAnswer,
+  OverloadAnswer,
   ReadyAnswer,
 } from "./answers.ts";
 import { ApplicationHealth } from "./application-health.ts";
@@ -80,6 +83,7 @@ export class RuntimeView implements ControlView {
       clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)),
       rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
+      overload: describeOverload(this.runtime.services.overload),
       policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
       authorizationService: describeService(this.runtime.services.external),
       intentions: this.runtime.intentions.describe(),
@@ -211,6 +215,23 @@ function describeService(external: ExternalAuthorization): AuthorizationServiceA
   const { service, mode, onFailure } = options;
   const up = failing === undefined;
   return { service, mode, onFailure, up, lastError: failing ?? null, inFlight: pending, results: { ...counts } };
+}
+
+function describeOverload({ seen, actions }: Overload): OverloadAnswer {
+  return {
+    resources: seen.map(({ name, unit, used, limit, pressure }) => ({
+      name,
+      unit,
+      used: Math.round(used),
+      available: limit,
+      pressure: Math.round(pressure * 1e4) / 1e4,
+    })),
+    actions: actions.map((action) => {
+      const { name, since, cause, times, effects } = action;
+      const why = cause === undefined ? null : causeWords(action);
+      return { name, since: since === undefined ? null : timestamp(since), why, times, effects };
+    }),
+  };
 }
 
 function outAnswer({ unhealthy, ejected }: EndpointStats): OutAnswer | null {

@@ -1,5 +1,6 @@
 import type { ConcurrencyLimit } from "../limits/concurrency-limit.ts";
 import type { LimitGroup } from "../limits/limit-group.ts";
+import type { Overload } from "../limits/overload/overload.ts";
 import type { AccessLog } from "../observability/access-log.ts";
 import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
@@ -15,6 +16,7 @@ import { askExternally, type ExternalAuthorization } from "./external/external-a
 import { type Faults, faultInjection } from "./faults.ts";
 import { type HopelessCalls, refuseHopeless } from "./hopeless.ts";
 import { type Tokens, verifyTokens } from "./jwt/tokens.ts";
+import { shedOverload } from "./overload.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { tracing } from "./tracing.ts";
 
@@ -27,6 +29,8 @@ export interface RouteFilterOptions {
   readonly timeout: number | undefined;
   /** The learned limit of the upstream, where it has one. */
   readonly concurrency: ConcurrencyLimit | undefined;
+  /** What the thread does while it is overloaded. */
+  readonly overload?: Overload | undefined;
   /** From `upstreams.NAME.admissionControl`. */
   readonly admission?: AdmissionControl | undefined;
   /** From `upstreams.NAME.limits`. */
@@ -49,6 +53,7 @@ export function routeFilters({
   series,
   accessLog: log,
   tracer,
+  overload,
   timeout,
   concurrency,
   rates,
@@ -64,6 +69,10 @@ export function routeFilters({
     // Before any that refuses, so that a call that is refused is counted as well.
     callMetrics(series),
     accessLog(log),
+    // Before all that costs anything: it is there to spare that.
+    ...(overload === undefined
+      ? []
+      : [shedOverload(overload, () => overload.options.criticality ?? concurrency?.options?.criticality)]),
     // What the caller asked for, before a policy may shorten it.
     callerDeadline,
     ...(timeout === undefined ? [] : [policyDeadline(timeout)]),

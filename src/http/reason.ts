@@ -80,6 +80,7 @@ export const reasons = {
   CIRCUIT_OPEN: { status: 14, retry: "safe", text: "the circuit breaker is open" },
   ADMISSION: { status: 14, retry: "later", text: "the service has not taken too many of the last calls" },
   CONCURRENCY: { status: 8, retry: "later", text: "too many calls are under way" },
+  OVERLOAD: { status: 8, http: 503, retry: "later", text: "the sidecar has too little left to take the call" },
   QUEUE_FULL: { status: 14, retry: "safe", text: "too many calls are waiting" },
   NO_ROUTE: { status: 12, retry: "never", text: "no upstream has that name" },
   LOOKUP_LIMIT: { status: 8, retry: "later", text: "too many names are being looked up" },

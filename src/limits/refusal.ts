@@ -14,7 +14,7 @@ export function isTold(
 
 /** Why a limit lets a call not pass, and when it might. */
 export interface LimitRefusal {
-  readonly reason: Extract<Reason, "RATE_LIMIT" | "CONCURRENCY">;
+  readonly reason: Extract<Reason, "RATE_LIMIT" | "CONCURRENCY" | "OVERLOAD">;
   /** Which limit, and its value. */
   readonly detail: string;
   /** Milliseconds after which another try makes sense. */

@@ -13,6 +13,8 @@ export class ConnectionBudget {
   /** Infinity where the system has no limit. */
   readonly most: number;
   open = 0;
+  /** No more are taken, however few are open: the sidecar is overloaded. */
+  shut = false;
 
   constructor(most: number) {
     this.most = most;
@@ -20,12 +22,12 @@ export class ConnectionBudget {
 
   /** One more needs room that another one makes for it. */
   get isFull(): boolean {
-    return this.open >= this.most;
+    return this.shut || this.open >= this.most;
   }
 
   /** Nor is there room for those that are ending. */
   get isOver(): boolean {
-    return this.open >= Math.ceil(this.most * (1 + ENDING));
+    return this.shut || this.open >= Math.ceil(this.most * (1 + ENDING));
   }
 }
 

@@ -19,8 +19,8 @@ export interface ListenerOptions {
   readonly allowHalfOpen?: boolean;
 }
 
-/** Which limit a connection was over: that of its listener, or the budget of all, which is of open files. */
-export type ConnectionLimit = "maxConnections" | "openFiles";
+/** Which limit a connection was over: that of its listener, the budget of all, which is of open files, or what the sidecar can bear. */
+export type ConnectionLimit = "maxConnections" | "openFiles" | "overload";
 
 /** Who takes the connections of a listener. */
 export interface ListenerHandler {
@@ -122,7 +122,7 @@ export class Listener {
 
   /** The limit that one more connection is over. */
   private reached(): ConnectionLimit | undefined {
-    if (this.budget?.isFull === true) return "openFiles";
+    if (this.budget?.isFull === true) return this.budget.shut ? "overload" : "openFiles";
     return this.sockets.size >= this.maxConnections ? "maxConnections" : undefined;
   }
 

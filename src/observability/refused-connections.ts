@@ -9,7 +9,7 @@ export class RefusedConnections {
       name: "outrigger_connections_refused_total",
       help:
         "Connections that a listener closed at once, by the limit: maxConnections (of the listener), openFiles (of all listeners, by the open " +
-        "files that the process may have).",
+        "files that the process may have), overload (refuseConnections).",
       labelNames: ["listener", "limit"],
       registers: [registry],
     });

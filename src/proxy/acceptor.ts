@@ -199,6 +199,18 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     return silent !== undefined;
   }
 
+  /** Asks callers to go that have no call and of which nothing has come for `ms` milliseconds; returns how many. */
+  closeIdle(ms: number): number {
+    const before = this.options.http2.loop.now() - ms;
+    let asked = 0;
+    for (const { connection } of this.accepted.values()) {
+      if (connection.draining || connection.activeStreams > 0 || connection.heardAt > before) continue;
+      connection.shutdown("the sidecar is overloaded, and the connection has no call");
+      asked++;
+    }
+    return asked;
+  }
+
   /** Ends what is left. Returns how many streams were cut. */
   closeAll(reason: string): number {
     this.keepalive.stop();

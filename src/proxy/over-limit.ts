@@ -1,8 +1,8 @@
 import { type Reason, Status } from "../http/reason.ts";
 import { pushbackOf, type SaidFields } from "./retry/pushback.ts";
 
-/** Reasons of sidecars that their application, or they themselves, have too many calls. */
-const LIMITS: ReadonlySet<Reason> = new Set(["RATE_LIMIT", "CONCURRENCY"]);
+/** Reasons of sidecars that their application, or they themselves, have too many calls, or too little room for them. */
+const LIMITS: ReadonlySet<Reason> = new Set(["RATE_LIMIT", "CONCURRENCY", "OVERLOAD"]);
 /** RFC 9110 §10.2.3: seconds. The other form, a date, says too little of when by our clock. */
 const SECONDS = /^[0-9]{1,9}$/;
 

@@ -38,6 +38,7 @@ export class Application {
         series,
         accessLog,
         tracer: services.tracer,
+        overload: services.overload,
         timeout: undefined,
         concurrency: services.concurrency.of("inbound", service.name),
         rates: services.rateLimits.groups.inbound,

@@ -127,7 +127,12 @@ export class Capture {
       clock,
       log,
     });
-    const refusals = new SparingLog(log, "warn", "a captured connection was closed at once: too many are open", clock);
+    const refusals = new SparingLog(
+      log,
+      "warn",
+      "a captured connection was closed at once: too many are open, or the sidecar is overloaded",
+      clock,
+    );
     const failures = new SparingLog(log, "error", "a captured connection could not be taken", clock);
     const listener = await Listener.bind(
       address,

@@ -178,6 +178,13 @@ export class Listeners {
     yield* this.callers;
   }
 
+  /** Asks callers to go that have no call and have been silent for `ms` milliseconds; returns how many. */
+  closeIdle(ms: number): number {
+    let closed = 0;
+    for (const { acceptor, side } of this.all()) closed += acceptor.closeIdle(ms) + side.closeIdle(ms);
+    return closed;
+  }
+
   /** Where this process listens for calls, by the listener's name. */
   bound(): readonly Bound[] {
     const { inbound, outbound } = this;
@@ -211,7 +218,12 @@ export class Listeners {
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
     const { clock, metrics, connections: budget } = this.services;
-    const refusals = new SparingLog(log, "warn", "a connection was closed at once: too many are open", clock);
+    const refusals = new SparingLog(
+      log,
+      "warn",
+      "a connection was closed at once: too many are open, or the sidecar is overloaded",
+      clock,
+    );
     const failures = new SparingLog(log, "error", "a connection could not be taken", clock);
     const listener = await Listener.bind(
       address,

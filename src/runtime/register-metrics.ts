@@ -1,6 +1,7 @@
 import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
+import { registerOverloadMetrics } from "../limits/overload/metrics.ts";
 import { registerIntentionMetrics } from "./intention-metrics.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import type { Runtime } from "./runtime.ts";
@@ -21,6 +22,7 @@ export function registerRuntimeMetrics(runtime: Runtime): void {
   metrics.captured.watch(capture);
   registerLimitMetrics(metrics.registry, rateLimits, clock);
   registerConcurrencyMetrics(metrics.registry, concurrency);
+  registerOverloadMetrics(metrics.registry, services.overload);
   registerPolicyMetrics(metrics.registry, () => upstreams.policies, clock);
   registerRoutingMetrics(metrics.registry, () => upstreams.consulChains(), clock);
   registerAuthorizationMetrics(metrics.registry, services.authorization);

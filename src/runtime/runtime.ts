@@ -21,6 +21,7 @@ import { changedFixedSettings } from "./fixed-settings.ts";
 import { IntentionWatch } from "./intention-watch.ts";
 import { Listeners } from "./listeners.ts";
 import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
+import { OverloadWatch } from "./overload-watch.ts";
 import { Publisher } from "./publisher.ts";
 import { allKnown, Readiness, type ReadyState } from "./readiness.ts";
 import { registerRuntimeMetrics } from "./register-metrics.ts";
@@ -102,13 +103,14 @@ export class Runtime {
   private readonly readiness: Readiness;
   private readonly authorizationService: AuthorizationService;
   private readonly publisher: Publisher;
+  private readonly overload: OverloadWatch;
   private app: Application | undefined;
   private drained: Promise<number> | undefined = undefined;
   private applying: Promise<unknown> = Promise.resolve();
 
   constructor(options: RuntimeOptions) {
     const { config, services } = options;
-    const { clock, log, random, metrics, accessLog, rateLimits, concurrency } = services;
+    const { clock, log, random, metrics, accessLog, rateLimits, overload, concurrency } = services;
     applyLimits(services, config);
     this.inForce = config;
     this.elsewhere = options.elsewhere;
@@ -129,6 +131,7 @@ export class Runtime {
     });
     const identity = (): string => this.inForce.identity.name;
     this.listeners = options.listeners?.(identity, this.mtls) ?? new Listeners(identity, this.mtls, services);
+    this.overload = new OverloadWatch(services, this.listeners);
     this.capture = new Capture(
       services,
       {
@@ -165,6 +168,7 @@ export class Runtime {
       accessLog,
       tracer: services.tracer,
       rates: rateLimits.groups.outbound,
+      overload,
       concurrency,
       clock,
       faults: services.faults,
@@ -227,6 +231,8 @@ export class Runtime {
    */
   async start(): Promise<void> {
     await this.listeners.bind(this.inForce, () => this.upstreams, this.app && (() => this.target()));
+    // Where other threads carry the calls, they see to themselves.
+    if (this.listeners.here) this.overload.begin();
     const { capture } = this.inForce;
     if (capture !== undefined && this.listeners.here) await this.capture.bind(capture, this.listeners.shared);
     this.readiness.listenersBound();
@@ -301,6 +307,7 @@ export class Runtime {
       acceptor.closeAll("the sidecar stopped");
       side.closeAll("the sidecar stopped");
     }
+    this.overload.close();
     this.upstreams.close();
     this.app?.close();
     this.authorizationService.close();
@@ -345,6 +352,7 @@ export class Runtime {
     this.upstreams.apply(config);
     putListeners();
     applyToServices(this.services, before, config);
+    if (this.listeners.here) this.overload.begin();
     this.authorizationService.apply(config.authorization?.external);
     this.intentions.apply(config);
     this.tokenKeys.apply(config.jwt);

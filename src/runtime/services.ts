@@ -19,6 +19,8 @@ import { Pacing } from "../http2/pacing.ts";
 import { Unread } from "../http2/unread.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LeaseStore } from "../limits/lease-store.ts";
+import { Overload } from "../limits/overload/overload.ts";
+import { type Resources, systemResources } from "../limits/overload/resources.ts";
 import { RateLimits } from "../limits/rate-limits.ts";
 import { ConnectionBudget, connectionShare } from "../net/connection-budget.ts";
 import { AccessLog, type AccessRules } from "../observability/access-log.ts";
@@ -61,6 +63,8 @@ export interface ProcessServices {
   readonly concurrency: ConcurrencyLimits;
   /** What all listeners for calls may have open together. */
   readonly connections: ConnectionBudget;
+  /** What this thread does while it, or the process, comes near the end of what it has. */
+  readonly overload: Overload;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
@@ -72,6 +76,8 @@ export interface ThreadOptions {
   readonly leases?: LeaseStore;
   /** Has the thread sleep for so many milliseconds. Absent: it works without a pause however many calls there are. */
   readonly rest?: (ms: number) => void;
+  /** What is watched; absent: what the process and the thread use. */
+  readonly resources?: Resources;
 }
 
 /** Makes what every call of a thread is carried with. */
@@ -91,6 +97,7 @@ export function makeServices(
   const explanations = new Explanations(decisions, clock, Math.random);
   const explainCallers = new ExplainCallers();
   explainCallers.set(config.explain.callers);
+  const overload = new Overload(config.overload, thread.resources ?? systemResources(clock), () => clock.wall());
   const tracer = new Tracer({
     clock,
     log: log.logger,
@@ -125,6 +132,7 @@ export function makeServices(
     http2: { clock, loop, headers, unread },
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     connections: new ConnectionBudget(connectionShare(openFilesLimit(), config.workers)),
+    overload,
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
     tokens: new Tokens({ clock, headers }),
@@ -152,7 +160,9 @@ export function makeServices(
       edits,
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,
-      replay: REPLAY,
+      get replay() {
+        return overload.keepsBodies ? REPLAY : 0;
+      },
     }),
   };
 }
@@ -178,9 +188,11 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
 
 /** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { tokens, authorization, external, rateLimits, concurrency, faults, hopeless }: ProcessServices,
-  { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules, jwt }: Config,
+  { tokens, authorization, external, rateLimits, concurrency, overload, faults, hopeless }: ProcessServices,
+  config: Config,
 ): void {
+  const { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules, jwt } = config;
+  overload.options = config.overload;
   tokens.apply(jwt);
   authorization.apply(rules);
   external.apply(rules?.external && externalOptions(rules.external));

@@ -35,6 +35,7 @@ const SUMMED = new Set([
   "messages",
   "metadata",
   "incomplete",
+  "effects",
 ]);
 /** What tells the items of a list apart, whichever of it they have. */
 const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];

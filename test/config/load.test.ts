@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { defaultOutlierSettings } from "../../src/cluster/health/settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { overloadDefaults } from "../limits/fake-resources.ts";
 import { bad, complaints, good } from "./load-text.ts";
 
 const service = "service: { name: user, address: 127.0.0.1:50051 }\n";
@@ -50,6 +51,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
     explain: { calls: 4096, callers: [] },
     drain: { notice: 2_000, grace: 25_000 },
     keepalive: { timeout: 10_000 },
+    overload: overloadDefaults,
     workers: 1,
   };
   for (const text of ["", "\n", "# only a comment\n", "---\n", "\uFEFF", "{}", "upstreams:\nnames:\nlisteners:\n"]) {
@@ -232,6 +234,7 @@ workers: 1
     explain: { calls: 4096, callers: [] },
     drain: { notice: 0, grace: 600_000 },
     keepalive: { timeout: 3_000 },
+    overload: overloadDefaults,
     workers: 1,
   });
 });

@@ -58,6 +58,25 @@ drain:
   grace: 25s                  # default
 keepalive:
   timeout: 10s                # default
+overload:
+  interval: 1s                # default
+  recovery: 5%                # default
+  memory:
+    shrinkHeap: 85%           # default
+    closeIdle: 90%            # default
+    forgetBodies: 90%         # default
+    refuseSheddable: 92%      # default
+    refuseOrdinary: 95%       # default
+    refuseAll: 98%            # default
+    refuseConnections: 98%    # default
+  heap:
+    shrinkHeap: 85%           # default
+    closeIdle: 90%            # default
+    forgetBodies: 90%         # default
+    refuseSheddable: 92%      # default
+    refuseOrdinary: 95%       # default
+    refuseAll: 98%            # default
+    refuseConnections: 98%    # default
 workers: 1                    # default
 `;
 

@@ -115,6 +115,19 @@ export class FakeView implements ControlView {
         refused: 7,
       },
     ],
+    overload: {
+      resources: [{ name: "memory", unit: "octets", used: 387_973_120, available: 402_653_184, pressure: 0.9635 }],
+      actions: [
+        {
+          name: "refuseOrdinary",
+          since: "2030-01-01T00:00:00.000Z",
+          why: "memory at 96.4% (370 of 384 MiB), refuseOrdinary is from 95%",
+          times: 2,
+          effects: 17,
+        },
+        { name: "refuseAll", since: null, why: null, times: 0, effects: 0 },
+      ],
+    },
     policies: [
       {
         upstream: "orders",

@@ -6,7 +6,7 @@ import type { Connection } from "../../src/http2/connection.ts";
 import { createLog } from "../../src/observability/log.ts";
 import type { ExchangeServices } from "../../src/proxy/services.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { makeServices } from "../../src/runtime/services.ts";
+import { makeServices, type ThreadOptions } from "../../src/runtime/services.ts";
 import { JumpClock } from "./jump-clock.ts";
 import { type Family, parseMetrics, sampleValue } from "./prometheus.ts";
 
@@ -32,6 +32,7 @@ export interface SidecarConfig {
   readonly explain?: Readonly<Record<string, unknown>>;
   readonly tracing?: Readonly<Record<string, unknown>>;
   readonly metrics?: Readonly<Record<string, unknown>>;
+  readonly overload?: Readonly<Record<string, unknown>>;
 }
 
 /** With what a configuration leaves out: 127.0.0.1:0, `health: none`, and an access log of all calls. */
@@ -62,7 +63,7 @@ export class Sidecar {
   }
 
   /** Starts one; see `wholeConfig`. */
-  static async start(config: SidecarConfig): Promise<Sidecar> {
+  static async start(config: SidecarConfig, thread: ThreadOptions = {}): Promise<Sidecar> {
     const text = JSON.stringify(wholeConfig(config));
     const loaded = loadConfig(text, { file: "test.yaml", env: {} });
     assert.ok(loaded.ok, `the configuration is broken: ${JSON.stringify(loaded)} ${text}`);
@@ -75,7 +76,7 @@ export class Sidecar {
       clock,
       sink: { write: (line) => void lines.push(JSON.parse(line)) },
     });
-    const services = makeServices(clock, log, loaded.config, "test");
+    const services = makeServices(clock, log, loaded.config, "test", thread);
     const runtime = new Runtime({
       config: loaded.config,
       services,
@@ -210,8 +211,8 @@ export class Scope {
   }
 
   /** Starts a sidecar that has to be at rest when the test is over. */
-  async sidecar(config: SidecarConfig): Promise<Sidecar> {
-    const sidecar = await Sidecar.start(config);
+  async sidecar(config: SidecarConfig, thread: ThreadOptions = {}): Promise<Sidecar> {
+    const sidecar = await Sidecar.start(config, thread);
     this.onEnd(() => sidecar.stop());
     return sidecar;
   }

@@ -137,6 +137,19 @@ export class Http1Acceptor implements SocketAcceptor {
     return true;
   }
 
+  /** Closes connections that have had no request for `ms` milliseconds; returns how many. */
+  closeIdle(ms: number): number {
+    const before = this.options.clock.now() - ms;
+    let closed = 0;
+    for (const entry of this.accepted.values()) {
+      if (entry.calls.size > 0 || entry.leaving || entry.restedAt > before) continue;
+      entry.leaving = true;
+      entry.socket.end();
+      closed++;
+    }
+    return closed;
+  }
+
   /** Asks callers that came by TLS to come again, over `spread` milliseconds: who they are is found out anew. */
   readmit(spread: number, random: () => number): void {
     for (const entry of this.accepted.values())

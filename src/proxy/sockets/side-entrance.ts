@@ -44,6 +44,11 @@ export class SideEntrance {
     return this.http1.makeRoom();
   }
 
+  /** Closes those that could be asked for another request and have been without one for `ms` milliseconds; returns how many. */
+  closeIdle(ms: number): number {
+    return this.http1.closeIdle(ms);
+  }
+
   shutdown(): void {
     this.http1.shutdown();
     this.tcp.shutdown();

@@ -17,6 +17,7 @@ import type { HeaderTable } from "../../http/headers.ts";
 import { statusOf } from "../../http/status-words.ts";
 import type { ConcurrencyLimits } from "../../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../../limits/limit-group.ts";
+import type { Overload } from "../../limits/overload/overload.ts";
 import type { AccessLog } from "../../observability/access-log.ts";
 import type { CallMetrics } from "../../observability/call-metrics.ts";
 import type { Tracer } from "../../observability/tracing/tracer.ts";
@@ -60,6 +61,7 @@ export interface UpstreamsOptions {
   readonly accessLog: AccessLog;
   readonly tracer: Tracer;
   readonly rates: LimitGroup;
+  readonly overload: Overload;
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
   readonly policies: PolicyServices;
@@ -380,14 +382,14 @@ export class Upstreams implements OutboundRules {
 
   /** All addresses have one series: whoever is called can be anybody. */
   private passedOn(cluster: Cluster): Target {
-    const { metrics, accessLog, rates, tracer } = this.options;
+    const { metrics, accessLog, rates, tracer, overload } = this.options;
     const series = metrics.upstream("outbound", PASSED_ON);
     return {
       name: PASSED_ON,
       cluster,
       sockets: cluster.protocol && { protocol: cluster.protocol, idle: IDLE },
       series,
-      filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates, tracer }),
+      filters: routeFilters({ series, accessLog, timeout: undefined, concurrency: undefined, rates, tracer, overload }),
     };
   }
 
@@ -421,7 +423,7 @@ export class Upstreams implements OutboundRules {
   }
 
   private filtersOf(name: string, series: Target["series"], config: UpstreamConfig | undefined): FilterChain {
-    const { accessLog, tracer, rates, faults, hopeless, concurrency } = this.options;
+    const { accessLog, tracer, overload, rates, faults, hopeless, concurrency } = this.options;
     const limited = config?.adaptiveConcurrency !== undefined;
     return routeFilters({
       series,
@@ -432,6 +434,7 @@ export class Upstreams implements OutboundRules {
       calls: config && this.policies.of(name)?.calls,
       concurrency: limited ? concurrency.of("outbound", name) : undefined,
       rates,
+      overload,
       faults: config === undefined || this.extras.faults ? faults : undefined,
       hopeless: config === undefined || this.extras.hopeless ? hopeless : undefined,
     });

@@ -183,6 +183,7 @@ export function proxied(
     accessLog,
     tracer: shared.tracer,
     rates: shared.rateLimits.groups.outbound,
+    overload: shared.overload,
     concurrency: shared.concurrency,
     clock,
     faults: shared.faults,

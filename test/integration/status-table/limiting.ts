@@ -50,6 +50,21 @@ async function whileOneIsUnderWay(scope: Scope, direction: "inbound" | "outbound
   return { sidecar, answer };
 }
 
+/** A call of a sidecar that has more memory than it may have. */
+async function whileOverloaded(scope: Scope, direction: "inbound" | "outbound") {
+  const server = await RawServer.listen();
+  scope.onEnd(() => server.close());
+  const overload = { memory: { limit: "1MiB", refuseConnections: "never" } };
+  const upstreams = { up: { discovery: "static", endpoints: [server.address] } };
+  const sidecar = await scope.sidecar(
+    direction === "inbound"
+      ? inboundConfig(server.address, { overload })
+      : { identity: { name: "caller" }, upstreams, overload },
+  );
+  const caller = await connectPeer(scope, sidecar[direction]);
+  return { sidecar, answer: await caller.answer(caller.request(callHead("up"), true)) };
+}
+
 const daily = { name: "daily", limit: "1/d", algorithm: "fixedWindow" };
 
 /** Calls over a limit. */
@@ -119,5 +134,32 @@ export const limiting: readonly StatusCase[] = [
       fields: ["grpc-retry-pushback-ms"],
     },
     provoke: (scope) => whileOneIsUnderWay(scope, "inbound"),
+  },
+  {
+    title: "a call of the application while its sidecar has too much memory",
+    expected: {
+      direction: "outbound",
+      upstream: "up",
+      status: 8,
+      reason: "OVERLOAD",
+      message:
+        /^the sidecar is overloaded: memory at [0-9.]+%25 \([0-9]+ of 1 MiB\), refuseOrdinary is from 95%25, and the call is ordinary$/,
+      fields: ["grpc-retry-pushback-ms"],
+    },
+    provoke: (scope) => whileOverloaded(scope, "outbound"),
+  },
+  {
+    title: "a stranger's call while the sidecar has too much memory",
+    expected: {
+      direction: "inbound",
+      upstream: "up",
+      status: 8,
+      reason: "OVERLOAD",
+      message: "the sidecar has too little left to take the call",
+      detail: /^the sidecar is overloaded: memory at /,
+      unprocessed: true,
+      fields: ["grpc-retry-pushback-ms"],
+    },
+    provoke: (scope) => whileOverloaded(scope, "inbound"),
   },
 ];
