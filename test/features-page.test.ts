@@ -30,7 +30,7 @@ test("every key that the page of features names is one of the configuration", ()
 test("every feature has a key, is always there, or says why not, and names tests that are there", () => {
   assert.ok(rows.length > 50, `${rows.length} rows`);
   for (const [feature, here = "", shown = ""] of rows) {
-    assert.match(here, /^(`|always|no: )/, feature);
+    assert.match(here, /^(`|always|no: )/, `${feature}`);
     if (here.startsWith("no: ")) continue;
     const tests = inCode(shown);
     assert.ok(tests.length > 0, `${feature} names no test`);
