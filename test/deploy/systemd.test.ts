@@ -7,7 +7,8 @@ import { after, before, test } from "node:test";
 import { writeRootfs } from "../../deploy/image/rootfs.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { version } from "../../src/core/version.ts";
-import { runProcess } from "../support/process.ts";
+import { namespacesSkip } from "../support/netns.ts";
+import { type Completed, runProcess } from "../support/process.ts";
 
 const systemd = join(import.meta.dirname, "..", "..", "deploy", "systemd");
 const unit = readFileSync(join(systemd, "outrigger.service"), "utf8");
@@ -38,6 +39,70 @@ test("running it again updates the program and leaves the configuration alone", 
   assert.equal((await install(join(folder, "rootfs"))).code, 0);
   assert.equal(readFileSync(config, "utf8"), "log: { level: debug }\n");
   assert.ok(!existsSync(join(folder, "machine", "usr/lib/outrigger.old")));
+});
+
+test("it is uninstalled, but for the configuration, and once more to no effect", async () => {
+  const machine = join(folder, "machine");
+  for (let round = 0; round < 2; round++) {
+    const done = await install("--uninstall");
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stdout, /^uninstalled outrigger; .*\/etc\/outrigger and the user outrigger are left$/m);
+    assert.ok(existsSync(join(machine, "etc/outrigger/outrigger.yaml")));
+    for (const path of ["usr/bin/outrigger", "usr/lib/outrigger", "usr/lib/systemd/system/outrigger.service"])
+      assert.ok(!existsSync(join(machine, path)), path);
+  }
+});
+
+/** A machine whose /etc, /usr and /run are gone with the command, and whose systemd only writes down what it is told. */
+const MACHINE = `
+scratch=$1; shift
+mount -t tmpfs tmpfs "$scratch"
+for part in etc usr; do
+  mkdir -p "$scratch/$part/upper" "$scratch/$part/work"
+  mount -t overlay overlay -o "lowerdir=/$part,upperdir=$scratch/$part/upper,workdir=$scratch/$part/work" "/$part"
+done
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system
+mkdir "$scratch/bin"
+printf '#!/bin/sh\\necho "systemctl $*"\\n' >"$scratch/bin/systemctl"
+chmod +x "$scratch/bin/systemctl"
+PATH="$scratch/bin:$PATH"
+install=$1 rootfs=$2
+`;
+
+async function onMachine(script: string): Promise<Completed> {
+  const scratch = await mkdtemp(join(folder, "scratch-"));
+  const command = ["--mount", "sh", "-euc", MACHINE + script, "sh", scratch];
+  return runProcess("unshare", [...command, join(systemd, "install.sh"), join(folder, "rootfs")], { timeout: 120_000 });
+}
+
+test("on a machine of its own: install, run as its user, upgrade, a configuration that the upgrade does not take, uninstall", async (t) => {
+  const able = namespacesSkip === false && (await onMachine("true")).code === 0;
+  if (!able) {
+    t.skip("a machine of its own needs root and overlays");
+    return;
+  }
+  const done = await onMachine(`
+    "$install" "$rootfs"
+    id -nu outrigger
+    setpriv --reuid outrigger --regid outrigger --clear-groups --no-new-privs /usr/bin/outrigger --version
+    echo "log: { level: debug }" >/etc/outrigger/outrigger.yaml
+    echo upgrade; "$install" "$rootfs"; cat /etc/outrigger/outrigger.yaml
+    echo "log: { level: loud }" >/etc/outrigger/outrigger.yaml
+    echo broken; ! "$install" "$rootfs" 2>&1
+    echo gone; "$install" --uninstall; ls /etc/outrigger; id -nu outrigger; ! command -v outrigger
+  `);
+  assert.equal(done.code, 0, `${done.stdout}\n${done.stderr}`);
+  const [first = "", upgrade = "", broken = "", gone = ""] = done.stdout.split(/^(?:upgrade|broken|gone)$/m);
+  const started = `systemctl daemon-reload\nsystemctl enable outrigger.service\n`;
+  assert.ok(first.startsWith(`installed outrigger ${version}\n${started}`), first);
+  assert.ok(first.endsWith(`systemctl restart outrigger.service\noutrigger\noutrigger ${version}\n`), first);
+  assert.match(upgrade, /systemctl restart outrigger\.service\nlog: \{ level: debug \}\n$/);
+  assert.match(broken, /log\.level/);
+  assert.match(broken, /installed, but not started: put \/etc\/outrigger\/outrigger\.yaml right/);
+  assert.doesNotMatch(broken, /systemctl restart outrigger\.service/);
+  assert.match(gone, /^\nsystemctl disable --now outrigger\.service\nsystemctl daemon-reload\nuninstalled outrigger;/);
+  assert.match(gone, /\noutrigger\.yaml\noutrigger\n$/);
 });
 
 test("without a root file system it says how to make one", async () => {

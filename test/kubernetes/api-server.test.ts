@@ -443,11 +443,15 @@ test(
     for (const chart of ["outrigger", "user"]) {
       const folder = join(deploy, "helm", chart);
       assert.match(await helm(["lint", "--strict", folder]), /0 chart\(s\) failed/);
-      const more =
-        chart === "user"
-          ? ["--set", "serviceMonitor.create=always,database.secret.name=db,database.secret.key=url"]
-          : [];
-      for (const values of [[], more])
+      const others: Readonly<Record<string, readonly string[]>> = {
+        user: [
+          "serviceMonitor.create=always,database.secret.name=db,database.secret.key=url",
+          "service.protocol=http1,mesh.annotations.health=http",
+          "service.protocol=tcp,networkPolicy.create=never",
+        ],
+        outrigger: ["webhook.failurePolicy=Ignore,sidecar.capture=enabled,sidecar.mode=container"],
+      };
+      for (const values of [[], ...(others[chart] ?? []).map((set) => ["--set", set])])
         await succeed([...dryRun, "-n", "shop"], await template(`my-${chart}`, folder, ["-n", "shop", ...values]));
     }
     const wrong = await runProcess(requirePart("helm"), [

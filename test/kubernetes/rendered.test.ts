@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 import { loadConfig } from "../../src/config/load.ts";
 import { at, type Json, listAt, textAt } from "../../src/kubernetes/json-patch.ts";
 import { inject } from "../../src/kubernetes/pod.ts";
-import { runProcess } from "../support/process.ts";
+import { type Completed, runProcess } from "../support/process.ts";
 import { requirePart, skipUnless } from "../support/real-parts.ts";
 import { configOf, defaults } from "./pods.ts";
 
@@ -203,13 +203,60 @@ for (const { name, zones, monitored: isMonitored } of renderings) {
     });
 }
 
+for (const [protocol, name, appProtocol, health] of [
+  ["grpc", "grpc", "kubernetes.io/h2c", "grpc"],
+  ["http2", "http", "kubernetes.io/h2c", "grpc"],
+  ["http1", "http", "http", "tcp"],
+  ["tcp", "tcp", undefined, "tcp"],
+] as const)
+  test(`chart user: a service of ${protocol}`, guard, async () => {
+    const rendered = await helmTemplate("user", "--set", `service.protocol=${protocol},service.port=8080`);
+    assert.equal(rendered.code, 0, rendered.stderr);
+    const all = [...parseAllDocuments(rendered.stdout)].map((document) => document.toJS() as Json);
+    const [port] = listAt(
+      all.find((object) => textAt(object, "kind") === "Service"),
+      "spec",
+      "ports",
+    );
+    assert.deepEqual([at(port, "name"), at(port, "appProtocol"), at(port, "targetPort")], [name, appProtocol, 15006]);
+    const template = at(
+      all.find((object) => textAt(object, "kind") === "Deployment"),
+      "spec",
+      "template",
+    );
+    const made = inject(Object(template), { ...defaults, config: meshConfig() });
+    assert.ok(made.kind === "injected", JSON.stringify(made));
+    const loaded = loadConfig(configOf(made.pod), { file: "sidecar", env: { HOST_IP: "10.0.0.2" } });
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    const { service } = loaded.config;
+    assert.deepEqual([service?.protocol, service?.health], [protocol, health]);
+    assert.match(configOf(made.pod), /address: 127\.0\.0\.1:8080/);
+  });
+
+test("chart user: what its values cannot be is refused", guard, async () => {
+  for (const [wrong, says] of [
+    ["service.protocol=udp", /protocol/],
+    ["service.port=70000", /port/],
+    ["mesh.anotations.config=x", /anotations/],
+    ["autoscaling.minReplicas=0", /minReplicas/],
+  ] as const) {
+    const refused = await helmTemplate("user", "--set", wrong);
+    assert.equal(refused.code, 1, wrong);
+    assert.match(refused.stderr, says);
+  }
+});
+
+function helmTemplate(chart: string, ...more: string[]): Promise<Completed> {
+  const args = ["template", "mesh", join(deploy, "helm", chart), "--kube-version", "1.34.1", ...more];
+  return runProcess(requirePart("helm"), args, { timeout: 60_000 });
+}
+
 test(
   "chart outrigger: what becomes of pods while the injector is away, and what redirects traffic, are settings",
   guard,
   async () => {
     const render = async (...more: string[]): Promise<readonly Json[]> => {
-      const args = ["template", "mesh", join(deploy, "helm", "outrigger"), "--kube-version", "1.34.1", ...more];
-      const rendered = await runProcess(requirePart("helm"), args, { timeout: 60_000 });
+      const rendered = await helmTemplate("outrigger", ...more);
       assert.equal(rendered.code, 0, rendered.stderr);
       return [...parseAllDocuments(rendered.stdout)].map((document) => document.toJS() as Json);
     };

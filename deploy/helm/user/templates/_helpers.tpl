@@ -7,3 +7,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "user.selector" -}}
 app.kubernetes.io/name: {{ .Release.Name }}
 {{- end }}
+{{- define "user.portName" -}}
+{{- if hasPrefix "http" .Values.service.protocol }}http{{ else }}{{ .Values.service.protocol }}{{ end }}
+{{- end }}
