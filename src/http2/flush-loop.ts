@@ -13,8 +13,12 @@ export interface Reader {
   readOn(): boolean;
 }
 
+/** Milliseconds of a turn for which one connection is read while others wait. */
+const QUANTUM = 2;
 /** Milliseconds of a turn for those who could not be read to the end in theirs: what all others wait for at most. */
 const SHARE = 10;
+/** Both while connections come in. */
+const HURRIED = { quantum: 0.2, share: 0.5 };
 
 /**
  * One flush per dirty connection and turn of the event loop, by a single setImmediate for all of them: it runs after the
@@ -34,6 +38,8 @@ export class FlushLoop {
   private timeKnown = false;
   /** Which turn this is. */
   turn = 0;
+  /** The turn in which a connection came in last. */
+  private cameIn = Number.NEGATIVE_INFINITY;
   private readonly waiting: Reader[] = [];
   /** Octets that all who wait keep. */
   kept = 0;
@@ -64,6 +70,23 @@ export class FlushLoop {
   /** A call has come in. */
   countCall(): void {
     this.pacing?.count();
+  }
+
+  /**
+   * A connection has come in. A turn takes one of those that wait to come in (libuv 1.45 and later), so that turns are short while there
+   * may be more: whoever sends much would keep newcomers out otherwise.
+   */
+  countConnection(): void {
+    this.cameIn = this.turn;
+  }
+
+  private get isHurried(): boolean {
+    return this.turn - this.cameIn <= 1;
+  }
+
+  /** Milliseconds of this turn for which one connection is read while others wait. */
+  get quantum(): number {
+    return this.isHurried ? HURRIED.quantum : QUANTUM;
   }
 
   /** Has `reader` read on in the next turns. */
@@ -102,7 +125,7 @@ export class FlushLoop {
   }
 
   private readOn(): void {
-    const end = this.clock.now() + SHARE;
+    const end = this.clock.now() + (this.isHurried ? HURRIED.share : SHARE);
     do {
       const reader = this.waiting.shift();
       if (reader?.readOn() === false) this.waiting.push(reader);

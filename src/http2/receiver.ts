@@ -46,9 +46,6 @@ export interface ReceiverOptions {
   readonly extendedConnect?: boolean | undefined;
 }
 
-/** Milliseconds of a turn for which one connection is read while others wait. */
-const QUANTUM = 2;
-
 /**
  * The read side of a connection: what each frame means for streams, windows and settings.
  *
@@ -181,7 +178,7 @@ export class Receiver implements FrameSink {
       this.beginTurn();
       return false;
     }
-    return this.loop.exactly() - this.turnBegan >= QUANTUM && this.loop.mayKeep;
+    return this.loop.exactly() - this.turnBegan >= this.loop.quantum && this.loop.mayKeep;
   }
 
   // --- header sections ---

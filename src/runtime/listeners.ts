@@ -217,7 +217,7 @@ export class Listeners {
     take: (socket: Socket, peer: string) => void,
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
-    const { clock, metrics, connections: budget } = this.services;
+    const { clock, http2, metrics, connections: budget } = this.services;
     const refusals = new SparingLog(
       log,
       "warn",
@@ -229,7 +229,10 @@ export class Listeners {
       address,
       { shared: this.shared, budget },
       {
-        onConnection: take,
+        onConnection: (socket, peer) => {
+          http2.loop.countConnection();
+          take(socket, peer);
+        },
         // Who has not come in yet gives way first, as it has the least to lose.
         makeRoom: () =>
           (name === "inbound" && this.door?.makeRoom() === true) || acceptor.makeRoom() || side.makeRoom(),

@@ -35,3 +35,29 @@ test("the time is read once a turn", async () => {
   await settled(1);
   assert.equal(loop.now(), 10);
 });
+
+test("those who send much are read for less while connections come in, of which a turn takes one", async () => {
+  const clock = new FakeClock();
+  const loop = new FlushLoop(clock);
+  let reads = 0;
+  let over = false;
+  loop.wait({
+    readOn: () => {
+      reads++;
+      clock.advance(0.25);
+      return over;
+    },
+  });
+  /** How often it is read in the next turn, and for how long it may be. */
+  const turn = async (): Promise<readonly [reads: number, quantum: number]> => {
+    reads = 0;
+    await settled(1);
+    return [reads, loop.quantum];
+  };
+  assert.deepEqual(await turn(), [40, 2]);
+  loop.countConnection();
+  assert.deepEqual(await turn(), [2, 0.2]);
+  assert.deepEqual(await turn(), [40, 2]);
+  over = true;
+  assert.deepEqual(await turn(), [1, 2]);
+});

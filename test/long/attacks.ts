@@ -177,7 +177,8 @@ async function control(
     { lift: limits, openFiles, handshakes: { ...form.handshakes, ...handshakes } },
     form.doomed,
   );
-  const attack = attackOne(scene, row, form, 0, attacks);
+  // How much worse it becomes is not the question, nor what is left of it.
+  const attack = attackOne(scene, row, { ...form, calm: Math.min(form.calm, 1000), after: 0 }, 0, attacks);
   const outcome = await attack.catch(async (error: unknown) => {
     await scene.end();
     throw error;

@@ -49,7 +49,7 @@ export const patches: readonly Patch[] = [
   {
     name: "a caller that is dear to read is read to the end of what has come",
     file: "src/http2/receiver.ts",
-    from: "return this.loop.exactly() - this.turnBegan >= QUANTUM && this.loop.mayKeep;",
+    from: "return this.loop.exactly() - this.turnBegan >= this.loop.quantum && this.loop.mayKeep;",
     to: "return false;",
     tests: ["test/http2/intake.test.ts"],
   },
