@@ -70,39 +70,31 @@ before(async () => {
   ]);
   await inStranger.serveBanner(7000);
   await inStranger.servePage(8080);
+  await inStranger.servePage(8082);
+  await inStranger.servePage(4318, "collected for ");
   // In the pods of the services: what only the pod itself should reach, and another port of the application.
   for (const agent of [inService, inPlain]) {
     await agent.servePage(9999, "secret for ", "127.0.0.1");
     await agent.servePage(8080);
   }
 
-  for (const [pod, name, more] of [
-    [service, "user", { service: { name: "user", address: "127.0.0.1:50051" } }],
-    [caller, "shop", { identity: { name: "shop" } }],
-  ] as const) {
-    const files = await certificateFiles(ca, name);
-    certificates.push(files);
-    await chmod(files.folder, 0o755);
-    await chown(files.files.key, SIDECAR, SIDECAR);
-    const config = {
-      ...more,
-      discovery: { consul: { address: `http://${hub.address}:8500` } },
-      mtls: { mode: "strict", source: { files: files.files } },
-      upstreams: name === "shop" ? { user: { identity: idOf("user") } } : {},
-      capture: {},
-      log: { level: "debug", access: "all" },
-      drain: { notice: "10ms", grace: "1s" },
-    };
-    const text = JSON.stringify(config);
-    const set = await pod.run([...outrigger, "capture", "-c", "-"], { input: text });
-    assert.equal(set.code, 0, set.stderr);
-    await keep(startSidecar(pod, { text }));
-  }
+  const consul = { consul: { address: `http://${hub.address}:8500` } };
   plainFile = join(folder, "plain.yaml");
   await writePlain({});
-  const set = await plain.run([...outrigger, "capture", "-c", plainFile]);
-  assert.equal(set.code, 0, set.stderr);
-  await keep(startSidecar(plain, { file: plainFile }));
+  await Promise.all([
+    secured(ca, service, "user", {
+      service: { name: "user", address: "127.0.0.1:50051" },
+      discovery: consul,
+    }),
+    // Besides calls, the caller's sidecar asks Consul, checks the service's health and exports spans.
+    secured(ca, caller, "shop", {
+      identity: { name: "shop" },
+      discovery: consul,
+      upstreams: { user: { identity: idOf("user"), healthCheck: { kind: "grpc", interval: "1s" } } },
+      tracing: { otlp: `http://${stranger.address}:4318`, sampling: "100%" },
+    }),
+    captured(plain, { file: plainFile }),
+  ]);
   await eventually(
     async () => (await inCaller.metrics()).includes('outrigger_endpoints{upstream="user",state="up"} 1'),
     () => "the caller's sidecar knows the service",
@@ -117,6 +109,30 @@ after(async () => {
   for (const files of certificates) await files.remove();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** Sets the rules of a pod and starts its sidecar. */
+async function captured(pod: Pod, config: Parameters<typeof startSidecar>[1], user = SIDECAR): Promise<RunningProcess> {
+  const [file, input] = "file" in config ? [config.file, {}] : ["-", { input: config.text }];
+  const set = await pod.run([...outrigger, "capture", "-c", file], input);
+  assert.equal(set.code, 0, set.stderr);
+  return await keep(startSidecar(pod, config, user));
+}
+
+/** With strict mTLS, as `name`. */
+async function secured(ca: TestCa, pod: Pod, name: string, config: object): Promise<void> {
+  const files = await certificateFiles(ca, name);
+  certificates.push(files);
+  await chmod(files.folder, 0o755);
+  await chown(files.files.key, SIDECAR, SIDECAR);
+  const text = JSON.stringify({
+    ...config,
+    mtls: { mode: "strict", source: { files: files.files } },
+    capture: {},
+    log: { level: "debug", access: "all" },
+    drain: { notice: "10ms", grace: "1s" },
+  });
+  await captured(pod, { text });
+}
 
 function writePlain(more: object, capture: object = {}): Promise<void> {
   const config = {
@@ -173,24 +189,28 @@ test("the application's other traffic still works: HTTP/1 to a host outside of t
 });
 
 test(
-  "the sidecar's own traffic is not captured, and each captured connection is counted by what it spoke",
+  "the sidecar's own traffic is not captured: calls, Consul, health checks, spans; what is captured is counted by what it spoke",
   guard,
   async () => {
+    const checks =
+      /outrigger_calls_handled_total\{direction="inbound",upstream="user",method="grpc\.health\.v1\.Health\/Check",grpc_status="OK"[^}]*\} [1-9]/;
+    await eventually(
+      async () => checks.test(await inService.metrics()),
+      () => "the service's health is asked",
+      60_000,
+    );
+    await eventually(
+      async () => /outrigger_spans_total\{result="exported"\} [1-9]/.test(await inCaller.metrics()),
+      () => "spans are exported",
+      60_000,
+    );
     const text = await inCaller.metrics();
-    assert.match(
-      text,
-      /outrigger_captured_connections_total\{direction="outbound",result="mesh",protocol="http2"\} 2\n/,
-    );
-    assert.match(
-      text,
-      /outrigger_captured_connections_total\{direction="outbound",result="relayed",protocol="http1"\} 1\n/,
-    );
-    assert.match(
-      text,
-      /outrigger_captured_connections_total\{direction="outbound",result="relayed",protocol="unknown"\} 2\n/,
-    );
-    // To Consul, and to the other sidecar, it went as it was.
-    assert.doesNotMatch(text, /direction="outbound",result="refused"/);
+    const outbound = (result: string, protocol: string): number =>
+      capturedIn(text, { direction: "outbound", result, protocol });
+    assert.equal(outbound("mesh", "http2"), 2);
+    assert.equal(outbound("relayed", "http1"), 1);
+    assert.equal(outbound("relayed", "unknown"), 2);
+    assert.equal(capturedIn(text, { direction: "outbound" }), 5, "of the application, and none besides");
   },
 );
 
@@ -279,6 +299,26 @@ test("egress: declared leads to the endpoints of declared upstreams only", guard
   assert.equal(await inPlain.get("http://db:8080/"), "page for db:8080");
 });
 
+test("a port that is declared is not looked at: it is what it is declared to be", guard, async () => {
+  /** Has a declaration in force: connections to the port are counted as these. */
+  const declared = async (protocols: object, counted: object, use: () => Promise<boolean>): Promise<void> => {
+    const before = capturedIn(await inPlain.metrics(), counted);
+    await writePlain({ protocols });
+    await eventually(
+      async () => (await use()) && capturedIn(await inPlain.metrics(), counted) > before,
+      () => `${JSON.stringify(protocols)}: ${JSON.stringify(counted)}`,
+      60_000,
+    );
+  };
+  const get = async (): Promise<boolean> => (await inPlain.get("http://db:8082/")) === "page for db:8082";
+  const outbound = { direction: "outbound" };
+  await declared({ "8082": "tcp" }, { ...outbound, result: "relayed", protocol: "unknown" }, get);
+  await declared({ "8082": "http1" }, { ...outbound, result: "mesh", protocol: "http1" }, get);
+  // Nobody listens there.
+  const call = async (): Promise<boolean> => (await inPlain.call("db:9000")) === "CONNECT_REFUSED";
+  await declared({ "9000": "http2" }, { ...outbound, result: "mesh", protocol: "unknown" }, call);
+});
+
 test(
   "HTTP/1.1 of an upstream is a request like any other, and TLS goes by the name that it asks for",
   guard,
@@ -316,18 +356,18 @@ for (const workers of [1, 2])
     guard,
     async () => {
       const pod = await network.pod({ db: "10.77.0.4" });
-      const input = JSON.stringify({
+      const text = JSON.stringify({
         capture: {},
         workers,
         log: { level: "debug" },
         drain: { notice: "10ms", grace: "1s" },
       });
-      assert.equal((await pod.run([...outrigger, "capture", "-c", "-"], { input })).code, 0);
       // The rules leave out user 15001.
-      const sidecar = await keep(startSidecar(pod, { text: input }, 4242));
+      const sidecar = await captured(pod, { text }, 4242);
       const agent = await agentIn(pod);
       const connections = 60;
-      for (let sent = 0; sent < connections; sent++) assert.match(await agent.get("http://db:8080/"), REFUSED);
+      const said = await Promise.all(Array.from({ length: connections }, () => agent.get("http://db:8080/")));
+      for (const one of said) assert.match(one, REFUSED);
       const own = capturedIn(await agent.metrics(), { direction: "outbound" }) - connections;
       assert.ok(own >= connections, `${own} were dialled for ${connections}`);
       // Between threads it is noticed only if they share what they know: about half of it would go unnoticed otherwise.

@@ -33,6 +33,7 @@ export interface SidecarConfig {
   readonly tracing?: Readonly<Record<string, unknown>>;
   readonly metrics?: Readonly<Record<string, unknown>>;
   readonly overload?: Readonly<Record<string, unknown>>;
+  readonly capture?: Readonly<Record<string, unknown>>;
 }
 
 /** With what a configuration leaves out: 127.0.0.1:0, `health: none`, and an access log of all calls. */
