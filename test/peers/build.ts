@@ -8,6 +8,8 @@ export interface Peers {
   readonly grpcpeer: string;
   /** A client and a server of HTTP/2 on Go's x/net. */
   readonly h2peer: string;
+  /** A server of Envoy's rate limit protocols, on Envoy's messages. */
+  readonly ratepeer: string;
   /** The user service in Go, and a caller of it. */
   readonly userservice: string;
 }
@@ -27,6 +29,7 @@ async function build(): Promise<Peers> {
   const peers: Peers = {
     grpcpeer: join(BUILT, "grpcpeer"),
     h2peer: join(BUILT, "h2peer"),
+    ratepeer: join(BUILT, "ratepeer"),
     userservice: join(BUILT, "userservice"),
   };
   const names = readdirSync(SOURCES, { recursive: true, encoding: "utf8" });
@@ -37,7 +40,7 @@ async function build(): Promise<Peers> {
   // Into a folder of its own first: another test file may be running, or building, what is there.
   const fresh = join(BUILT, `new-${process.pid}`);
   mkdirSync(fresh, { recursive: true });
-  const script = `go build -trimpath -o "$1/" ./grpcpeer ./h2peer ./userservice && mv -f "$1"/* "$2"/ && rmdir "$1"`;
+  const script = `go build -trimpath -o "$1/" ./grpcpeer ./h2peer ./ratepeer ./userservice && mv -f "$1"/* "$2"/ && rmdir "$1"`;
   const built = await runProcess("sh", ["-c", script, "sh", fresh, BUILT], { cwd: SOURCES, timeout: 300_000 });
   if (built.code !== 0) throw new Error(`go build in test/peers failed: ${built.stderr}`);
   return peers;
