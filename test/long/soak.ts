@@ -31,7 +31,7 @@ interface Sample {
 
 await runLong("soak", async ({ short, seed, say }) => {
   const seconds = short ? 120 : 3600;
-  process.env["NODE_OPTIONS"] = `--expose-gc --import=${COLLECTOR}`;
+  process.env.NODE_OPTIONS = `--expose-gc --import=${COLLECTOR}`;
   const mesh = await startMesh({ replicas: 1, registry: { kind: "directory" } });
   const [replica] = mesh.replicas;
   assert.ok(replica);
