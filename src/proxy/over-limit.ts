@@ -1,3 +1,4 @@
+import type { Failure } from "../http/call.ts";
 import { type Reason, Status } from "../http/reason.ts";
 import { pushbackOf, type SaidFields } from "./retry/pushback.ts";
 
@@ -20,6 +21,11 @@ export function overLimitOf(
   if (typeof pushback === "number") return pushback;
   const after = last?.get("retry-after");
   return after !== undefined && SECONDS.test(after) ? Number(after) * 1000 : 0;
+}
+
+/** The same of a failure in place of an answer, which has the fields that the endpoint's sidecar said. */
+export function overLimitOfFailure({ status, reason, fields }: Failure): number | undefined {
+  return overLimitOf(status, reason, { get: (name) => fields?.find(([other]) => other === name)?.[1] });
 }
 
 function isOverLimit(status: number | undefined, reason: Reason | undefined, last: SaidFields | undefined): boolean {

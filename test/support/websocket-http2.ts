@@ -88,11 +88,12 @@ export function textFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 }
 
-/** An HTTP/2 server of Node's own that takes WebSockets; its address. `settings`: what it announces. */
+/** An HTTP/2 server of Node's own that takes WebSockets; its address. `settings`: what it announces; `path`: of a unix socket. */
 export async function http2Server(
   scope: Scope,
   onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
   settings: Settings = { enableConnectProtocol: true },
+  path?: string,
 ): Promise<{ readonly address: string; readonly server: Http2Server }> {
   const server = createServer({ settings });
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
@@ -104,12 +105,12 @@ export async function http2Server(
     sessions.add(session);
     session.on("error", () => {});
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(path ?? { host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   scope.onEnd(() => {
     for (const session of sessions) session.destroy();
     server.close();
   });
   const at = server.address();
-  return { address: typeof at === "object" && at !== null ? `127.0.0.1:${at.port}` : "", server };
+  return { address: typeof at === "object" && at !== null ? `127.0.0.1:${at.port}` : `unix:${path}`, server };
 }

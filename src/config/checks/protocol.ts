@@ -77,6 +77,8 @@ function checkUpstream(name: string, upstream: Upstream, draft: Draft<FileConfig
     });
   if (upstream.timeout !== undefined) noEffect([...path, "timeout"], `${name} speaks tcp, see idleTimeout`, reading);
   if (upstream.adaptiveConcurrency !== undefined) noEffect([...path, "adaptiveConcurrency"], LATENCY, reading);
+  if (upstream.affinity !== undefined)
+    noEffect([...path, "affinity"], `${name} speaks tcp, which has no fields to come back by`, reading);
 }
 
 function noEffect(path: Path, why: string, reading: Reading): void {

@@ -11,7 +11,7 @@ import { PUSHBACK, type SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Unrouted } from "../target.ts";
 import { CarriedRequest } from "./carried-request.ts";
-import { circle, explanationOf, isSidecar, lossOf, NotPassedOn, reasonOf, viaField } from "./http1-hop.ts";
+import { circle, explanationOf, isSidecar, lossOf, NotPassedOn, reasonOf, saidOf, viaField } from "./http1-hop.ts";
 import { SocketCall } from "./socket-call.ts";
 
 /** A request of HTTP/1.1 as it was accepted. */
@@ -99,18 +99,18 @@ export abstract class Http1Call extends SocketCall {
     // An idle connection came free meanwhile.
     agent.takeBack()?.destroy();
     this.upstream = upstream;
-    this.attend(upstream);
+    this.attend(upstream, endpoint);
     // It must not wait for the end of a body that another attempt has read.
     if (!this.hasBody) upstream.end();
     return upstream;
   }
 
   /** Listens to what `http2-proxy` does not. */
-  protected attend(_upstream: CarriedRequest): void {}
+  protected attend(_upstream: CarriedRequest, _endpoint: Endpoint): void {}
 
   private onAnswer(endpoint: Endpoint, answer: IncomingMessage): void {
     if (this.isOver) throw new NotPassedOn("UPSTREAM_LOST");
-    const { call, services, target } = this;
+    const { call } = this;
     const { statusCode = 502 } = answer;
     const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
     const reason = bySidecar ? reasonOf(answer) : undefined;
@@ -120,19 +120,29 @@ export abstract class Http1Call extends SocketCall {
     this.answered = answer;
     call.httpStatus = statusCode;
     this.answering();
+    this.pass(answer, this.passedOn(answer, endpoint, bySidecar));
+  }
+
+  /** The fields of an answer that go on to the caller, as its route, its filters and its session have them. */
+  protected passedOn(
+    answer: IncomingMessage,
+    endpoint: Endpoint,
+    bySidecar: boolean,
+  ): readonly (readonly [string, string])[] {
+    const { call, services, target } = this;
     if (bySidecar) this.theirs = explanationOf(answer);
     const isForeign = (name: string): boolean =>
       bySidecar ? name === "outrigger-unprocessed" || name === EXPLAIN : name.startsWith("outrigger-");
     let fields: readonly (readonly [string, string])[] = answerFields(answer.rawHeaders, isForeign);
     if (target?.response !== undefined || call.answerFields !== undefined) {
-      const came = services.headers.head([[":status", String(statusCode)], ...fields]);
+      const came = services.headers.head([[":status", String(answer.statusCode)], ...fields]);
       const head = changeHead(services.headers, target?.response?.apply(came) ?? came, call.answerFields ?? []);
       fields = [...head.entries()]
         .filter(([name]) => name !== ":status")
         .map(([name, value]) => [name, value] as const);
     }
     const session = endpoint.affinity === undefined ? undefined : endpoint.sessionField(call);
-    this.pass(answer, session === undefined ? fields : [...fields, session]);
+    return session === undefined ? fields : [...fields, session];
   }
 
   /** What its caller reads of how it was decided, as a field; undefined where it did not ask, or may not. */
@@ -142,12 +152,7 @@ export abstract class Http1Call extends SocketCall {
   }
 
   protected override get said(): SaidFields | undefined {
-    const { answered } = this;
-    const get = (name: string): string | undefined => {
-      const value = answered?.headers[name];
-      return typeof value === "string" ? value : undefined;
-    };
-    return answered && { get };
+    return this.answered && saidOf(this.answered);
   }
 
   protected get isUpgrade(): boolean {

@@ -10,6 +10,7 @@ import { pairs } from "../../http/http1-head.ts";
 import { type Reason, reasons } from "../../http/reason.ts";
 import { EXPLAIN } from "../explain-trailer.ts";
 import type { Proof } from "../proof.ts";
+import type { SaidFields } from "../retry/pushback.ts";
 
 // What two sidecars say to each other in HTTP/1.1, and what is known of the one that was asked.
 
@@ -43,6 +44,16 @@ export function isSidecar({ meta }: Endpoint, peer: SecurePeer | undefined): boo
 export function reasonOf({ headers }: IncomingMessage): Reason | undefined {
   const text = headers["outrigger-reason"];
   return typeof text === "string" && Object.hasOwn(reasons, text) ? (text as Reason) : undefined;
+}
+
+/** The fields of an answer, one by one. */
+export function saidOf({ headers }: IncomingMessage): SaidFields {
+  return {
+    get(name) {
+      const value = headers[name];
+      return typeof value === "string" ? value : undefined;
+    },
+  };
 }
 
 /** How the sidecar that was called says it decided. */

@@ -1,5 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { IdleWatch } from "../../core/idle-watch.ts";
 import { type Failure, failure } from "../../http/call.ts";
@@ -8,6 +9,7 @@ import { cutOff } from "../../net/reset.ts";
 import { explainedFailure } from "../explain-trailer.ts";
 import type { CarriedRequest } from "./carried-request.ts";
 import { type Answering, Http1Call, type Http1CallOptions, http1Words, type Making } from "./http1-call.ts";
+import { isSidecar } from "./http1-hop.ts";
 import { http2Proxy } from "./http2-proxy.ts";
 
 /** Octets that a caller may say before it is answered. RFC 6455 §4.1 lets it say none. */
@@ -102,20 +104,21 @@ export class Http1Upgrade extends Http1Call {
   }
 
   /** Is told before the package, which joins both sockets. */
-  protected override attend(upstream: CarriedRequest): void {
-    upstream.on("upgrade", (answer: IncomingMessage, peer: Duplex) => this.opened(answer, peer));
+  protected override attend(upstream: CarriedRequest, endpoint: Endpoint): void {
+    upstream.on("upgrade", (answer: IncomingMessage, peer: Duplex) => this.opened(answer, peer, endpoint));
   }
 
-  private opened({ headers }: IncomingMessage, peer: Duplex): void {
+  private opened(answer: IncomingMessage, peer: Duplex, endpoint: Endpoint): void {
     this.phase = "open";
     this.peer = peer;
     this.stopListening();
     if (this.early.length > 0) this.socket.unshift(this.early);
     this.call.httpStatus = 101;
     this.answering();
-    const [field, text] = this.explanation() ?? [];
-    for (const name of Object.keys(headers)) if (name.startsWith("outrigger-")) delete headers[name];
-    if (field !== undefined) headers[field] = text;
+    const fields = [...this.passedOn(answer, endpoint, isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket)))];
+    const said = this.explanation();
+    if (said !== undefined) fields.push(said);
+    writes(answer, [...this.framing(), ...fields]);
     this.forgetDeadline();
     const idle = this.target?.sockets?.idle;
     const end = (): void => this.refuse(failure("IDLE_TIMEOUT", `nothing of the WebSocket has moved for ${idle} ms`));
@@ -190,6 +193,14 @@ export class Http1Upgrade extends Http1Call {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** Has the package write these fields in its 101, which are those that it finds in the answer. */
+function writes(answer: IncomingMessage, fields: readonly (readonly [string, string])[]): void {
+  const all = new Map<string, string[]>();
+  for (const [name, value] of fields) all.set(name, [...(all.get(name) ?? []), value]);
+  // The types know names of which there is one value only.
+  answer.headers = Object.fromEntries(all) as unknown as IncomingMessage["headers"];
+}
 
 function headText(status: number, message: string, fields: readonly (readonly [string, string])[]): string {
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");

@@ -10,7 +10,7 @@ import { expired, expiryOf, waitedTooLong } from "../expiry.ts";
 import type { Guest, Seat } from "../fair-room.ts";
 import { filterFault } from "../filter-fault.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
-import { overLimitOf } from "../over-limit.ts";
+import { overLimitOf, overLimitOfFailure } from "../over-limit.ts";
 import { type Proof, wordsOf } from "../proof.ts";
 import type { SaidFields } from "../retry/pushback.ts";
 import type { ExchangeServices } from "../services.ts";
@@ -217,7 +217,7 @@ export abstract class SocketCall implements SocketOwner, Guest {
 
   /** There is no answer. Another attempt is made where `proof` says that the application has not seen the call. */
   protected failed(what: Failure, proof: Proof | undefined): void {
-    this.search?.done("failure", what.status, what.reason);
+    this.search?.done("failure", what.status, what.reason, undefined, overLimitOfFailure(what));
     if (proof === undefined || this.isOver || !this.again(what, proof)) this.give(what);
   }
 

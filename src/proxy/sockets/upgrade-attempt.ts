@@ -17,10 +17,11 @@ import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
 import { EXPLAIN } from "../explain-trailer.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
+import { overLimitOf, overLimitOfFailure } from "../over-limit.ts";
 import { type Proof, wordsOf } from "../proof.ts";
 import type { Upload } from "../request-body.ts";
 import type { Destination } from "../target.ts";
-import { circle, isSidecar, lossOf, NotPassedOn, reasonOf, viaField } from "./http1-hop.ts";
+import { circle, isSidecar, lossOf, NotPassedOn, reasonOf, saidOf, viaField } from "./http1-hop.ts";
 import { type SocketOwner, SocketSearch } from "./socket-search.ts";
 
 /** Whose attempt it is. Hears nothing after `stop`. */
@@ -235,7 +236,8 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     this.host.passData(NOTHING, 0, 0, true);
     const { status, reason } = outcome;
     this.permit?.settle(status, reason, this.now());
-    this.search.done(reason === undefined ? "ok" : "failure", status, reason);
+    const over = this.state.kind === "declined" ? overLimitOf(status, reason, saidOf(this.state.answer)) : undefined;
+    this.search.done(reason === undefined ? "ok" : "failure", status, reason, undefined, over);
     this.host.answered({ ...outcome, detail: undefined });
   }
 
@@ -310,7 +312,7 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
 
   /** There is no answer, or not all of it. Another attempt is made where `proof` says that the application has not seen the call. */
   private failed(what: Failure, proof: Proof | undefined): void {
-    this.search.done("failure", what.status, what.reason);
+    this.search.done("failure", what.status, what.reason, undefined, overLimitOfFailure(what));
     this.leave();
     if (proof === undefined || !this.again(what, proof)) this.give(what);
   }
