@@ -3,6 +3,7 @@ import { checkAdmin } from "./checks/admin.ts";
 import { checkAuthorization } from "./checks/authorization.ts";
 import { checkBalancing } from "./checks/balancing.ts";
 import { checkCapture } from "./checks/capture.ts";
+import { checkConnections } from "./checks/connections.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
 import { checkExternalAuthorization } from "./checks/external-authorization.ts";
 import { checkFaults } from "./checks/faults.ts";
@@ -27,6 +28,7 @@ export function check(
   reading: Reading,
 ): void {
   checkListeners(draft, reading);
+  checkConnections(draft, reading);
   checkAdmin(draft, reading);
   checkCapture(draft, reading);
   checkDiscovery(draft, reading);

@@ -18,6 +18,7 @@ export function resolve(file: FileConfig, env: Readonly<Record<string, string | 
     service: service && serviceOf(service, reading),
     identity: { name: identity.name ?? service?.name ?? "unnamed" },
     listeners: file.listeners,
+    connections: file.connections,
     admin: file.admin,
     names: { suffixes: names.suffixes ?? defaultSuffixes(env), onDemand: names.onDemand },
     discovery: {

@@ -8,6 +8,7 @@ import { words } from "./schema/words.ts";
 import { admin } from "./sections/admin.ts";
 import { authorization } from "./sections/authorization.ts";
 import { capture } from "./sections/capture.ts";
+import { connections } from "./sections/connections.ts";
 import { none } from "./sections/defaults.ts";
 import { discovery } from "./sections/discovery.ts";
 import { explain } from "./sections/explain.ts";
@@ -43,6 +44,10 @@ export const schema = object({
     "Who this sidecar is for others.",
   ),
   listeners: section(listeners, "Where the sidecar listens. Port 0 takes a free one."),
+  connections: section(
+    connections,
+    "Connections of callers: how many, and for how long. See [limits.md](limits.md#connections-of-callers).",
+  ),
   admin: section(admin, "The admin listener: who may ask it."),
   names: section(names, "Which names a call may be for."),
   discovery: section(discovery, "Where endpoints come from."),

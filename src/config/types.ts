@@ -22,6 +22,7 @@ import type { KeyPart } from "../limits/call-key.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { OverloadOptions } from "../limits/overload/options.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
+import type { ConnectionTerms } from "../net/connection-life.ts";
 import type { AccessMode, Redactable } from "../observability/access-log.ts";
 import type { LogFormat, LogLevel } from "../observability/log.ts";
 import type { TracingOptions } from "../observability/tracing/options.ts";
@@ -36,6 +37,7 @@ export interface Config {
     readonly admin: Address;
     readonly probe: Address;
   };
+  readonly connections: { readonly [direction in Direction]: CallersConfig };
   readonly admin: AdminConfig;
   readonly names: NamesConfig;
   readonly discovery: DiscoveryConfig;
@@ -62,6 +64,12 @@ export interface Config {
   readonly keepalive: { readonly timeout: number };
   readonly overload: OverloadOptions;
   readonly workers: number;
+}
+
+/** Connections of the callers of one direction. Durations are in milliseconds. */
+export interface CallersConfig extends ConnectionTerms {
+  readonly max: number;
+  readonly maxPerSource: number | undefined;
 }
 
 /** Who may ask the admin listener. */

@@ -93,7 +93,7 @@ export async function startAdmin(address: Address, options: AdminOptions): Promi
   const most = controlShare(openFilesLimit(), MAX_CONNECTIONS);
   const listener = await Listener.bind(
     address,
-    { maxConnections: most },
+    { limits: { maxConnections: most } },
     {
       onConnection: (socket) => gate.take(socket, (taken) => face.accept(taken)),
       onRefused: () => log.debug({ most }, "admin: a connection over the limit was closed"),

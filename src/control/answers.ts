@@ -207,11 +207,24 @@ export interface ConnectionAnswer {
   readonly state: string;
   readonly streams: number;
   readonly since: string;
+  /** When it is too old (`connections.DIRECTION.maxAge`) and its caller is asked to go; null where it does not grow too old. */
+  readonly retiresAt: string | null;
   readonly bytesReceived: number;
   readonly bytesSent: number;
 }
 
+/** A listener for calls in `/connections`. */
+export interface ListenerAnswer {
+  readonly name: string;
+  readonly connections: number;
+  /** Connections that may be open. */
+  readonly max: number;
+  /** Of one address; null: as many as of all. */
+  readonly maxPerSource: number | null;
+}
+
 /** All of `/connections`. */
 export interface ConnectionsAnswer {
+  readonly listeners: readonly ListenerAnswer[];
   readonly connections: readonly ConnectionAnswer[];
 }

@@ -47,7 +47,7 @@ export async function startProbe(address: Address, options: ProbeOptions): Promi
   const most = controlShare(openFilesLimit(), MAX_CONNECTIONS);
   const listener = await Listener.bind(
     address,
-    { maxConnections: most },
+    { limits: { maxConnections: most } },
     {
       onConnection: (socket) => sort(socket, clock, health, face),
       onRefused: () => log.debug({ most }, "probe: a connection over the limit was closed"),

@@ -12,6 +12,7 @@ import type { ExplainedCall } from "../observability/explain/explanations.ts";
 import type { LogLevel } from "../observability/log.ts";
 import type { Scrape, ScrapeFormat } from "../observability/metrics.ts";
 import type { Mirror } from "../proxy/mirror.ts";
+import type { CallListener } from "../runtime/listeners.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { describePolicies } from "../runtime/upstreams/describe-policies.ts";
 import { describeRouting } from "../runtime/upstreams/describe-routing.ts";
@@ -21,6 +22,7 @@ import type {
   ClustersAnswer,
   ConnectionAnswer,
   ConnectionsAnswer,
+  ListenerAnswer,
   MirrorAnswer,
   OutAnswer,
   OverloadAnswer,
@@ -94,24 +96,26 @@ export class RuntimeView implements ControlView {
   }
 
   connections(): ConnectionsAnswer {
-    const { listeners, upstreams, application } = this.runtime;
+    const { listeners, upstreams, application, services } = this.runtime;
+    const now = services.clock.wall();
     const connections: ConnectionAnswer[] = [];
     for (const { acceptor, side } of listeners.all()) {
-      for (const { peer, caller, socket, since, active } of side.connections) {
+      for (const { peer, caller, socket, since, active, life } of side.connections) {
         connections.push({
           direction: acceptor.direction,
           made: "accepted",
           upstream: null,
           peer,
           identity: caller?.identity ?? null,
-          state: "open",
+          state: life.isAsked ? "draining" : "open",
           streams: active,
           since: timestamp(since),
+          retiresAt: retirement(now, life.left),
           bytesReceived: socket.bytesRead,
           bytesSent: socket.bytesWritten,
         });
       }
-      for (const { peer, caller, connection, since } of acceptor.connections) {
+      for (const { peer, caller, connection, since, life } of acceptor.connections) {
         connections.push({
           direction: acceptor.direction,
           made: "accepted",
@@ -121,6 +125,7 @@ export class RuntimeView implements ControlView {
           state: connection.draining ? "draining" : "open",
           streams: connection.activeStreams,
           since: timestamp(since),
+          retiresAt: retirement(now, life.left),
           bytesReceived: connection.bytesReceived,
           bytesSent: connection.bytesSent,
         });
@@ -128,7 +133,7 @@ export class RuntimeView implements ControlView {
     }
     if (application !== undefined) connections.push(...this.dialled("inbound", application.cluster));
     for (const cluster of upstreams.clusters()) connections.push(...this.dialled("outbound", cluster));
-    return { connections };
+    return { listeners: [...this.runtime.callListeners()].map(listenerAnswer), connections };
   }
 
   metrics(format: ScrapeFormat): Promise<Scrape> {
@@ -176,12 +181,21 @@ export class RuntimeView implements ControlView {
           state,
           streams,
           since: timestamp(now - age),
+          retiresAt: null,
           bytesReceived,
           bytesSent,
         };
       }
     }
   }
+}
+
+function retirement(now: number, left: number | undefined): string | null {
+  return left === undefined ? null : timestamp(now + left);
+}
+
+function listenerAnswer({ name, listener: { connections, limits } }: CallListener): ListenerAnswer {
+  return { name, connections, max: limits.maxConnections, maxPerSource: limits.maxPerSource ?? null };
 }
 
 function clusterAnswer(cluster: Cluster): ClusterAnswer {

@@ -2,15 +2,24 @@ import { chmodSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
+import { sourceOf } from "../core/source-address.ts";
 import { explainBind } from "./bind-error.ts";
 import { type ConnectionBudget, ENDING } from "./connection-budget.ts";
 import { KEEPALIVE_DELAY } from "./connector.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
+/** How many connections may be open at once. Looked at for each, so that they may change. */
+export interface ListenerLimits {
+  /** One more is closed at once, unless the handler makes room for it. */
+  readonly maxConnections: number;
+  /** Of one source (see `sourceOf`); one more is closed at once. */
+  readonly maxPerSource?: number | undefined;
+}
+
 /** How connections are accepted. */
 export interface ListenerOptions {
-  /** Connections at once; one more is closed at once, unless the handler makes room for it. 10,000 by default. */
-  readonly maxConnections?: number;
+  /** Absent: the default ones. */
+  readonly limits?: ListenerLimits;
   /** What other listeners have a part in as well. */
   readonly budget?: ConnectionBudget;
   /** Others of this process bind the same address, and the system gives each a part of the connections. */
@@ -19,8 +28,8 @@ export interface ListenerOptions {
   readonly allowHalfOpen?: boolean;
 }
 
-/** Which limit a connection was over: that of its listener, the budget of all, which is of open files, or what the sidecar can bear. */
-export type ConnectionLimit = "maxConnections" | "openFiles" | "overload";
+/** Which limit a connection was over: one of its listener, the budget of all, which is of open files, or what the sidecar can bear. */
+export type ConnectionLimit = "maxConnections" | "maxPerSource" | "openFiles" | "overload";
 
 /** Who takes the connections of a listener. */
 export interface ListenerHandler {
@@ -35,23 +44,27 @@ export interface ListenerHandler {
 }
 
 /** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
-export const defaultListenerLimits = { maxConnections: 10_000 };
+export const defaultListenerLimits = { maxConnections: 10_000 } as const;
 /** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
 const BACKLOG = 4096;
 
 interface OpenSocket extends Placed {
   readonly socket: Socket;
+  /** Where it comes from, as `sourceOf` has it. */
+  readonly source: string;
 }
 
 /** A bound address that takes connections. */
 export class Listener {
   /** The address that was bound; of port 0 the one that the system chose. */
   readonly address: Address;
-  readonly maxConnections: number;
+  readonly limits: ListenerLimits;
   private readonly server: Server;
   private readonly handler: ListenerHandler;
   private readonly budget: ConnectionBudget | undefined;
   private readonly sockets = new Roster<OpenSocket>();
+  /** Connections that are open, by their source. */
+  private readonly bySource = new Map<string, number>();
   private readonly ended: Promise<void>;
   accepted = 0;
   refused = 0;
@@ -75,12 +88,9 @@ export class Listener {
     this.address = address;
     this.handler = handler;
     this.budget = options.budget;
-    this.maxConnections = options.maxConnections ?? defaultListenerLimits.maxConnections;
-    const isFirm = handler.makeRoom === undefined;
-    server.maxConnections = Math.ceil(this.maxConnections * (isFirm ? 1 : 1 + ENDING));
+    this.limits = options.limits ?? defaultListenerLimits;
     this.ended = new Promise((resolve) => server.once("close", resolve));
     server.on("connection", (socket) => this.take(socket));
-    server.on("drop", () => this.refuse("maxConnections"));
     server.on("error", (error) => handler.onError(error));
   }
 
@@ -102,33 +112,53 @@ export class Listener {
   }
 
   private take(socket: Socket): void {
-    const { handler, budget } = this;
-    const limit = this.reached();
-    if (limit !== undefined && (budget?.isOver === true || handler.makeRoom?.() !== true)) {
+    // The peer may be gone before it is asked for.
+    const address = this.address.kind === "unix" ? "unix" : (socket.remoteAddress ?? "unknown");
+    const source = sourceOf(address);
+    const limit = this.reached(source);
+    if (limit !== undefined && !this.makeRoom(limit)) {
       socket.destroy();
       this.refuse(limit);
       return;
     }
     this.accepted++;
-    const open: OpenSocket = { socket, place: -1 };
+    const open: OpenSocket = { socket, source, place: -1 };
     this.sockets.add(open);
-    if (budget !== undefined) budget.open++;
-    socket.once("close", () => {
-      this.sockets.delete(open);
-      if (budget !== undefined) budget.open--;
-    });
-    handler.onConnection(socket, peerOf(socket, this.address));
+    this.bySource.set(source, (this.bySource.get(source) ?? 0) + 1);
+    if (this.budget !== undefined) this.budget.open++;
+    socket.once("close", () => this.forget(open));
+    this.handler.onConnection(socket, peerOf(address, socket.remotePort));
+  }
+
+  private forget(open: OpenSocket): void {
+    this.sockets.delete(open);
+    if (this.budget !== undefined) this.budget.open--;
+    const left = (this.bySource.get(open.source) ?? 1) - 1;
+    if (left === 0) this.bySource.delete(open.source);
+    else this.bySource.set(open.source, left);
   }
 
   /** The limit that one more connection is over. */
-  private reached(): ConnectionLimit | undefined {
+  private reached(source: string): ConnectionLimit | undefined {
+    const { maxConnections, maxPerSource } = this.limits;
+    // First, so that nobody makes room for whoever has its part.
+    if (maxPerSource !== undefined && (this.bySource.get(source) ?? 0) >= maxPerSource) return "maxPerSource";
     if (this.budget?.isFull === true) return this.budget.shut ? "overload" : "openFiles";
-    return this.sockets.size >= this.maxConnections ? "maxConnections" : undefined;
+    return this.sockets.size >= maxConnections ? "maxConnections" : undefined;
+  }
+
+  /** Whether another connection has been closed for one more. Those that are ending may be a tenth of all. */
+  private makeRoom(limit: ConnectionLimit): boolean {
+    const ending = Math.ceil(this.limits.maxConnections * (1 + ENDING));
+    if (limit === "maxPerSource" || this.budget?.isOver === true || this.sockets.size >= ending) return false;
+    return this.handler.makeRoom?.() === true;
   }
 
   private refuse(limit: ConnectionLimit): void {
     this.refused++;
-    this.handler.onRefused(limit, limit === "openFiles" ? (this.budget?.most ?? 0) : this.maxConnections);
+    const { maxConnections, maxPerSource } = this.limits;
+    const most = { maxConnections, maxPerSource, openFiles: this.budget?.most, overload: 0 };
+    this.handler.onRefused(limit, most[limit] ?? 0);
   }
 }
 
@@ -158,12 +188,9 @@ function boundAddress(server: Server, asked: Address): Address {
 }
 
 /** Who is at the other end, in the form in which people write addresses. */
-function peerOf(socket: Socket, listener: Address): string {
-  if (listener.kind === "unix") return "unix";
-  const host = socket.remoteAddress;
-  // The peer may be gone before it is asked for.
-  if (host === undefined) return "unknown";
+function peerOf(address: string, port: number | undefined): string {
+  if (port === undefined) return address;
   // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
-  const plain = host.startsWith("::ffff:") && host.includes(".") ? host.slice("::ffff:".length) : host;
-  return formatAddress({ kind: "tcp", host: plain, port: socket.remotePort ?? 0 });
+  const plain = address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+  return formatAddress({ kind: "tcp", host: plain, port });
 }

@@ -8,8 +8,8 @@ export class RefusedConnections {
     this.refused = new Counter({
       name: "outrigger_connections_refused_total",
       help:
-        "Connections that a listener closed at once, by the limit: maxConnections (of the listener), openFiles (of all listeners, by the open " +
-        "files that the process may have), overload (refuseConnections).",
+        "Connections that a listener closed at once, by the limit: maxConnections and maxPerSource (of the listener: connections.DIRECTION.max and " +
+        "maxPerSource), openFiles (of all listeners, by the open files that the process may have), overload (refuseConnections).",
       labelNames: ["listener", "limit"],
       registers: [registry],
     });

@@ -3,6 +3,7 @@ import type { Address } from "../core/address.ts";
 import type { Placed } from "../core/roster.ts";
 import type { CallerShare } from "../http/callers.ts";
 import type { Connection } from "../http2/connection.ts";
+import type { ConnectionLife } from "../net/connection-life.ts";
 
 /** Who is at the other end of a connection, as TLS has verified it. */
 export interface Caller {
@@ -28,4 +29,5 @@ export interface AcceptedConnection extends Placed, Watched {
   readonly connection: Connection;
   /** Wall-clock milliseconds. */
   readonly since: number;
+  readonly life: ConnectionLife;
 }

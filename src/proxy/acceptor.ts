@@ -16,6 +16,7 @@ import { ErrorCode } from "../http2/errors.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { BufferReuse } from "../http2/output.ts";
 import type { Stream } from "../http2/stream.ts";
+import type { ConnectionLife, ConnectionLives } from "../net/connection-life.ts";
 import { localAddress } from "../net/local-address.ts";
 import { readInto } from "../net/read-into.ts";
 import type { AcceptedConnection, Caller } from "./accepted-connection.ts";
@@ -35,6 +36,7 @@ export interface AcceptorOptions {
   readonly limits: Http2Limits;
   readonly services: ExchangeServices;
   readonly unrouted: Unrouted;
+  readonly lives: ConnectionLives;
   readonly log: Logger;
   /** What the application is told of its callers; undefined: nothing, for the caller is the application. */
   readonly forwarded?: Forwarded;
@@ -129,10 +131,27 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
       since: http2.clock.wall(),
       place: -1,
       askedAt: undefined,
+      life: this.beginLife(connection, peer),
     };
     this.accepted.add(entry);
     if (this.leaving !== undefined) connection.shutdown(this.leaving);
     return connection;
+  }
+
+  private beginLife(connection: Connection, peer: string): ConnectionLife {
+    const { direction, lives, log } = this.options;
+    return lives.begin({
+      get active() {
+        return connection.activeStreams;
+      },
+      leave: (why) => connection.shutdown(why),
+      end: (why) => {
+        const exchanges = [...exchangesOf(connection)];
+        if (exchanges.length > 0) log.info({ direction, peer, cut: exchanges.length }, why);
+        for (const exchange of exchanges) exchange.refuse(failure("REBALANCE", why));
+        connection.close(why);
+      },
+    });
   }
 
   private localOf(socket: Socket): Address | undefined {
@@ -225,13 +244,13 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
 
   /** The calls that are under way. */
   protected *exchanges(): IterableIterator<Exchange> {
-    for (const { connection } of this.accepted.values())
-      for (const { handler } of connection.streams.values()) if (handler instanceof Exchange) yield handler;
+    for (const { connection } of this.accepted.values()) yield* exchangesOf(connection);
   }
 
   private onStream(entry: AcceptedConnection, stream: Stream, head: Head, end: boolean, tooLarge: boolean): void {
     const { services, direction, limits, http2, forwarded } = this.options;
     this.keepalive.touch();
+    entry.life.count();
     const path = head.get(":path") ?? "";
     const clean = services.edits.foreign.apply(head);
     const told = forwarded === undefined ? clean : forwarded.apply(clean, entry);
@@ -269,6 +288,7 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
   private onClose(entry: AcceptedConnection, cause: CloseCause): void {
     this.accepted.delete(entry);
     this.options.services.callers.leave(entry.share);
+    entry.life.stop();
     // Nobody asks it to end later: a listener that a reload took away is forgotten with its last connection.
     if (this.leaving !== undefined && this.accepted.size === 0) this.keepalive.stop();
     const { log, direction } = this.options;
@@ -276,6 +296,10 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
     if (cause.kind === "violation") this.violations.tell(what);
     else log.debug(what, "a caller's connection is closed");
   }
+}
+
+function* exchangesOf({ streams }: Connection): IterableIterator<Exchange> {
+  for (const { handler } of streams.values()) if (handler instanceof Exchange) yield handler;
 }
 
 /**

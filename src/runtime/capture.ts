@@ -10,6 +10,7 @@ import { LoopGuard } from "../proxy/loop-guard.ts";
 import { type RelayCounts, Relays } from "../proxy/relay.ts";
 import type { Arrival } from "../proxy/sockets/socket-acceptor.ts";
 import { onwardProblem } from "./egress.ts";
+import type { CallListener } from "./listeners.ts";
 import type { ProcessServices } from "./services.ts";
 import type { Upstreams } from "./upstreams/upstreams.ts";
 
@@ -89,6 +90,11 @@ export class Capture {
     return [inbound, outbound, besideIt(outbound)].filter((address) => address !== undefined);
   }
 
+  /** What comes in where, by the name of the listener in metrics. */
+  listeners(): CallListener[] {
+    return this.bound.map(({ direction, listener }) => ({ name: `capture.${direction}`, listener }));
+  }
+
   /** Takes no more connections of a direction; those that are passed on go on. */
   stopAccepting(direction: Direction): void {
     for (const bound of this.bound) if (bound.direction === direction) bound.listener.stopAccepting();
@@ -111,7 +117,7 @@ export class Capture {
     shared: boolean,
   ): Promise<void> {
     const log = this.services.log.logger;
-    const { clock, metrics, connections: budget } = this.services;
+    const { clock, metrics, connections: budget, callerConnections } = this.services;
     const captured = new Captured({
       direction,
       destination: known,
@@ -136,7 +142,7 @@ export class Capture {
     const failures = new SparingLog(log, "error", "a captured connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
-      { allowHalfOpen: true, shared, budget },
+      { limits: callerConnections[direction].limits, allowHalfOpen: true, shared, budget },
       {
         onConnection: (socket, peer) => captured.take(socket, peer),
         onRefused: (limit, most) => {

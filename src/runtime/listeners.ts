@@ -19,10 +19,14 @@ import type { Router, SocketTarget, Target } from "../proxy/target.ts";
 import { type Mtls, RENEWAL } from "./mtls.ts";
 import type { ProcessServices } from "./services.ts";
 
-/** A bound address and what happens to its connections. */
-export interface BoundListener<A extends Acceptor = Acceptor> {
+/** A bound address that calls come in at. */
+export interface CallListener {
   readonly name: string;
   readonly listener: Listener;
+}
+
+/** A bound address and what happens to its connections. */
+export interface BoundListener<A extends Acceptor = Acceptor> extends CallListener {
   readonly acceptor: A;
   /** Its connections that are not HTTP/2. */
   readonly side: SideEntrance;
@@ -217,7 +221,7 @@ export class Listeners {
     take: (socket: Socket, peer: string) => void,
   ): Promise<BoundListener<A>> {
     const log = this.services.log.logger;
-    const { clock, http2, metrics, connections: budget } = this.services;
+    const { clock, http2, metrics, connections: budget, callerConnections } = this.services;
     const refusals = new SparingLog(
       log,
       "warn",
@@ -227,7 +231,7 @@ export class Listeners {
     const failures = new SparingLog(log, "error", "a connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
-      { shared: this.shared, budget },
+      { limits: callerConnections[acceptor.direction].limits, shared: this.shared, budget },
       {
         onConnection: (socket, peer) => {
           http2.loop.countConnection();
@@ -270,9 +274,9 @@ export class Listeners {
   }
 
   private sideEntrance(direction: Direction, forwarded?: Forwarded): SideEntrance {
-    const { services, unrouted, log } = this.acceptorOptions(direction);
+    const { services, unrouted, lives, log } = this.acceptorOptions(direction);
     const { clock } = this.services;
-    return new SideEntrance({ direction, services, unrouted, clock, log, forwarded });
+    return new SideEntrance({ direction, services, unrouted, clock, lives, log, forwarded });
   }
 
   private async openUpstreams(
@@ -305,6 +309,7 @@ export class Listeners {
         series,
         filters: unroutedFilters({ series, accessLog: services.accessLog, tracer: services.tracer }),
       },
+      lives: services.callerConnections[direction].lives,
       log: services.log.logger,
     };
   }

@@ -19,7 +19,7 @@ import type { Child } from "./child.ts";
 import { drain } from "./drain.ts";
 import { changedFixedSettings } from "./fixed-settings.ts";
 import { IntentionWatch } from "./intention-watch.ts";
-import { Listeners } from "./listeners.ts";
+import { type CallListener, Listeners } from "./listeners.ts";
 import { type Dialled, Mtls, type PreparedMtls, RENEWAL } from "./mtls.ts";
 import { OverloadWatch } from "./overload-watch.ts";
 import { Publisher } from "./publisher.ts";
@@ -297,6 +297,11 @@ export class Runtime {
   drain(): Promise<number> {
     this.drained ??= this.beginDrain();
     return this.drained;
+  }
+
+  /** Every listener that calls have come in at, those of captured connections included. */
+  callListeners(): CallListener[] {
+    return [...this.listeners.all(), ...this.capture.listeners()];
   }
 
   /** Frees everything, at once. */

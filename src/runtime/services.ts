@@ -37,6 +37,7 @@ import { FairRoom } from "../proxy/fair-room.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
 import { externalOptions } from "./authorization-service.ts";
+import { CallerConnections } from "./caller-connections.ts";
 
 /** Octets of a request that are kept until its answer begins, as gRFC A6 has it by default for one call. */
 const REPLAY = 65_536;
@@ -65,6 +66,7 @@ export interface ProcessServices {
   readonly connections: ConnectionBudget;
   /** What this thread does while it, or the process, comes near the end of what it has. */
   readonly overload: Overload;
+  readonly callerConnections: Readonly<Record<Direction, CallerConnections>>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly exchange: (identity: () => string, direction: Direction) => ExchangeServices;
@@ -133,6 +135,10 @@ export function makeServices(
     keepalive: { ...defaultKeepalive, timeout: config.keepalive.timeout },
     connections: new ConnectionBudget(connectionShare(openFilesLimit(), config.workers)),
     overload,
+    callerConnections: {
+      inbound: new CallerConnections(config.connections.inbound, clock, Math.random),
+      outbound: new CallerConnections(config.connections.outbound, clock, Math.random),
+    },
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
     tokens: new Tokens({ clock, headers }),
@@ -176,6 +182,8 @@ export function applyToServices(services: ProcessServices, before: Config, confi
   accessLog.rules = accessOf(config);
   metrics.options = config.metrics;
   keepalive.timeout = config.keepalive.timeout;
+  services.callerConnections.inbound.apply(config.connections.inbound);
+  services.callerConnections.outbound.apply(config.connections.outbound);
   applyLimits(services, config);
   explainCallers.set(config.explain.callers);
   explanations.decisions.resize(config.explain.calls);

@@ -1,4 +1,4 @@
-import type { ClustersAnswer, ConnectionsAnswer, ReadyAnswer } from "../control/answers.ts";
+import type { ClustersAnswer, ConnectionsAnswer, ListenerAnswer, ReadyAnswer } from "../control/answers.ts";
 import type { RuntimeView } from "../control/runtime-view.ts";
 import type { ControlView, HealthStatus } from "../control/view.ts";
 import type { Explanation } from "../observability/explain/explanation.ts";
@@ -31,7 +31,12 @@ export class CrewView implements ControlView {
 
   async connections(): Promise<ConnectionsAnswer> {
     const answers = (await this.crew.ask({ kind: "connections" })) as ConnectionsAnswer[];
-    return { connections: [this.own.connections(), ...answers].flatMap(({ connections }) => connections) };
+    const all = [this.own.connections(), ...answers];
+    const listeners: unknown[] = all.map((answer) => answer.listeners);
+    return {
+      listeners: sumAnswers(listeners as Json[]) as unknown as readonly ListenerAnswer[],
+      connections: all.flatMap(({ connections }) => connections),
+    };
   }
 
   async metrics(format: ScrapeFormat): Promise<Scrape> {

@@ -1,4 +1,4 @@
-import type { Config, UpstreamConfig } from "../config/types.ts";
+import type { CallersConfig, Config, UpstreamConfig } from "../config/types.ts";
 import type { RateLimitOptions } from "../limits/rate-limit.ts";
 
 /** Which of how many workers, from 0 on. */
@@ -9,7 +9,7 @@ export interface Place {
 
 /** A worker's part of a configuration: what all of them together may do is divided, what one thread does for all is left out. */
 export function shareConfig(config: Config, place: Place): Config {
-  const { names, service, upstreams, rateLimits, metrics } = config;
+  const { names, service, upstreams, rateLimits, metrics, connections } = config;
   const { onDemand } = names;
   return {
     ...config,
@@ -18,6 +18,10 @@ export function shareConfig(config: Config, place: Place): Config {
     service: service && { ...service, health: "none" },
     // And the instances of upstreams.
     upstreams: new Map([...upstreams].map(([name, upstream]) => [name, shareUpstream(upstream, place)])),
+    connections: {
+      inbound: shareCallers(connections.inbound, place),
+      outbound: shareCallers(connections.outbound, place),
+    },
     rateLimits: rateLimits.map((limit) => shareLimit(limit, place.of)),
     names: { ...names, onDemand: { ...onDemand, rate: onDemand.rate / place.of } },
   };
@@ -26,6 +30,12 @@ export function shareConfig(config: Config, place: Place): Config {
 /** The parts of a limit come to the limit; only where it is lower than the number of workers each has one all the same. */
 function part(whole: number, { at, of }: Place): number {
   return whole === 0 ? 0 : Math.max(1, Math.floor(whole / of) + (at < whole % of ? 1 : 0));
+}
+
+/** The system spreads connections evenly, also those of one address. */
+function shareCallers(callers: CallersConfig, place: Place): CallersConfig {
+  const { max, maxPerSource } = callers;
+  return { ...callers, max: part(max, place), maxPerSource: maxPerSource && part(maxPerSource, place) };
 }
 
 function shareUpstream(upstream: UpstreamConfig, place: Place): UpstreamConfig {

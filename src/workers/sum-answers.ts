@@ -5,6 +5,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 const SUMMED = new Set([
   "inFlight",
   "connections",
+  "max",
+  "maxPerSource",
   "refused",
   "requests",
   "accepted",

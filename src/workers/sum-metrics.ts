@@ -7,6 +7,8 @@ const SUMMED = new Set([
   "outrigger_concurrency_limit",
   "outrigger_inbound_connections",
   "outrigger_limit_current",
+  "outrigger_listener_connections",
+  "outrigger_listener_connections_limit",
   "outrigger_rate_limit_leased",
   "outrigger_relayed_connections",
   "outrigger_spans_waiting",

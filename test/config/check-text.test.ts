@@ -84,7 +84,7 @@ test("a broken file is told as an array of issues in JSON", () => {
       code: "unknown-key",
       message: 'unknown key "wrokers"',
       expected:
-        "one of service, identity, listeners, admin, names, discovery, mtls, upstreams, routes, rateLimits, authorization, jwt, faults, deadlines, capture, egress, protocols, log, metrics, tracing, explain, drain, keepalive, overload, workers",
+        "one of service, identity, listeners, connections, admin, names, discovery, mtls, upstreams, routes, rateLimits, authorization, jwt, faults, deadlines, capture, egress, protocols, log, metrics, tracing, explain, drain, keepalive, overload, workers",
       suggestion: "workers",
       path: ["wrokers"],
       line: 1,

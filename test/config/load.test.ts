@@ -18,6 +18,15 @@ const noTls = {
   handshakes: { atOnce: 256, perSource: 64, rate: 100, strangers: 500, timeout: 5000 },
 } as const;
 
+const anyConnections = {
+  max: 10_000,
+  maxPerSource: undefined,
+  maxAge: undefined,
+  grace: undefined,
+  maxRequests: undefined,
+  idleTimeout: undefined,
+};
+
 test("an empty file is a caller-only sidecar with all defaults", () => {
   const expected = {
     service: undefined,
@@ -28,6 +37,7 @@ test("an empty file is a caller-only sidecar with all defaults", () => {
       admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
       probe: { kind: "tcp", host: "", port: 15021 },
     },
+    connections: { inbound: anyConnections, outbound: anyConnections },
     admin: { hosts: [], token: undefined, tokenFile: undefined, tls: undefined },
     names: {
       suffixes: ["service.consul"],
@@ -107,6 +117,7 @@ service:
   meta: { version: "1.10", __proto__: x }
 identity: { name: someone }
 listeners: { inbound: "[::]:9006", probe: unix:/run/probe.sock?mode=0666 }
+connections: { inbound: { max: 50, maxAge: 1h, idleTimeout: 5m }, outbound: { maxPerSource: 7, maxRequests: 1000, grace: 10s } }
 admin: { hosts: [Sidecar.Internal., "sidecar.internal:8080"] }
 names:
   suffixes: [mesh.internal]
@@ -154,6 +165,10 @@ workers: 1
       outbound: { kind: "tcp", host: "127.0.0.1", port: 15001 },
       admin: { kind: "tcp", host: "127.0.0.1", port: 15000 },
       probe: { kind: "unix", path: "/run/probe.sock", mode: 0o666 },
+    },
+    connections: {
+      inbound: { ...anyConnections, max: 50, maxAge: 3_600_000, idleTimeout: 300_000 },
+      outbound: { ...anyConnections, maxPerSource: 7, maxRequests: 1000, grace: 10_000 },
     },
     admin: {
       hosts: ["sidecar.internal", "sidecar.internal:8080"],

@@ -11,6 +11,11 @@ listeners:
   outbound: 127.0.0.1:15001   # default
   admin: 127.0.0.1:15000      # default
   probe: ":15021"             # default
+connections:
+  inbound:
+    max: 10000                # default
+  outbound:
+    max: 10000                # default
 admin:
   hosts: []                   # default
 names:

@@ -211,6 +211,10 @@ export class FakeView implements ControlView {
     ],
   };
   open: ConnectionsAnswer = {
+    listeners: [
+      { name: "inbound", connections: 1, max: 10_000, maxPerSource: null },
+      { name: "outbound", connections: 0, max: 100, maxPerSource: 20 },
+    ],
     connections: [
       {
         direction: "outbound",
@@ -221,6 +225,7 @@ export class FakeView implements ControlView {
         state: "open",
         streams: 3,
         since: "2030-01-01T00:00:00.000Z",
+        retiresAt: null,
         bytesReceived: 5,
         bytesSent: 7,
       },
@@ -233,6 +238,7 @@ export class FakeView implements ControlView {
         state: "draining",
         streams: 0,
         since: "2030-01-01T00:00:00.000Z",
+        retiresAt: "2030-01-01T00:30:00.000Z",
         bytesReceived: 0,
         bytesSent: 0,
       },

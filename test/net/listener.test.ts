@@ -94,7 +94,7 @@ test("an address without a host takes both address families, and shows IPv4 peer
 
 test("connections over the limit are closed at once and counted, and others are taken when there is room again", async () => {
   const seen = watcher();
-  const listener = await Listener.bind(anyPort, { maxConnections: 2 }, seen.handler);
+  const listener = await Listener.bind(anyPort, { limits: { maxConnections: 2 } }, seen.handler);
   const where = { port: portOf(listener), host: "127.0.0.1" };
   const first = await dialled(where);
   await dialled(where);
@@ -109,7 +109,7 @@ test("connections over the limit are closed at once and counted, and others are 
   await dialled(where);
   while (listener.accepted < 3) await new Promise(setImmediate);
   assert.equal(listener.connections, 2);
-  assert.equal(listener.maxConnections, 2);
+  assert.equal(listener.limits.maxConnections, 2);
   await listener.close();
 });
 
@@ -123,7 +123,7 @@ test("one more than may be is taken where another one makes room for it, and clo
       return idle !== undefined;
     },
   };
-  const listener = await Listener.bind(anyPort, { maxConnections: 1 }, handler);
+  const listener = await Listener.bind(anyPort, { limits: { maxConnections: 1 } }, handler);
   const where = { port: portOf(listener), host: "127.0.0.1" };
   await dialled(where);
   await dialled(where);

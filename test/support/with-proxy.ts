@@ -17,6 +17,7 @@ export interface SidecarConfig {
   readonly identity?: { readonly name: string };
   readonly service?: Readonly<Record<string, unknown>>;
   readonly listeners?: Readonly<Record<string, string>>;
+  readonly connections?: Readonly<Record<string, unknown>>;
   readonly names?: Readonly<Record<string, unknown>>;
   readonly discovery?: Readonly<Record<string, unknown>>;
   readonly mtls?: Readonly<Record<string, unknown>>;

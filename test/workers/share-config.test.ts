@@ -32,6 +32,27 @@ test("the workers' parts of a hard limit come to the limit, and each has one at 
   }
 });
 
+test("the workers' parts of how many connections callers may open come to that as well", () => {
+  const config = good("workers: 3\nconnections: { outbound: { max: 10, maxPerSource: 2, maxAge: 1h } }\n");
+  const shared = [0, 1, 2].map((at) => shareConfig(config, { at, of: 3 }).connections);
+  assert.deepEqual(
+    shared.map(({ outbound: { max, maxPerSource, maxAge } }) => [max, maxPerSource, maxAge]),
+    [
+      [4, 1, 3_600_000],
+      [3, 1, 3_600_000],
+      [3, 1, 3_600_000],
+    ],
+  );
+  assert.deepEqual(
+    shared.map(({ inbound: { max, maxPerSource } }) => [max, maxPerSource]),
+    [
+      [3334, undefined],
+      [3333, undefined],
+      [3333, undefined],
+    ],
+  );
+});
+
 test("without its store a rate limit's local share is divided; a limit that the control thread counts is leased whole", () => {
   const config = good(
     JSON.stringify({

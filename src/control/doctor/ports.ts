@@ -27,7 +27,7 @@ export const checkPorts: Check = async ({ config, running }) => {
       try {
         const listener = await Listener.bind(
           address,
-          { maxConnections: 1 },
+          { limits: { maxConnections: 1 } },
           { onConnection: (socket) => void socket.destroy(), onRefused: () => {}, onError: () => {} },
         );
         await listener.close();

@@ -20,8 +20,8 @@ import type { AcceptedSocket, Arrival, SocketAcceptor, SocketAcceptorOptions } f
 
 /** Milliseconds for which a caller's connection is kept without a request. Callers are told. */
 const KEEP = 75_000;
-/** Milliseconds from the time that a connection has nothing to do to the end of the next head: those, and time to send it. */
-const HEAD = KEEP + 15_000;
+/** Milliseconds beyond those until the end of the next head. */
+const HEAD = 15_000;
 /** Requests under way on a connection, which may send one behind the other; each takes a connection to the upstream. */
 const PIPELINED = 100;
 
@@ -34,10 +34,10 @@ interface Entry extends AcceptedSocket {
   timer: Timer | undefined;
   /** Milliseconds of the clock since which it has nothing to do. */
   restedAt: number;
-  /** It ends with its next answer. */
+  /** Its next answer says that it is the last one. */
   leaving: boolean;
-  /** It has sent more requests at once than are taken: no more of them are. */
-  overfull: boolean;
+  /** No more requests are taken of it: it ends once those that were have their answer. */
+  closed: boolean;
 }
 
 /**
@@ -61,7 +61,7 @@ export class Http1Acceptor implements SocketAcceptor {
   /** `router`: where its calls go. `http2`: takes it where it begins as HTTP/2 does. */
   accept(arrival: Arrival, router: Router, http2?: (arrived: Buffer) => void): void {
     const { socket, peer, caller, arrived } = arrival;
-    const { clock } = this.options;
+    const { clock, lives } = this.options;
     const calls = new Set<Http1Call>();
     const entry: Entry = {
       socket,
@@ -76,7 +76,17 @@ export class Http1Acceptor implements SocketAcceptor {
       timer: undefined,
       restedAt: 0,
       leaving: false,
-      overfull: false,
+      closed: false,
+      life: lives.begin({
+        // Node's server ends one that is idle, and tells callers before for how long they may use it.
+        active: undefined,
+        // Not while it has nothing to do: a request may be on its way.
+        leave: () => letGo(entry),
+        end: (why) => {
+          for (const call of calls) call.refuse(failure("REBALANCE", why));
+          socket.destroySoon();
+        },
+      }),
       get active() {
         return calls.size;
       },
@@ -85,6 +95,7 @@ export class Http1Acceptor implements SocketAcceptor {
     this.entries.set(socket, entry);
     const leave = (): void => {
       entry.timer?.cancel();
+      entry.life.stop();
       this.accepted.delete(entry);
     };
     socket.once("close", leave);
@@ -123,7 +134,7 @@ export class Http1Acceptor implements SocketAcceptor {
   /** Connections without a request end now, the others with their answer, which says so. */
   shutdown(): void {
     this.leaving = true;
-    for (const { socket, calls } of this.accepted.values()) if (calls.size === 0) socket.end();
+    for (const entry of this.accepted.values()) close(entry);
   }
 
   /** Closes the connection that has had no whole request for longest; false where each has one. */
@@ -153,11 +164,7 @@ export class Http1Acceptor implements SocketAcceptor {
   /** Asks callers that came by TLS to come again, over `spread` milliseconds: who they are is found out anew. */
   readmit(spread: number, random: () => number): void {
     for (const entry of this.accepted.values())
-      if (entry.caller !== undefined)
-        this.options.clock.setTimer(random() * spread, () => {
-          entry.leaving = true;
-          if (entry.calls.size === 0) entry.socket.end();
-        });
+      if (entry.caller !== undefined) this.options.clock.setTimer(random() * spread, () => close(entry));
   }
 
   closeAll(reason: string): number {
@@ -184,7 +191,13 @@ export class Http1Acceptor implements SocketAcceptor {
 
   private get server(): Server {
     this.made ??= this.makeServer();
+    this.made.keepAliveTimeout = this.kept;
     return this.made;
+  }
+
+  /** Milliseconds for which a connection is kept without a request. */
+  private get kept(): number {
+    return this.options.lives.terms.idleTimeout ?? KEEP;
   }
 
   private makeServer(): Server {
@@ -192,7 +205,6 @@ export class Http1Acceptor implements SocketAcceptor {
       // Strict, whatever the command line says.
       insecureHTTPParser: false,
       maxHeaderSize: defaultLimits.maxHeaderListSize,
-      keepAliveTimeout: KEEP,
       // By our own clock: see `rest`.
       requestTimeout: 0,
       headersTimeout: 0,
@@ -221,13 +233,15 @@ export class Http1Acceptor implements SocketAcceptor {
       leaveBehind(request.socket);
       return;
     }
-    if (entry.overfull || entry.calls.size >= PIPELINED) {
-      this.stopTaking(entry);
-      return;
-    }
+    if (entry.calls.size >= PIPELINED) this.stopTaking(entry);
+    if (entry.closed) return;
     const head = this.headOf(request, entry);
     if (head === undefined) return;
-    if (this.leaving || entry.leaving) response.shouldKeepAlive = false;
+    entry.life.count();
+    if (this.leaving || entry.leaving) {
+      response.shouldKeepAlive = false;
+      entry.closed = true;
+    }
     const call = this.callOf(head, entry);
     const { services, unrouted } = this.options;
     const exchange = new Http1Exchange({ call, request, services, unrouted }, response);
@@ -242,9 +256,10 @@ export class Http1Acceptor implements SocketAcceptor {
       leaveBehind(socket);
       return;
     }
-    if (entry.overfull) return;
+    if (entry.closed) return;
     const head = this.headOf(request, entry);
     if (head === undefined) return;
+    entry.life.count();
     const call = this.callOf(head, entry);
     const { services, unrouted, clock } = this.options;
     const upgrade = new Http1Upgrade({ call, request, services, unrouted }, socket, first, clock);
@@ -287,9 +302,8 @@ export class Http1Acceptor implements SocketAcceptor {
 
   /** What was taken is answered, then the connection ends: who sends many at once has to expect that (RFC 9112 §9.3.2). */
   private stopTaking(entry: Entry): void {
-    if (entry.overfull) return;
-    entry.overfull = true;
-    entry.leaving = true;
+    if (entry.closed) return;
+    entry.closed = true;
     entry.socket.pause();
     this.complain(entry.peer, `more than ${PIPELINED} requests are under way on a connection`);
   }
@@ -302,7 +316,7 @@ export class Http1Acceptor implements SocketAcceptor {
   private done(entry: Entry, call: Http1Call): void {
     entry.calls.delete(call);
     if (entry.calls.size > 0 || entry.socket.destroyed) return;
-    if (this.leaving || entry.leaving) entry.socket.end();
+    if (this.leaving || entry.closed) entry.socket.end();
     this.rest(entry);
   }
 
@@ -310,7 +324,7 @@ export class Http1Acceptor implements SocketAcceptor {
   private rest(entry: Entry): void {
     entry.timer?.cancel();
     entry.restedAt = this.options.clock.now();
-    entry.timer = this.options.clock.setTimer(HEAD, () => entry.socket.destroy());
+    entry.timer = this.options.clock.setTimer(this.kept + HEAD, () => entry.socket.destroy());
   }
 
   private onError(error: NodeJS.ErrnoException, socket: Duplex): void {
@@ -326,6 +340,20 @@ export class Http1Acceptor implements SocketAcceptor {
   private complain(peer: string | undefined, cause: string): void {
     this.violations.tell({ direction: this.options.direction, peer, cause });
   }
+}
+
+/** Has the next answer be the last one; of those that are under way one that has nothing behind it and has not begun. */
+function letGo(entry: Entry): void {
+  entry.leaving = true;
+  const [only] = entry.calls;
+  if (entry.calls.size === 1 && only?.sayLast() === true) entry.closed = true;
+}
+
+/** Has a connection end with the answers that are under way, or now. */
+function close(entry: Entry): void {
+  letGo(entry);
+  entry.closed = true;
+  if (entry.calls.size === 0) entry.socket.end();
 }
 
 function isWebSocket({ method, headers }: IncomingMessage): boolean {

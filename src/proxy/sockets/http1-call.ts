@@ -49,6 +49,11 @@ export abstract class Http1Call extends SocketCall {
     return true;
   }
 
+  /** Has the answer say that it is the last one of its connection; false where it is too late for that, or has no such words. */
+  sayLast(): boolean {
+    return false;
+  }
+
   /** Has `http2-proxy` carry the request that `make` makes. */
   protected abstract send(make: Making, answer: Answering): Promise<void>;
   /** Whether the caller has a part of the answer. */

@@ -31,6 +31,12 @@ export class Http1Exchange extends Http1Call {
     });
   }
 
+  override sayLast(): boolean {
+    const { response } = this;
+    if (!response.headersSent) response.shouldKeepAlive = false;
+    return !response.shouldKeepAlive;
+  }
+
   protected override get headSent(): boolean {
     return this.response.headersSent;
   }

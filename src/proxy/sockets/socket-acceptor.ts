@@ -5,6 +5,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Placed } from "../../core/roster.ts";
 import type { Call, Failure } from "../../http/call.ts";
 import type { Direction } from "../../http/reason.ts";
+import type { ConnectionLife, ConnectionLives } from "../../net/connection-life.ts";
 import type { Caller } from "../accepted-connection.ts";
 import type { Forwarded } from "../forwarded.ts";
 import type { ExchangeServices } from "../services.ts";
@@ -16,6 +17,7 @@ export interface SocketAcceptorOptions {
   readonly services: ExchangeServices;
   readonly unrouted: Unrouted;
   readonly clock: Clock;
+  readonly lives: ConnectionLives;
   readonly log: Logger;
   /** What the application is told of its callers; undefined: nothing, for the caller is the application. */
   readonly forwarded?: Forwarded | undefined;
@@ -45,6 +47,7 @@ export interface AcceptedSocket extends Placed {
   readonly since: number;
   /** Calls under way. */
   readonly active: number;
+  readonly life: ConnectionLife;
 }
 
 /** What takes the connections of one protocol, as the listeners and the drain see it. */

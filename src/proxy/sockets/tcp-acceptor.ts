@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { Roster } from "../../core/roster.ts";
-import { Call, type Failure } from "../../http/call.ts";
+import { Call, type Failure, failure } from "../../http/call.ts";
 import { localAddress } from "../../net/local-address.ts";
 import type { Caller } from "../accepted-connection.ts";
 import type { Router } from "../target.ts";
@@ -27,7 +27,7 @@ export class TcpAcceptor implements SocketAcceptor {
   }
 
   accept({ socket, peer, caller, told = false, arrived, destination }: Arrival, router: Router): void {
-    const { direction, services, unrouted, clock } = this.options;
+    const { direction, services, unrouted, clock, lives } = this.options;
     const head = services.headers.head([]);
     const call = new Call(direction, peer, head, PATH, false, services.loop.now());
     call.protocol = "tcp";
@@ -38,9 +38,19 @@ export class TcpAcceptor implements SocketAcceptor {
     if (direction === "inbound") call.local = localAddress(socket);
     services.explanations.decisions.begin(call);
     socket.pause();
-    const over = (): void => this.accepted.delete(entry);
+    const over = (): void => {
+      this.accepted.delete(entry);
+      entry.life.stop();
+    };
     const passing = new TcpCall({ call, socket, arrived, told, services, unrouted, clock, over });
-    const entry: Entry = { socket, peer, caller, since: clock.wall(), active: 1, place: -1, call: passing };
+    const life = lives.begin({
+      // How long it may be idle is a matter of whom it is for.
+      active: undefined,
+      // There is no word for it: it goes when its grace is over, or by itself.
+      leave: () => {},
+      end: (why) => passing.refuse(failure("REBALANCE", why)),
+    });
+    const entry: Entry = { socket, peer, caller, since: clock.wall(), active: 1, place: -1, call: passing, life };
     this.accepted.add(entry);
     passing.begin(router);
   }

@@ -195,6 +195,7 @@ export function proxied(
   const outbound = new Outbound(
     {
       direction: "outbound",
+      lives: shared.callerConnections.outbound.lives,
       http2,
       keepalive: defaultKeepalive,
       limits: defaultLimits,
