@@ -8,6 +8,7 @@ import type { Connection } from "../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../http2/errors.ts";
 import type { Stream, StreamAbort, StreamHandler } from "../http2/stream.ts";
 import type { Attempt } from "./attempt.ts";
+import { lostConnection } from "./lost.ts";
 import type { Proof } from "./proof.ts";
 
 /**
@@ -162,10 +163,7 @@ export class Forward implements StreamHandler {
           { unprocessed: true },
         );
       case "lost":
-        return failure(
-          "UPSTREAM_LOST",
-          `the connection to ${this.endpoint.label} was lost during the call: ${abort.reason}`,
-        );
+        return lostConnection(this.endpoint, abort.reason);
       case "violation":
         // The one limit that a stream by itself can go over; the others end their connection.
         if (abort.code === ErrorCode.ENHANCE_YOUR_CALM)

@@ -205,6 +205,41 @@ test("a drain waits for connections until grace ends, and then cuts them", async
   });
 });
 
+test("a connection that outlasts the drain of its instance is lost, and the caller's log says that the instance was going", async () => {
+  await inScope(async (scope) => {
+    const app = await tcpServer(scope, (socket) => socket.pipe(socket));
+    const [leaving, staying] = await Promise.all(
+      [1, 2].map(() =>
+        scope.sidecar({
+          service: { name: "up", address: app.address, protocol: "tcp" },
+          drain: { notice: "0s", grace: "100ms" },
+        }),
+      ),
+    );
+    assert.ok(leaving !== undefined && staying !== undefined);
+    const config = (endpoint: string): SidecarConfig => ({
+      upstreams: { up: { protocol: "tcp", discovery: "static", endpoints: [endpoint], listen: "127.0.0.1:0" } },
+    });
+    const caller = await scope.sidecar(config(leaving.inbound));
+    const socket = await connectTo(scope, caller.listen("up"));
+    socket.write("a");
+    await once(socket, "data");
+    const loaded = loadConfig(JSON.stringify(wholeConfig(config(staying.inbound))), { file: "test.yaml", env: {} });
+    assert.ok(loaded.ok);
+    assert.equal((await caller.runtime.apply(loaded.config)).kind, "applied");
+    socket.write("b");
+    assert.equal(String((await once(socket, "data"))[0]), "b", "it goes on until grace is over");
+    assert.equal(await leaving.runtime.drain(), 1);
+    await closed(socket);
+    const line = await caller.call();
+    assert.equal(line.reason, "UPSTREAM_LOST");
+    assert.match(
+      String(line.detail),
+      new RegExp(`^the connection to ${leaving.inbound} was lost during the call, after it had left discovery: `),
+    );
+  });
+});
+
 test("with permissive mTLS a plaintext client may wait for the server to speak first, and sidecars use TLS", async () => {
   await inScope(async (scope) => {
     const app = await tcpServer(scope, (socket) => socket.end("220 hello\r\n"));

@@ -9,6 +9,7 @@ import type { Head } from "../../http/headers.ts";
 import { pairs } from "../../http/http1-head.ts";
 import { type Reason, reasons } from "../../http/reason.ts";
 import { EXPLAIN } from "../explain-trailer.ts";
+import { lostConnection } from "../lost.ts";
 import type { Proof } from "../proof.ts";
 import type { SaidFields } from "../retry/pushback.ts";
 
@@ -104,16 +105,12 @@ export function lossOf(
     const detail = `the sidecar of ${endpoint.label} refused the request`;
     return { what: failure(error.reason, detail, { unprocessed: true, fields: error.fields }), proof: "sidecar" };
   }
-  if (error instanceof UnsentError) return { what: lostAt(endpoint, why), proof: "unsent" };
+  if (error instanceof UnsentError) return { what: lostConnection(endpoint, why), proof: "unsent" };
   if (lease.kind === "fresh" && lease.peer !== undefined && code.startsWith("ERR_SSL")) {
     const { reason, message } = lease.peer.explain(why);
     return { what: failure(reason, message, { unprocessed: true }), proof: hasBody ? undefined : "sidecar" };
   }
   if (code.startsWith("HPE_"))
     return { what: failure("PROTOCOL", `${endpoint.label} broke the protocol: ${why}`), proof: undefined };
-  return { what: lostAt(endpoint, why), proof: lease.kind === "idle" && isRepeatable ? "kept" : undefined };
-}
-
-function lostAt(endpoint: Endpoint, why: string): Failure {
-  return failure("UPSTREAM_LOST", `the connection to ${endpoint.label} was lost during the call: ${why}`);
+  return { what: lostConnection(endpoint, why), proof: lease.kind === "idle" && isRepeatable ? "kept" : undefined };
 }

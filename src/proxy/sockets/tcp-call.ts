@@ -9,6 +9,7 @@ import { ACCEPTED, readVerdict, refused } from "../../http/tcp-verdict.ts";
 import { codeOf } from "../../identity/tls-failure.ts";
 import { Join, type JoinEnd } from "../../net/join.ts";
 import { reset } from "../../net/reset.ts";
+import { lostConnection } from "../lost.ts";
 import type { ExchangeServices } from "../services.ts";
 import type { Unrouted } from "../target.ts";
 import { SocketCall } from "./socket-call.ts";
@@ -64,7 +65,7 @@ export class TcpCall extends SocketCall {
     if (lease.kind !== "fresh") throw new Error("a connection of TCP is nobody else's");
     this.upstream = lease.socket;
     if (lease.peer?.isSidecar === true) this.hear(endpoint, lease.socket, lease.peer);
-    else this.join(lease.socket, undefined, lease.peer);
+    else this.join(endpoint, lease.socket, undefined, lease.peer);
   }
 
   /** Waits for the word of the sidecar that was called. */
@@ -102,7 +103,7 @@ export class TcpCall extends SocketCall {
         fail(verdict.reason, `the sidecar of ${endpoint.label} refused the connection`, isFinal);
       } else {
         settle();
-        this.join(upstream, verdict.rest);
+        this.join(endpoint, upstream, verdict.rest);
       }
     };
     const timer = clock.setTimer(VERDICT_TIMEOUT, () => lost(`nothing within ${VERDICT_TIMEOUT} ms`));
@@ -112,7 +113,7 @@ export class TcpCall extends SocketCall {
   }
 
   /** `said`: the upstream's first octets, which have been read already. `peer`: who is there by TLS and says nothing of its own. */
-  private join(upstream: Socket, said: Buffer | undefined, peer?: SecurePeer): void {
+  private join(endpoint: Endpoint, upstream: Socket, said: Buffer | undefined, peer?: SecurePeer): void {
     const { socket, options, call, target } = this;
     this.answering();
     socket.off("error", this.gone);
@@ -139,7 +140,7 @@ export class TcpCall extends SocketCall {
           target?.series.sent(octets);
         },
         over: (end) => {
-          this.ended(endpointOf(call), end, call.bytesSent === 0 ? peer : undefined);
+          this.ended(endpoint, end, call.bytesSent === 0 ? peer : undefined);
           options.over();
         },
       },
@@ -147,7 +148,7 @@ export class TcpCall extends SocketCall {
   }
 
   /** `silent`: who is there, where it has not said anything. */
-  private ended(endpoint: string, end: JoinEnd, silent: SecurePeer | undefined): void {
+  private ended(endpoint: Endpoint, end: JoinEnd, silent: SecurePeer | undefined): void {
     if (this.isOver) return;
     const outcome = { status: Status.OK, reason: undefined, origin: "app", detail: undefined } as const;
     switch (end.kind) {
@@ -166,13 +167,13 @@ export class TcpCall extends SocketCall {
     }
   }
 
-  private lost(endpoint: string, error: Error | undefined, silent: SecurePeer | undefined): void {
+  private lost(endpoint: Endpoint, error: Error | undefined, silent: SecurePeer | undefined): void {
     const why = error?.message ?? "closed";
     // In TLS 1.3 a server refuses a certificate once the client is done with the handshake.
     const isRefused = error !== undefined && silent !== undefined && codeOf(error).startsWith("ERR_SSL");
-    const { reason, message: detail } = isRefused
-      ? silent.explain(why)
-      : ({ reason: "UPSTREAM_LOST", message: `the connection to ${endpoint} was lost: ${why}` } as const);
+    const refused = isRefused ? silent.explain(why) : undefined;
+    const { reason, detail } =
+      refused === undefined ? lostConnection(endpoint, why) : failure(refused.reason, refused.message);
     this.finish({ status: Status.UNAVAILABLE, reason, origin: "proxy", detail }, "failure");
   }
 
@@ -192,8 +193,4 @@ export class TcpCall extends SocketCall {
     if (this.joined === undefined) this.upstream?.destroy();
     else this.joined.cut();
   }
-}
-
-function endpointOf({ endpoint }: Call): string {
-  return endpoint ?? "the upstream";
 }

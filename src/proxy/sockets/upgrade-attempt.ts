@@ -16,6 +16,7 @@ import type { AttemptHost, Sending } from "../attempt.ts";
 import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
 import { LATE } from "../endpoint-search.ts";
 import { EXPLAIN } from "../explain-trailer.ts";
+import { lostConnection } from "../lost.ts";
 import { EXHAUSTED, madeAgain } from "../made-again.ts";
 import { overLimitOf, overLimitOfFailure } from "../over-limit.ts";
 import { type Proof, wordsOf } from "../proof.ts";
@@ -182,7 +183,7 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     if (first.length > 0) this.passData(socket, first);
     socket.on("data", (chunk: Buffer) => this.passData(socket, chunk));
     socket.once("end", () => this.complete(socket, { status: Status.OK, reason: undefined, origin: "app" }));
-    socket.once("close", () => this.closed(socket, `the connection to ${endpoint.label} was lost`));
+    socket.once("close", () => this.closed(socket, endpoint));
   }
 
   private decline(endpoint: Endpoint, answer: IncomingMessage, lost: (error: unknown) => void): void {
@@ -206,7 +207,7 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     answer.on("data", (chunk: Buffer) => this.passData(answer, chunk));
     answer.once("end", () => this.complete(answer, { status: statusOfAnswer(statusCode), reason, origin }));
     answer.on("error", () => {});
-    answer.once("close", () => this.closed(answer, `the connection to ${endpoint.label} was lost during the call`));
+    answer.once("close", () => this.closed(answer, endpoint));
   }
 
   private passHead(endpoint: Endpoint, head: Head): void {
@@ -241,10 +242,10 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     this.host.answered({ ...outcome, detail: undefined });
   }
 
-  private closed(source: Duplex | IncomingMessage, what: string): void {
+  private closed(source: Duplex | IncomingMessage, endpoint: Endpoint): void {
     if (this.state.kind === "over") return;
     const why = source.errored?.message ?? "closed";
-    if (!this.isAnswered) this.failed(failure("UPSTREAM_LOST", `${what}: ${why}`), undefined);
+    if (!this.isAnswered) this.failed(lostConnection(endpoint, why), undefined);
     else {
       this.state = { kind: "over" };
       this.host.upstreamGone();
