@@ -4,6 +4,7 @@ import type { Call } from "../http/call.ts";
 import type { Head } from "../http/headers.ts";
 import { type CallToken, claimValues } from "../http/token.ts";
 import { consulPattern, IdPattern, parseSpiffeId, placeOf, type SpiffeId } from "../identity/spiffe.ts";
+import { pathReadings } from "./path-readings.ts";
 
 /** What a rule is for. A condition that is absent holds for every call; of a list any has to hold, of the conditions all. */
 export interface RuleOptions {
@@ -31,7 +32,7 @@ export class Rule {
   readonly effect: Effect;
   /** Whether it asks who calls. */
   readonly asksCaller: boolean;
-  private readonly methods: readonly ((path: string) => boolean)[] | undefined;
+  private readonly meansPath: (path: string) => boolean;
   private readonly metadata: readonly (readonly [name: string, value: string])[];
   private readonly claims: readonly (readonly [claim: string, value: string])[];
   private readonly isNear: ((peer: string) => boolean) | undefined;
@@ -43,7 +44,7 @@ export class Rule {
     this.name = options.name;
     this.effect = effect;
     this.asksCaller = identities !== undefined || services !== undefined;
-    this.methods = methods?.map(methodMatcher);
+    this.meansPath = pathMatcher(methods, effect);
     this.metadata = [...options.metadata];
     this.claims = [...claims];
     this.isNear = addresses && remembered(addressMatcher(addresses));
@@ -69,12 +70,6 @@ export class Rule {
       if (wanted === "*" ? values.length === 0 : !values.includes(wanted)) return false;
     }
     return true;
-  }
-
-  private meansPath(path: string): boolean {
-    if (this.methods === undefined) return true;
-    for (const matches of this.methods) if (matches(path)) return true;
-    return false;
   }
 
   private meansMetadata(head: Head): boolean {
@@ -104,17 +99,27 @@ function hasField(head: Head, name: string, value: string, effect: Effect): bool
   return found;
 }
 
-/** As patterns of methods are elsewhere, but that `*` are all: a rule must not leave out health checks silently. */
+/**
+ * Whether a path is one of some methods. A path that applications may read in several ways is denied as soon as one of them is, and
+ * allowed when all are.
+ */
+function pathMatcher(methods: readonly string[] | undefined, effect: Effect): (path: string) => boolean {
+  if (methods === undefined) return () => true;
+  const matchers = methods.map(methodMatcher);
+  const isMeant = (reading: string): boolean => matchers.some((means) => means(reading));
+  return remembered((path) => {
+    const readings = pathReadings(path);
+    return effect === "deny" ? readings.some(isMeant) : readings.every(isMeant);
+  });
+}
+
+/** As patterns of methods are elsewhere, but that `*` are all: a rule must not leave out health checks silently. For a reading of a path. */
 export function methodMatcher(pattern: string): (path: string) => boolean {
   if (pattern === "*") return () => true;
   const whole = `/${pattern}`;
-  if (pattern.endsWith("/*")) {
-    const service = whole.slice(0, -1);
-    return (path) => path.startsWith(service);
-  }
-  // For an application that is no gRPC server the rest of the target is a query.
-  const query = `${whole}?`;
-  return (path) => path === whole || path.startsWith(query);
+  if (!pattern.endsWith("/*")) return (path) => path === whole;
+  const service = whole.slice(0, -1);
+  return (path) => path.startsWith(service);
 }
 
 function addressMatcher(networks: readonly string[]): (peer: string) => boolean {

@@ -21,6 +21,9 @@ export function readWorkload(certificate: X509Certificate): WorkloadCertificate 
   if (more.length > 0) return "the certificate has more than one URI";
   const id = parseSpiffeId(uri);
   if (typeof id === "string") return `the certificate's URI ${JSON.stringify(uri)} is no SPIFFE id: ${id}`;
+  // X509-SVID §3.2: "Leaf certificate SPIFFE IDs MUST have a non-root path component".
+  if (id.text.length === "spiffe://".length + id.trustDomain.length)
+    return "the certificate names a trust domain, and nobody in it";
   return {
     id,
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),

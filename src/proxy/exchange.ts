@@ -341,7 +341,7 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
   }
 
   onTrailers(head: Head): void {
-    const clean = this.services.edits.foreign.apply(head);
+    const clean = this.services.edits.trailers.apply(head);
     this.body.ended = true;
     this.body.trailers = clean;
     this.sending?.trailers(clean);

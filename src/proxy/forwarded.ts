@@ -1,3 +1,4 @@
+import { nameAsRead } from "../http/field-name.ts";
 import { HeadFilter, withAppended, withField } from "../http/head-edit.ts";
 import type { Head, HeaderTable } from "../http/headers.ts";
 import type { WorkloadCertificate } from "../identity/certificate.ts";
@@ -22,8 +23,11 @@ export class Forwarded {
 
   constructor(table: HeaderTable) {
     this.table = table;
-    this.certificates = new HeadFilter(table, (name) => name === CLIENT_CERT);
-    const isStrange = (name: string): boolean => name === CLIENT_CERT || name === FORWARDED;
+    this.certificates = new HeadFilter(table, (name) => nameAsRead(name) === CLIENT_CERT);
+    const isStrange = (name: string): boolean => {
+      const read = nameAsRead(name);
+      return read === CLIENT_CERT || read === FORWARDED || (read === FORWARDED_FOR && name !== FORWARDED_FOR);
+    };
     this.others = new HeadFilter(table, isStrange);
     this.strangers = new HeadFilter(table, (name) => isStrange(name) || name === FORWARDED_FOR);
   }

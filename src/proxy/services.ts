@@ -31,6 +31,8 @@ export interface ExchangeServices {
   readonly edits: {
     /** Removes every `outrigger-*` field: what applications and strangers say in our name. */
     readonly foreign: HeadFilter;
+    /** Removes from the trailers of requests what only their heads may say. */
+    readonly trailers: HeadFilter;
     /** Removes what one sidecar tells another and no application needs. */
     readonly consumed: HeadFilter;
   };

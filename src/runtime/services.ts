@@ -9,6 +9,7 @@ import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
 import { Tokens } from "../filters/jwt/tokens.ts";
 import { Callers } from "../http/callers.ts";
+import { isOfTheHead } from "../http/field-name.ts";
 import { HeadFilter } from "../http/head-edit.ts";
 import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
@@ -117,6 +118,7 @@ export function makeServices(
   metrics.options = config.metrics;
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
+    trailers: new HeadFilter(headers, isOfTheHead),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
   };
   return {

@@ -142,6 +142,37 @@ test("a method is meant with any query behind it, and a health check by rules fo
   assert.equal(ask(all.made, { path: "/grpc.health.v1.Health/Check" }), "AUTHZ_DENIED");
 });
 
+/** Ways to write a path that an application may read as `/private/x`, or as something that is not below `/public/`. */
+const detours = [
+  "/public/../private/x",
+  "/public/./../private/x",
+  "/public/%2e%2e/private/x",
+  "/public/.%2E/private/x",
+  "/public/..;/private/x",
+  "/public/..;a=b/private/x",
+  "/public/..%2fprivate/x",
+  "/public/%2e%2e%2Fprivate/x",
+  "/public/..\\private/x",
+  "/public/..%5cprivate/x",
+  "/public//../..//private/x",
+];
+
+test("a path that can be read in several ways is allowed when all of them are, and denied as soon as one is", () => {
+  const allowing = setup({ allow: [rule("public", { methods: ["public/*"] })] }).made;
+  const denying = setup({ default: "allow", deny: [rule("private", { methods: ["private/*"] })] }).made;
+  assert.equal(ask(allowing, { path: "/public/x?to=/../private" }), "");
+  assert.equal(ask(denying, { path: "/public/x?to=/../private" }), "");
+  for (const path of detours) {
+    assert.equal(ask(allowing, { path }), "AUTHZ_DENIED", path);
+    assert.equal(ask(denying, { path }), "AUTHZ_DENIED", path);
+  }
+  for (const path of ["/%70rivate/x", "//private/x", "/./private/x", "/private/x#public", "/private%2Fx"])
+    assert.equal(ask(denying, { path }), "AUTHZ_DENIED", path);
+  // A part that only looks like dots is a part as any other.
+  assert.equal(ask(allowing, { path: "/public/...;/x" }), "");
+  assert.equal(ask(allowing, { path: "/public/a;b/..c" }), "");
+});
+
 test("of a field that comes twice, allow wants all values to be right and deny wants any", () => {
   const one = rule("one", { metadata: new Map([["x-tenant", "a"]]) });
   const a: PlainField = ["x-tenant", "a"];

@@ -448,8 +448,8 @@ export const patches: readonly Patch[] = [
   {
     name: "x-forwarded-client-cert of a stranger is believed",
     file: "src/proxy/forwarded.ts",
-    from: "const isStrange = (name: string): boolean => name === CLIENT_CERT ||",
-    to: "const isStrange = (name: string): boolean =>",
+    from: "return read === CLIENT_CERT || read === FORWARDED",
+    to: "return read === FORWARDED",
     tests: MTLS,
   },
 ];

@@ -37,6 +37,17 @@ export class TestCa {
     return new TestCa(domain, await makeAuthority({ commonName: `${domain} ${randomUUID()}`, ...life }));
   }
 
+  /** One that lets others sign for it; those of `make` may not have any. */
+  static async makeRoot(domain = DOMAIN): Promise<TestCa> {
+    const name = `CN=${domain} ${randomUUID()}`;
+    return new TestCa(domain, await certified(name, undefined, true, Date.now() - 24 * HOUR, Date.now() + 24 * HOUR));
+  }
+
+  /** Certifies somebody who signs certificates, whether that is an authority or is not. */
+  certify(name: string, isAuthority: boolean, life: { notBefore: number; notAfter: number }): Promise<KeyPair> {
+    return certified(`CN=${name}`, this.authority, isAuthority, life.notBefore, life.notAfter);
+  }
+
   get pem(): string {
     return this.authority.certificate;
   }
@@ -75,6 +86,40 @@ export class TestCa {
     // The package labels it "CRL", which OpenSSL does not read.
     return pemBlock("X509 CRL", new Uint8Array(crl.rawData));
   }
+}
+
+const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+
+/** A certificate that is used to sign others; without an issuer its own. */
+async function certified(
+  subject: string,
+  issuer: KeyPair | undefined,
+  isAuthority: boolean,
+  notBefore: number,
+  notAfter: number,
+): Promise<KeyPair> {
+  await import("reflect-metadata"); // what injects the library's own parts asks for it
+  const x509 = await import("@peculiar/x509");
+  const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
+  const der = Buffer.from((issuer?.key ?? "").replaceAll(/-----[^-]+-----|\s/g, ""), "base64");
+  const made = await x509.X509CertificateGenerator.create({
+    serialNumber: randomUUID().replaceAll("-", "").slice(0, 16),
+    subject,
+    issuer: issuer === undefined ? subject : new x509.X509Certificate(issuer.certificate).subject,
+    notBefore: new Date(notBefore),
+    notAfter: new Date(notAfter),
+    publicKey: keys.publicKey,
+    signingKey:
+      issuer === undefined ? keys.privateKey : await webcrypto.subtle.importKey("pkcs8", der, P256, false, ["sign"]),
+    signingAlgorithm: P256,
+    extensions: [
+      new x509.BasicConstraintsExtension(isAuthority, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  const key = pemBlock("PRIVATE KEY", new Uint8Array(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)));
+  return { certificate: made.toString("pem"), key };
 }
 
 /** The files of `mtls.source.files`, in a folder of their own. */

@@ -2,8 +2,8 @@ import type { CompileRegex } from "../../core/regex.ts";
 import { remembered } from "../../core/remembered.ts";
 import type { Call } from "../../http/call.ts";
 import type { Head } from "../../http/headers.ts";
+import { pathReadings } from "../path-readings.ts";
 import type { HeaderCondition, Intention, Permission } from "./intention.ts";
-import { pathReadings } from "./path-readings.ts";
 
 /** Whether intentions have regular expressions. */
 export function needsRegex(intentions: readonly Intention[]): boolean {

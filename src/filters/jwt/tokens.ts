@@ -1,10 +1,13 @@
+import { remembered } from "../../core/remembered.ts";
 import { type Call, type Failure, failure } from "../../http/call.ts";
+import { nameAsRead } from "../../http/field-name.ts";
 import { encodeMessage } from "../../http/grpc.ts";
 import { HeadFilter, withAppended } from "../../http/head-edit.ts";
 import type { HeaderTable } from "../../http/headers.ts";
 import { type CallToken, claimValues } from "../../http/token.ts";
 import { methodMatcher } from "../authorization-rule.ts";
 import type { Filter, Verdict } from "../filter.ts";
+import { pathReadings } from "../path-readings.ts";
 import { type Remembered, TokenCache } from "./token-cache.ts";
 import { type FoundToken, findToken, type TokenPlace } from "./token-place.ts";
 
@@ -69,7 +72,6 @@ type Known = Remembered &
   );
 
 interface Rule {
-  readonly means: (path: string) => boolean;
   readonly need: TokenRule["need"];
   readonly providers: ReadonlySet<string>;
   readonly places: readonly TokenPlace[];
@@ -77,7 +79,7 @@ interface Rule {
 
 interface Policy {
   readonly options: TokenOptions;
-  readonly rules: readonly Rule[];
+  readonly ruleFor: (path: string) => Rule;
   /** Takes away what only this sidecar says of claims. */
   readonly forged: HeadFilter | undefined;
   /** Takes the token away, by provider. */
@@ -128,8 +130,8 @@ export class Tokens {
     const { policy } = this;
     if (policy === undefined) return undefined;
     if (policy.forged !== undefined) call.head = policy.forged.apply(call.head);
-    const rule = policy.rules.find(({ means }) => means(call.path));
-    if (rule === undefined || rule.need === "ignored") return undefined;
+    const rule = policy.ruleFor(call.path);
+    if (rule.need === "ignored") return undefined;
     const found = findToken(call.head, rule.places);
     if (found === "several") return this.refuse("invalid", call, "there are several tokens, or several fields for one");
     if (found === undefined) return rule.need === "required" ? this.refuse("missing", call) : undefined;
@@ -211,21 +213,16 @@ const refusals = {
 
 function compile(options: TokenOptions, headers: HeaderTable): Policy {
   const { providers } = options;
-  const names = new Set([...providers.values()].flatMap(({ claims }) => [...claims.keys()]));
-  const all: readonly TokenRule[] = [...options.rules, { methods: undefined, need: "required", providers: undefined }];
+  const names = new Set([...providers.values()].flatMap(({ claims }) => [...claims.keys()].map(nameAsRead)));
   return {
     options,
-    rules: all.map(({ methods, need, providers: some }) => {
-      const matchers = methods?.map(methodMatcher);
-      const whose = new Set(some ?? providers.keys());
-      return {
-        means: (path) => matchers === undefined || matchers.some((means) => means(path)),
-        need,
-        providers: whose,
-        places: [...whose].flatMap((name) => providers.get(name)?.from ?? []),
-      };
-    }),
-    forged: names.size === 0 ? undefined : new HeadFilter(headers, (name) => names.has(name)),
+    ruleFor: remembered((path) =>
+      strictest(
+        pathReadings(path).map((reading) => ruleFor(reading, options)),
+        options,
+      ),
+    ),
+    forged: names.size === 0 ? undefined : new HeadFilter(headers, (name) => names.has(nameAsRead(name))),
     strips: new Map(
       [...providers]
         .filter(([, { toApplication }]) => toApplication === "strip")
@@ -235,6 +232,23 @@ function compile(options: TokenOptions, headers: HeaderTable): Policy {
         }),
     ),
   };
+}
+
+const REQUIRED: TokenRule = { methods: undefined, need: "required", providers: undefined };
+
+function ruleFor(path: string, { rules }: TokenOptions): TokenRule {
+  return rules.find(({ methods }) => methods?.some((method) => methodMatcher(method)(path)) !== false) ?? REQUIRED;
+}
+
+/** What has to hold whichever of several rules is meant, for a path that can be read in several ways. */
+function strictest(rules: readonly TokenRule[], { providers }: TokenOptions): Rule {
+  const need =
+    (["required", "optional"] as const).find((some) => rules.some((rule) => rule.need === some)) ?? "ignored";
+  const asking = rules.filter((rule) => rule.need !== "ignored");
+  const whose = [...providers.keys()].filter((name) =>
+    asking.every(({ providers: some }) => some?.includes(name) !== false),
+  );
+  return { need, providers: new Set(whose), places: whose.flatMap((name) => providers.get(name)?.from ?? []) };
 }
 
 function remember(verdict: Exclude<Verdicts, { kind: "unknown" }>, { providers }: TokenOptions, wall: number): Known {

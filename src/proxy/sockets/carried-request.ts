@@ -1,4 +1,5 @@
 import { ClientRequest, type ClientRequestArgs, type IncomingMessage } from "node:http";
+import { isOfTheHead } from "../../http/field-name.ts";
 import { pairs } from "../../http/http1-head.ts";
 
 /**
@@ -37,7 +38,8 @@ export class CarriedRequest extends ClientRequest {
       source.once("end", () => this.end());
       return this;
     }
-    if (source.rawTrailers.length > 0) this.addTrailers(pairs(source.rawTrailers));
+    if (source.rawTrailers.length > 0)
+      this.addTrailers(pairs(source.rawTrailers).filter(([name]) => !isOfTheHead(name)));
     return super.end();
   }
 }

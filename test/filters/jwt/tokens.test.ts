@@ -129,6 +129,13 @@ test("a field for a claim is the sidecar's: what a caller sends is taken away fr
   assert.equal(ignoring.asked.length, 0);
 });
 
+test("a field that an application may read as the one for a claim is taken away as well", async () => {
+  const { tokens } = setup();
+  const call = callWith(["authorization", "Bearer abc"], ["x_user", "admin"], ["x-user", "admin"]);
+  assert.equal(await reasonOf(tokens, call), "");
+  assert.deepEqual([valuesOf(call, "x_user"), valuesOf(call, "x-user")], [[], ["ann"]]);
+});
+
 test("several tokens, or a field for one twice, are refused", async () => {
   const from = [...bearer, { metadata: "x-token", prefix: "" }];
   const { tokens, asked } = setup({ ...one, providers: new Map([["accounts", { ...use, from }]]) });
@@ -175,6 +182,28 @@ test("the first rule that is for the call counts, and a provider that it does no
   assert.deepEqual(valuesOf(call, "authorization"), ["Bearer abc"]);
   // It stands where partners have theirs.
   assert.equal(await reasonOf(tokens, callWith(["x-partner", "abc"])), "JWT_INVALID");
+});
+
+test("a path that can be read in several ways needs what each of them needs", async () => {
+  const rules: TokenOptions["rules"] = [
+    { methods: ["public/*"], need: "ignored", providers: undefined },
+    { methods: ["mine/*"], need: "required", providers: ["accounts"] },
+    { methods: ["theirs/*"], need: "required", providers: ["others"] },
+    { methods: ["either/*"], need: "optional", providers: undefined },
+  ];
+  const { tokens } = setup({ providers: new Map([...one.providers, ["others", use]]), rules });
+  const at = async (path: string, ...metadata: readonly PlainField[]): Promise<string> => {
+    const { head } = makeCall(metadata, true, path);
+    return await reasonOf(tokens, new Call("inbound", "127.0.0.1:1", head, path, true, 0));
+  };
+  const token = ["authorization", "Bearer abc"] as const;
+  assert.equal(await at("/public/x"), "");
+  assert.equal(await at("/public/../mine/x"), "JWT_MISSING");
+  assert.equal(await at("/either/%2e%2e/mine/x"), "JWT_MISSING");
+  assert.equal(await at("/public/../either/x"), "");
+  assert.equal(await at("/public/../mine/x", token), "");
+  // No token is good for both.
+  assert.notEqual(await at("/mine/../theirs/x", token), "");
 });
 
 test("claims become fields: lists with commas, nested ones by their way, other characters encoded, objects not at all", async () => {

@@ -6,6 +6,7 @@ import { idOf } from "../../support/certificates.ts";
 import { GrpcServer, grpcClient, testService } from "../../support/grpc-service.ts";
 import { sampleValue } from "../../support/prometheus.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../../support/with-proxy.ts";
+import { turnOver } from "./load.ts";
 import { call, type MeshOptions, mesh } from "./mesh.ts";
 
 type Rules = NonNullable<MeshOptions["authorization"]>;
@@ -115,6 +116,23 @@ test("a reload holds from the next call on, over the same connection, and the de
     assert.deepEqual(steps, ["denied by authorization.default"]);
     const [after] = inbound.runtime.listeners.inbound?.acceptor.connections ?? [];
     assert.equal(after, before);
+  });
+});
+
+test("a session that is resumed gives nothing that the rules of now would not give", async () => {
+  await inScope(async (scope) => {
+    const { inbound, outbound, ...made } = await mesh(scope, { authorization: { allow: [{ name: "all" }] } });
+    assert.equal((await made.call()).error, undefined);
+    await reload(inbound, { allow: [{ name: "web", services: ["web"] }] });
+    const first = [...outbound.connections()].filter(({ role }) => role === "client");
+    turnOver(inbound);
+    await eventually(
+      () => first.every(({ draining }) => draining),
+      () => "the end of the first connection",
+    );
+    assert.equal((await made.call()).reason, "AUTHZ_DENIED");
+    const labels = { direction: "inbound", result: "resumed" };
+    assert.equal(sampleValue(await inbound.metrics(), "outrigger_tls_handshakes_total", labels), 1);
   });
 });
 
