@@ -19,6 +19,8 @@ export interface LeaseOptions {
 
 /** Least milliseconds between two questions of a key that the store had too little for. */
 const PAUSE = 20;
+/** Most milliseconds between two: the store may have lost what it counted, or somebody has taken it back. */
+const RECHECK = 10_000;
 /** Least milliseconds for which calls of a token bucket are kept in hand. */
 const SHORTEST = 1000;
 
@@ -29,7 +31,7 @@ const SHORTEST = 1000;
  * - while there are calls in hand, they pass; when a quarter is left, the next batch is asked for;
  * - a key that has none yet passes calls on credit, a batch at most, and asks for them in arrears. What was used on credit is
  *   paid from the next grant, so that credit is given once and not again and again;
- * - where the store said that there are none, calls are refused until it said there will be;
+ * - where the store said that there are none, calls are refused until it said there will be, it says otherwise, or other terms hold;
  * - while the store does not answer, what is in hand is used up, then `local` decides.
  *
  * So all holders together let at most a batch each pass beyond the limit while the store answers, and while it does not what
@@ -42,7 +44,11 @@ export class Lease implements Allowance {
   /** Calls in hand; below zero: used on credit. */
   private balance = 0;
   private lapsesAt = 0;
+  /** When there will be calls again, as the store said, and by which terms. */
   private deniedUntil = Number.NEGATIVE_INFINITY;
+  private deniedBy: LeaseTerms | undefined = undefined;
+  /** Before that it is not asked. */
+  private askAt = Number.NEGATIVE_INFINITY;
   private batch = 1;
   private asking = false;
 
@@ -61,13 +67,17 @@ export class Lease implements Allowance {
     if (this.balance >= 1) return true;
     const { store, onFailure, local, batch } = this.options;
     if (!store.up) {
-      if (store.retryAt <= now) this.ask(now);
+      if (store.retryAt <= now) {
+        // Nobody knows what it will say once it is back.
+        this.askAt = now;
+        this.ask(now);
+      }
       const what = onFailure();
       return what === "local" ? local.ready(now) : what === "allow";
     }
-    if (now < this.deniedUntil) return false;
+    const denied = this.isDenied(now);
     this.ask(now);
-    return this.balance > -batch();
+    return !denied && this.balance > -batch();
   }
 
   take(now: number): void {
@@ -99,8 +109,13 @@ export class Lease implements Allowance {
     return this.balance === 0 && !this.asking && now >= this.deniedUntil && this.options.local.fresh(now);
   }
 
+  private isDenied(now: number): boolean {
+    if (now < this.deniedUntil && this.options.terms() !== this.deniedBy) this.deniedUntil = this.askAt = now;
+    return now < this.deniedUntil;
+  }
+
   private ask(now: number): void {
-    if (this.asking || now < this.deniedUntil) return;
+    if (this.asking || now < this.askAt) return;
     this.asking = true;
     const { store, terms, batch } = this.options;
     // A key that did not use what it had in time begins anew.
@@ -116,7 +131,8 @@ export class Lease implements Allowance {
     store.lease(asked, this.key, wanted, (grant) => this.answered(asked, wanted, grant));
   }
 
-  private answered({ algorithm, pace }: LeaseTerms, wanted: number, grant: Grant | undefined): void {
+  private answered(terms: LeaseTerms, wanted: number, grant: Grant | undefined): void {
+    const { algorithm, pace } = terms;
     this.asking = false;
     if (grant === undefined) return;
     const now = this.options.clock.now();
@@ -124,7 +140,12 @@ export class Lease implements Allowance {
     if (grant.granted < wanted) {
       // Calls come back one by one, and are fetched by the batch.
       this.deniedUntil = now + Math.max(grant.wait, PAUSE);
-    } else this.batch = Math.min(this.options.batch(), this.batch * 2);
+      this.deniedBy = terms;
+      this.askAt = Math.min(this.deniedUntil, now + RECHECK);
+    } else {
+      this.deniedUntil = this.askAt = now;
+      this.batch = Math.min(this.options.batch(), this.batch * 2);
+    }
     const refilled = (2 * wanted * pace.per) / pace.amount;
     this.lapsesAt = now + (algorithm === "tokenBucket" ? Math.max(SHORTEST, refilled) : grant.wait);
   }

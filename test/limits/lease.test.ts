@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { FixedWindow } from "../../src/limits/fixed-window.ts";
 import { Lease, type OnStoreFailure } from "../../src/limits/lease.ts";
 import { type Pace, shareOf } from "../../src/limits/pace.ts";
 import { TokenBucket } from "../../src/limits/token-bucket.ts";
@@ -8,6 +9,7 @@ import { FakeStore } from "./fake-store.ts";
 
 const pace: Pace = { amount: 100, per: 1000, burst: 100 };
 const BATCH = 5;
+const DAY = 86_400_000;
 
 interface World {
   readonly clock: FakeClock;
@@ -28,7 +30,7 @@ function sidecars(count: number, onFailure: OnStoreFailure = "local", share = 1)
 }
 
 /** Offers each sidecar a call every `every` milliseconds for so long; how many passed. */
-function offer({ clock, leases }: World, ms: number, every = 1): number {
+function offer({ clock, leases }: Pick<World, "clock" | "leases">, ms: number, every = 1): number {
   let passed = 0;
   for (let spent = 0; spent < ms; spent += every) {
     for (const lease of leases) {
@@ -151,4 +153,49 @@ test("where the store said that there are none, it is not asked again before it 
   for (let at = 0; at < 1000; at++) lease.ready(world.clock.now());
   assert.ok(world.store.asked - asked <= 1, `${world.store.asked - asked}`);
   assert.ok(lease.wait(world.clock.now()) >= 1);
+});
+
+/** One holder of a quota of a hundred calls a day, at noon of UTC. */
+function daily() {
+  const clock = new FakeClock();
+  clock.advance(DAY / 2);
+  const store = new FakeStore(clock);
+  let terms = { name: "test", algorithm: "fixedWindow", pace: { amount: 100, per: DAY, burst: 100 } } as const;
+  const local = new FixedWindow({ pace: terms.pace }, clock);
+  const options = { clock, store, batch: () => BATCH, onFailure: () => "local" as const, local };
+  const lease = new Lease("k", { ...options, terms: () => terms });
+  const another = () => {
+    terms = { ...terms };
+  };
+  return { clock, store, leases: [lease], lease, another };
+}
+
+test("a quota by day that is used up is asked for rarely, says how long it is until tomorrow, and is there again then", () => {
+  const world = daily();
+  assert.ok(offer(world, 1000) <= 100 + BATCH);
+  const { asked } = world.store;
+  assert.equal(offer(world, 60_000, 10), 0);
+  assert.ok(world.store.asked - asked <= 6, `${world.store.asked - asked} questions in a minute`);
+  const left = DAY - (world.clock.wall() % DAY);
+  assert.ok(Math.abs(world.lease.wait(world.clock.now()) - left) < 100);
+  world.clock.advance(left);
+  const passed = offer(world, 1000);
+  assert.ok(passed >= 100 - BATCH && passed <= 100, `${passed} on the next day: what was taken on credit is paid`);
+});
+
+test("a quota by day that its store has forgotten, or that is given anew, is noticed within 10 s", () => {
+  const world = daily();
+  offer(world, 1000);
+  world.store.restart();
+  const passed = offer(world, 11_000);
+  assert.ok(passed >= 100 - BATCH && passed <= 100 + BATCH, `${passed}`);
+});
+
+test("under other terms a quota that is used up is asked for at once", () => {
+  const world = daily();
+  offer(world, 1000);
+  world.store.restart();
+  assert.equal(offer(world, 100), 0);
+  world.another();
+  assert.ok(offer(world, 100) >= 1);
 });

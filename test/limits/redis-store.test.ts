@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { pino } from "pino";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Algorithm } from "../../src/limits/algorithms.ts";
 import type { Grant, LeaseTerms } from "../../src/limits/lease-store.ts";
+import type { Pace } from "../../src/limits/pace.ts";
 import type { RateLimitOptions } from "../../src/limits/rate-limit.ts";
 import { RateLimit } from "../../src/limits/rate-limit.ts";
 import { RateLimits } from "../../src/limits/rate-limits.ts";
@@ -120,9 +122,11 @@ test(
 const HOLDERS = 3;
 const LEASE = 10;
 const RATE = 200;
+const PACE: Pace = { amount: RATE, per: 1000, burst: RATE };
+/** Each holder: a lease on credit and one in hand. */
+const BEYOND = HOLDERS * 2 * LEASE;
 
-function shared(url: string): RateLimitOptions {
-  const pace = { amount: RATE, per: 1000, burst: RATE };
+function shared(url: string, algorithm: Algorithm = "tokenBucket", pace = PACE): RateLimitOptions {
   const share = {
     url,
     timeout: 300,
@@ -138,8 +142,16 @@ function shared(url: string): RateLimitOptions {
     key: [],
     mode: "enforce",
     headers: "all",
-    counted: { by: "redis", pace, algorithm: "tokenBucket", maxKeys: 10, shared: share },
+    counted: { by: "redis", pace, algorithm, maxKeys: 10, shared: share },
   };
+}
+
+/** A sidecar's part in a limit. */
+function hold(scope: Scope, limit: RateLimitOptions): RateLimits {
+  const limits = new RateLimits(systemClock, () => systemClock.now(), log, Math.random);
+  limits.apply([limit]);
+  scope.onEnd(() => limits.close());
+  return limits;
 }
 
 /** Offers each holder a call about every millisecond; how many passed, and in how many seconds. */
@@ -159,28 +171,21 @@ test(
   async (t) => {
     await inScope(async (scope) => {
       const redis = await startRedis(scope);
-      const holders = Array.from({ length: HOLDERS }, () => {
-        const limits = new RateLimits(systemClock, () => systemClock.now(), log, Math.random);
-        limits.apply([shared(redis.url)]);
-        scope.onEnd(() => limits.close());
-        return limits;
-      });
+      const holders = Array.from({ length: HOLDERS }, () => hold(scope, shared(redis.url)));
       const up = (): boolean =>
         holders.every(({ groups }) =>
           [...groups.outbound.local].every((limit) => limit instanceof RateLimit && limit.store?.up === true),
         );
-      // Each holder: a lease on credit and one in hand.
-      const beyond = HOLDERS * 2 * LEASE;
       const check = (phase: string, passed: number, most: number, least: number): void => {
         t.diagnostic(`${phase}: ${passed} passed, at most ${Math.round(most)} may`);
         assert.ok(passed <= most, `${phase}: ${passed} passed, at most ${most} may`);
         assert.ok(passed >= least, `${phase}: ${passed} passed, at least ${least} have to`);
       };
       const with_ = await offer(holders, 2000);
-      check("with Redis", with_.passed, RATE + RATE * with_.seconds + beyond, RATE);
+      check("with Redis", with_.passed, RATE + RATE * with_.seconds + BEYOND, RATE);
       redis.pause();
       const frozen = await offer(holders, 1500);
-      check("frozen", frozen.passed, RATE + RATE * frozen.seconds + beyond, RATE / 2);
+      check("frozen", frozen.passed, RATE + RATE * frozen.seconds + BEYOND, RATE / 2);
       redis.resume();
       await eventually(
         async () => {
@@ -191,12 +196,87 @@ test(
       );
       await redis.kill();
       const gone = await offer(holders, 1500);
-      check("gone", gone.passed, RATE + RATE * gone.seconds + beyond, RATE / 2);
+      check("gone", gone.passed, RATE + RATE * gone.seconds + BEYOND, RATE / 2);
       await redis.restart();
       const after = await offer(holders, 2000);
       // It has forgotten what was used: a full bucket more.
-      check("after", after.passed, 2 * RATE + RATE * after.seconds + beyond, RATE);
+      check("after", after.passed, 2 * RATE + RATE * after.seconds + BEYOND, RATE);
       assert.equal(up(), true);
+    });
+  },
+);
+
+const DAY = 86_400_000;
+const DAILY = 300;
+
+/** Offers calls until none passes for a while; how many did. */
+async function useUp(holders: readonly RateLimits[]): Promise<number> {
+  let all = 0;
+  for (let round = 0; round < 100; round++) {
+    const { passed } = await offer(holders, 300);
+    if (passed === 0) return all;
+    all += passed;
+  }
+  return assert.fail(`${all} calls have passed, and there is no end to it`);
+}
+
+/** Waits where it is about to be tomorrow. */
+async function today(): Promise<void> {
+  const left = DAY - (Date.now() % DAY);
+  if (left < 120_000) await sleep(left + 100);
+}
+
+/** What Redis has counted was yesterday. */
+async function makeItYesterday(url: string): Promise<void> {
+  const client = new Redis(url);
+  for (const key of await client.keys("*")) await client.hincrby(key, "at", -DAY);
+  client.disconnect();
+}
+
+test(
+  "a quota by day holds over restarts of a sidecar and of Redis within the documented overshoot, and begins anew with the day",
+  real,
+  async (t) => {
+    await today();
+    await inScope(async (scope) => {
+      const redis = await startRedis(scope);
+      const limit = shared(redis.url, "fixedWindow", { amount: DAILY, per: DAY, burst: DAILY });
+      const holders = Array.from({ length: HOLDERS }, () => hold(scope, limit));
+      const [first, ...others] = holders;
+      const check = async (phase: string, of: readonly RateLimits[], most: number, least: number): Promise<void> => {
+        const passed = await useUp(of);
+        t.diagnostic(`${phase}: ${passed} passed, at most ${most} may`);
+        assert.ok(passed <= most && passed >= least, `${phase}: ${passed} passed, of ${least} to ${most}`);
+      };
+      const isUp = (limits: RateLimits): boolean =>
+        [...limits.groups.outbound.local].every((one) => one instanceof RateLimit && one.store?.up === true);
+
+      await check("today", holders, DAILY + BEYOND, DAILY - HOLDERS * LEASE);
+      await first?.close();
+      const again = hold(scope, limit);
+      await check("a sidecar that was started again", [again], 2 * LEASE, 0);
+      await check("all of them", [again, ...others], LEASE, 0);
+
+      await redis.kill();
+      // Two have used their local shares; the third does not know of it and has its own once more.
+      await check("Redis gone", [again, ...others], DAILY / HOLDERS + BEYOND, 0);
+      const third = hold(scope, limit);
+      await check("a sidecar started meanwhile", [third], DAILY / HOLDERS + BEYOND, DAILY / HOLDERS);
+
+      await redis.restart();
+      const all = [third, again, ...others];
+      await eventually(
+        async () => {
+          await offer(all, 1);
+          return all.every(isUp);
+        },
+        () => "all of them have Redis again",
+        15_000,
+      );
+      await check("Redis back without its data", all, DAILY + BEYOND + 2 * LEASE, 0);
+
+      await makeItYesterday(redis.url);
+      await check("the next day", [hold(scope, limit)], DAILY + LEASE, DAILY - LEASE);
     });
   },
 );
