@@ -73,8 +73,8 @@ export class FlushLoop {
   }
 
   /**
-   * A connection has come in. A turn takes one of those that wait to come in (libuv 1.45 and later), so that turns are short while there
-   * may be more: whoever sends much would keep newcomers out otherwise.
+   * A connection has come in. A turn takes one of those that wait to come in for each socket that listens (libuv 1.45 and later), so that turns
+   * are short while there may be more: whoever sends much would keep newcomers out otherwise.
    */
   countConnection(): void {
     this.cameIn = this.turn;

@@ -1,5 +1,9 @@
 /** Open files that are for something else: those of Node, the probe and admin, discovery, logs and exporters. */
 const RESERVE = 256;
+/** Sockets that listen on one address. */
+const DOORS = 8;
+/** With fewer connections than that, each open file counts. */
+const FEW = 1000;
 /** Share of the others that callers get: behind a connection of TCP or HTTP/1.1 is another one, to whom it is for. */
 export const defaultConnectionBudget = { openFilesShare: 1 / 2 };
 /** Share of connections that may be there beyond, while those that made room for them end. */
@@ -36,6 +40,11 @@ export function connectionShare(openFiles: number | undefined, threads: number):
   if (openFiles === undefined) return Number.POSITIVE_INFINITY;
   const reserve = Math.min(RESERVE, openFiles / 2);
   return Math.max(1, Math.floor(((openFiles - reserve) * defaultConnectionBudget.openFilesShare) / threads));
+}
+
+/** Sockets that listen where anybody may come, see `ListenerOptions.doors`: several, where that is not too many of the open files. */
+export function doorsFor(connections: number): number {
+  return connections < FEW ? 1 : DOORS;
 }
 
 /** Connections of the few whom a listener of the process itself is for: a sixteenth of `openFiles` at most, 4 at least. */

@@ -1,11 +1,10 @@
-import { chmodSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { type Address, formatAddress } from "../core/address.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 import { sourceOf } from "../core/source-address.ts";
 import { explainBind } from "./bind-error.ts";
 import { type ConnectionBudget, ENDING } from "./connection-budget.ts";
-import { KEEPALIVE_DELAY } from "./connector.ts";
+import { makeServer, startListening, tryToListen } from "./server.ts";
 import { clearStaleSocket } from "./stale-socket.ts";
 
 /** How many connections may be open at once. Looked at for each, so that they may change. */
@@ -24,6 +23,11 @@ export interface ListenerOptions {
   readonly budget?: ConnectionBudget;
   /** Others of this process bind the same address, and the system gives each a part of the connections. */
   readonly shared?: boolean;
+  /**
+   * Sockets that listen on it, where the system can have several; absent: one. Of each libuv (since 1.45) takes one connection in a turn of
+   * the event loop, so that one alone has newcomers wait where turns are long.
+   */
+  readonly doors?: number;
   /** A client may end its half of a connection and go on reading. */
   readonly allowHalfOpen?: boolean;
 }
@@ -45,8 +49,8 @@ export interface ListenerHandler {
 
 /** Memory of a connection at rest is some 20 KiB, so that this many stay within 200 MiB; what a sidecar sees is far less. */
 export const defaultListenerLimits = { maxConnections: 10_000 } as const;
-/** Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn. */
-const BACKLOG = 4096;
+/** Whether several sockets can listen on one address, and the system gives each a part of the connections. */
+const CAN_SHARE = process.platform === "linux";
 
 interface OpenSocket extends Placed {
   readonly socket: Socket;
@@ -59,39 +63,59 @@ export class Listener {
   /** The address that was bound; of port 0 the one that the system chose. */
   readonly address: Address;
   readonly limits: ListenerLimits;
-  private readonly server: Server;
+  private readonly servers: Server[] = [];
   private readonly handler: ListenerHandler;
   private readonly budget: ConnectionBudget | undefined;
   private readonly sockets = new Roster<OpenSocket>();
   /** Connections that are open, by their source. */
   private readonly bySource = new Map<string, number>();
-  private readonly ended: Promise<void>;
+  private readonly ended: Promise<unknown>[] = [];
   accepted = 0;
   refused = 0;
 
   /** Binds an address. Rejects with a BindError. */
   static async bind(address: Address, options: ListenerOptions, handler: ListenerHandler): Promise<Listener> {
-    const keepAlive = { keepAlive: address.kind === "tcp", keepAliveInitialDelay: KEEPALIVE_DELAY };
-    const server = createServer({ noDelay: true, ...keepAlive, allowHalfOpen: options.allowHalfOpen ?? false });
+    const { shared = false, doors = 1, allowHalfOpen } = options;
+    const hasMore = doors > 1 && address.kind === "tcp" && CAN_SHARE;
     try {
       if (address.kind === "unix") await clearStaleSocket(address);
-      await listening(server, address, options.shared === true);
+      if (hasMore && !shared) await tryToListen(address);
+      const server = makeServer(address, allowHalfOpen);
+      const bound = await startListening(server, address, shared || hasMore);
+      const listener = new Listener(server, bound, options, handler);
+      if (hasMore) await listener.addDoors(doors - 1, allowHalfOpen);
+      return listener;
     } catch (error) {
-      server.close();
       throw await explainBind(address, error);
     }
-    return new Listener(server, boundAddress(server, address), options, handler);
   }
 
   private constructor(server: Server, address: Address, options: ListenerOptions, handler: ListenerHandler) {
-    this.server = server;
     this.address = address;
     this.handler = handler;
     this.budget = options.budget;
     this.limits = options.limits ?? defaultListenerLimits;
-    this.ended = new Promise((resolve) => server.once("close", resolve));
+    this.add(server);
+  }
+
+  private add(server: Server): void {
+    this.servers.push(server);
+    this.ended.push(new Promise((resolve) => server.once("close", resolve)));
     server.on("connection", (socket) => this.take(socket));
-    server.on("error", (error) => handler.onError(error));
+    server.on("error", (error) => this.handler.onError(error));
+  }
+
+  private async addDoors(count: number, allowHalfOpen?: boolean): Promise<void> {
+    try {
+      for (let door = 0; door < count; door++) {
+        const server = makeServer(this.address, allowHalfOpen);
+        server.once("listening", () => this.add(server));
+        await startListening(server, this.address, true);
+      }
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /** Connections that are open. */
@@ -101,14 +125,14 @@ export class Listener {
 
   /** Takes no more connections; those that are open stay. The address is free at once. Idempotent. */
   stopAccepting(): void {
-    if (this.server.listening) this.server.close();
+    for (const server of this.servers) if (server.listening) server.close();
   }
 
   /** Stops accepting and destroys every connection that is left; resolves when all are gone. */
   async close(): Promise<void> {
     this.stopAccepting();
     for (const { socket } of this.sockets.values()) socket.destroy();
-    await this.ended;
+    await Promise.all(this.ended);
   }
 
   private take(socket: Socket): void {
@@ -160,31 +184,6 @@ export class Listener {
     const most = { maxConnections, maxPerSource, openFiles: this.budget?.most, overload: 0 };
     this.handler.onRefused(limit, most[limit] ?? 0);
   }
-}
-
-function listening(server: Server, address: Address, shared: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.once("listening", () => {
-      server.off("error", reject);
-      resolve();
-    });
-    if (address.kind === "unix") {
-      server.listen({ path: address.path, backlog: BACKLOG });
-      // The socket is there when `listen` returns, and nobody has been let in yet.
-      if (server.listening) chmodSync(address.path, address.mode);
-    } else {
-      // Without a host: every address of both families, or of IPv4 where the machine has no IPv6.
-      const host = address.host === "" ? {} : { host: address.host };
-      server.listen({ port: address.port, backlog: BACKLOG, reusePort: shared, ...host });
-    }
-  });
-}
-
-function boundAddress(server: Server, asked: Address): Address {
-  const bound = server.address();
-  if (asked.kind === "unix" || bound === null || typeof bound === "string") return asked;
-  return { ...asked, port: bound.port };
 }
 
 /** Who is at the other end, in the form in which people write addresses. */

@@ -8,6 +8,7 @@ import type { Direction } from "../http/reason.ts";
 import { defaultLimits } from "../http2/limits.ts";
 import type { Door, DoorHandler } from "../identity/door.ts";
 import { choose, isBetweenSidecars, isHttp1 } from "../net/alpn.ts";
+import { doorsFor } from "../net/connection-budget.ts";
 import { Listener } from "../net/listener.ts";
 import type { Acceptor, AcceptorOptions } from "../proxy/acceptor.ts";
 import { clientCertificate, Forwarded } from "../proxy/forwarded.ts";
@@ -231,7 +232,12 @@ export class Listeners {
     const failures = new SparingLog(log, "error", "a connection could not be taken", clock);
     const listener = await Listener.bind(
       address,
-      { limits: callerConnections[acceptor.direction].limits, shared: this.shared, budget },
+      {
+        limits: callerConnections[acceptor.direction].limits,
+        shared: this.shared,
+        doors: this.shared || name !== "inbound" ? 1 : doorsFor(budget.most),
+        budget,
+      },
       {
         onConnection: (socket, peer) => {
           http2.loop.countConnection();

@@ -10,6 +10,7 @@ import type { Address } from "../../src/core/address.ts";
 import { BindError } from "../../src/net/bind-error.ts";
 import { Listener, type ListenerHandler } from "../../src/net/listener.ts";
 import { socketsOf } from "../support/process-sockets.ts";
+import { eventually } from "../support/with-proxy.ts";
 
 const anyPort: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 
@@ -148,6 +149,27 @@ test("a listener that stopped accepting keeps its connections and frees its addr
   const [answer] = await once(socket, "data");
   assert.equal(String(answer), "still here");
   await listener.close();
+});
+
+test("several sockets take connections of one address, whose port is free again at once", async () => {
+  const seen = watcher();
+  const listener = await Listener.bind(anyPort, { doors: 4 }, seen.handler);
+  const address: Address = { ...anyPort, port: portOf(listener) };
+  const clients = await Promise.all(Array.from({ length: 40 }, () => dialled({ port: address.port })));
+  await eventually(
+    () => listener.connections === 40,
+    () => `40 connections, not ${listener.connections}`,
+  );
+  assert.equal(listener.accepted, 40);
+  assert.equal(new Set(seen.peers).size, 40);
+  assert.match((await bindErrorOf(address)).message, /the port is in use by node/);
+  const beside: unknown = await Listener.bind(address, { doors: 4 }, seen.handler).catch((error: unknown) => error);
+  assert.ok(beside instanceof BindError, "nor does another one with several share it");
+  listener.stopAccepting();
+  const next = await Listener.bind(address, { doors: 4 }, seen.handler);
+  assert.equal(listener.connections, 40, "those that are open stay");
+  for (const client of clients) client.destroy();
+  await Promise.all([listener.close(), next.close()]);
 });
 
 test("a port in use is an error that names it and who holds it", async () => {
