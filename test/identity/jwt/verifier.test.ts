@@ -62,6 +62,24 @@ test("a token of another issuer, for somebody else, before or after its time, or
   assert.equal(await fault(await issuer.sign({ exp: undefined })), "invalid: it does not say when it expires");
 });
 
+test("claims of another form than they have are refused, signed or not, and cost nothing", async () => {
+  const soon = seconds() + 60;
+  // The time as a text, a truth value or a list is none; a fraction of a second is one (RFC 7519 §2).
+  for (const exp of [`${soon}`, true, [soon], { at: soon }])
+    assert.match(await fault(await issuer.sign({ exp })), /^invalid: /, JSON.stringify(exp));
+  assert.equal(await fault(await issuer.sign({ exp: soon + 0.5 })), "");
+  assert.match(await fault(await issuer.sign({ exp: -1e300 })), /^expired: /);
+  assert.match(await fault(await issuer.sign({ nbf: "0" })), /^invalid: /);
+  for (const iss of [[ISSUER], { is: ISSUER }, `${ISSUER}/`, ISSUER.toUpperCase(), ""])
+    assert.match(await fault(await issuer.sign({ iss })), /^invalid: /, JSON.stringify(iss));
+  for (const aud of [[["up"]], { up: true }, "UP", "up ", ["other", ["up"]]])
+    assert.equal(await fault(await issuer.sign({ aud })), "invalid: it is for somebody else", JSON.stringify(aud));
+  const deep = `${"[".repeat(2500)}${"]".repeat(2500)}`;
+  assert.equal(await fault(await issuer.sign({ deep: JSON.parse(deep) })), "");
+  assert.match(await fault(forged({ alg: "ES256" }, JSON.parse(`{"iss":"${ISSUER}","deep":${deep}}`))), /^invalid: /);
+  assert.match(await fault(await issuer.sign({ long: "x".repeat(9000) })), /^invalid: it is longer than/);
+});
+
 test("none is no algorithm, however it is written, and an accepted one has to be the key's", async () => {
   const claims = { iss: ISSUER, aud: "up", exp: seconds() + 60 };
   for (const alg of ["none", "None", "NONE", "nOnE", "HS256", "", "ES256K", "RSA1_5", "dir"])
