@@ -312,3 +312,86 @@ test("HTTP/1.1 on the same port is as before, also where a request begins slowly
     );
   });
 });
+
+test("policies of a tunnel: it is made once, its refusals open the breaker, and its timeout is for the answer", async () => {
+  await inScope(async (scope) => {
+    let asked = 0;
+    let status = 503;
+    const app = await http2Server(scope, (stream) => {
+      asked++;
+      if (status === 0) return;
+      stream.respond({ ":status": status });
+      if (status === 200) stream.pipe(stream);
+      else stream.end();
+    });
+    const retry = { idempotentMethods: ["*"], statuses: ["unavailable"], attempts: 3 };
+    const breaker = { failureRate: "50%", window: "10s", minimumRequests: 4, openFor: "60s" };
+    const same = { protocol: "http2", discovery: "static", endpoints: [app.address], listen: "127.0.0.1:0" };
+    const sidecar = await scope.sidecar({
+      upstreams: {
+        tried: { ...same, retry, outlierDetection: { mode: "disabled" } },
+        broken: { ...same, circuitBreaker: breaker, outlierDetection: { mode: "disabled" } },
+        timed: { ...same, timeout: "5s" },
+      },
+    });
+    const ask = async (name: string) => openWebSocket(await http2Client(scope, sidecar.listen(name)));
+    assert.equal((await ask("tried")).status, 503);
+    assert.equal(asked, 1, "nothing of it is made again");
+    const reasons = new Set<unknown>();
+    await eventually(
+      async () => {
+        const { headers } = await ask("broken");
+        return reasons.add(headers["outrigger-reason"]).has("CIRCUIT_OPEN");
+      },
+      () => [...reasons].join(),
+    );
+    status = 200;
+    const open = await ask("timed");
+    sidecar.clock.jump(6000);
+    open.stream.write("still");
+    assert.equal((await readSome(open.stream, 5)).toString(), "still");
+    open.stream.end();
+    assert.equal(await codeOf(open.stream), NGHTTP2_NO_ERROR);
+    status = 0;
+    const before = asked;
+    const waiting = ask("timed");
+    await eventually(
+      () => asked > before,
+      () => "it is asked",
+    );
+    sidecar.clock.jump(6000);
+    const late = await waiting;
+    assert.deepEqual([late.status, late.headers["outrigger-reason"]], [504, "DEADLINE_POLICY"]);
+  });
+});
+
+test("a drain lets a tunnel to an application of HTTP/2 go on until grace is over, and cuts it then on both sides", async () => {
+  await inScope(async (scope) => {
+    const codes: (number | undefined)[] = [];
+    const app = await http2Server(scope, (stream) => {
+      stream.respond();
+      stream.pipe(stream);
+      stream.once("close", () => codes.push(stream.rstCode));
+    });
+    const mesh = await socketMesh(scope, {
+      protocol: "http2",
+      applications: [app.address],
+      mode: "strict",
+      inbound: { drain: { notice: "0s", grace: "30s" } },
+    });
+    const session = await http2Client(scope, mesh.address);
+    const { stream } = await openWebSocket(session);
+    void mesh.inbound.runtime.drain();
+    stream.write("on");
+    assert.equal((await readSome(stream, 2)).toString(), "on");
+    mesh.inbound.clock.jump(31_000);
+    assert.equal(await codeOf(stream), NGHTTP2_CANCEL);
+    await eventually(
+      () => codes.length === 1,
+      () => "the application hears of it",
+    );
+    assert.deepEqual(codes, [NGHTTP2_CANCEL]);
+    assert.equal((await mesh.inbound.call()).reason, "DRAINING");
+    assert.equal((await mesh.outbound.call()).reason, "RST_STREAM");
+  });
+});

@@ -105,14 +105,39 @@ export function tcpEnvoyWithService(
   return runEnvoy(scope, chain, [cluster("to", to), cluster("service", service, http2)]);
 }
 
-const http2 = {
+/** Starts an Envoy that carries WebSockets, by extended CONNECT from callers and to an upstream of HTTP/2. Gives its address. */
+export function webSocketEnvoy(
+  scope: Scope,
+  to: string,
+  { takes = true, upstream }: { readonly takes?: boolean; readonly upstream: "http1" | "http2" },
+): Promise<string> {
+  const manager = {
+    "@type": `${TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+    stat_prefix: "in",
+    codec_type: "HTTP2",
+    http2_protocol_options: { allow_connect: takes },
+    upgrade_configs: [{ upgrade_type: "websocket" }],
+    stream_idle_timeout: "0s",
+    route_config: {
+      virtual_hosts: [
+        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "to", timeout: "0s" } }] },
+      ],
+    },
+    http_filters: [{ name: "router", typed_config: { "@type": `${TYPES}.filters.http.router.v3.Router` } }],
+  };
+  const chain = { filters: [{ name: "http", typed_config: manager }] };
+  return runEnvoy(scope, chain, [cluster("to", to, upstream === "http2" ? http2Options({ allow_connect: true }) : {})]);
+}
+
+const http2Options = (options: object) => ({
   typed_extension_protocol_options: {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
       "@type": `${TYPES}.upstreams.http.v3.HttpProtocolOptions`,
-      explicit_http_config: { http2_protocol_options: {} },
+      explicit_http_config: { http2_protocol_options: options },
     },
   },
-};
+});
+const http2 = http2Options({});
 
 function cluster(name: string, at: string, options: object = {}): object {
   const endpoints = [{ lb_endpoints: [{ endpoint: { address: addressOf(at) } }] }];
