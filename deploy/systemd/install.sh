@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the sidecar on this machine: the program, its user, the systemd unit, and a first configuration if there is none.
 #
-#   node deploy/image/rootfs.ts outrigger build/rootfs && sudo deploy/systemd/install.sh build/rootfs
+#   npm ci && npx node deploy/image/rootfs.ts outrigger build/rootfs && sudo deploy/systemd/install.sh build/rootfs
 #
 # Running it again updates the program and the unit, leaves the configuration alone, and starts the sidecar anew unless the new
 # program has something against that configuration. `install.sh --uninstall` takes away all but the configuration and the user.
@@ -13,7 +13,7 @@ destdir=${DESTDIR:-}
 here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "$rootfs" != --uninstall ] && { [ -z "$rootfs" ] || [ ! -x "$rootfs/usr/bin/outrigger" ]; }; then
-  echo "usage: $0 ROOTFS   (made by: node deploy/image/rootfs.ts outrigger ROOTFS)" >&2
+  echo "usage: $0 ROOTFS   (made by: npx node deploy/image/rootfs.ts outrigger ROOTFS)" >&2
   echo "       $0 --uninstall" >&2
   exit 2
 fi

@@ -108,7 +108,7 @@ test("on a machine of its own: install, run as its user, upgrade, a configuratio
 test("without a root file system it says how to make one", async () => {
   const done = await install();
   assert.equal(done.code, 2);
-  assert.match(done.stderr, /made by: node deploy\/image\/rootfs\.ts outrigger/);
+  assert.match(done.stderr, /made by: npx node deploy\/image\/rootfs\.ts outrigger/);
 });
 
 test("the unit gives the sidecar the time that a drain may take: notice, grace and 5 s", () => {
