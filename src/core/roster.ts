@@ -4,6 +4,9 @@ export interface Placed {
   place: number;
 }
 
+/** Of more than that not all are looked at where the least of them is wanted: whoever fills a roster could keep us busy with it. */
+const ENOUGH = 200;
+
 /**
  * A set of things that come and go by the hundred a second, in no particular order.
  *
@@ -14,6 +17,8 @@ export interface Placed {
  */
 export class Roster<T extends Placed> {
   private readonly items: T[] = [];
+  /** Where the next look begins. */
+  private cursor = 0;
 
   get size(): number {
     return this.items.length;
@@ -35,6 +40,25 @@ export class Roster<T extends Placed> {
       last.place = item.place;
     }
     item.place = -1;
+  }
+
+  /**
+   * The one with the least rank, of those that are looked at: others each time, and as many as it takes to find one. Whose rank is Infinity
+   * is not found.
+   */
+  least(rank: (item: T) => number): T | undefined {
+    const { items } = this;
+    let found: T | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (let looked = 0; looked < items.length && (looked < ENOUGH || found === undefined); looked++) {
+      this.cursor = (this.cursor + 1) % items.length;
+      const item = items[this.cursor];
+      const own = item === undefined ? Number.POSITIVE_INFINITY : rank(item);
+      if (own >= least) continue;
+      least = own;
+      found = item;
+    }
+    return found;
   }
 
   /** A copy. */

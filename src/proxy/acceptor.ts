@@ -204,16 +204,9 @@ export abstract class Acceptor implements KeepaliveHost<AcceptedConnection> {
    * connections and says nothing on them has most of these.
    */
   makeRoom(): boolean {
-    let silent: AcceptedConnection | undefined;
-    for (const entry of this.accepted.values()) {
-      const { connection } = entry;
-      if (
-        connection.activeStreams > 0 ||
-        connection.heardAt >= (silent?.connection.heardAt ?? Number.POSITIVE_INFINITY)
-      )
-        continue;
-      silent = entry;
-    }
+    const silent = this.accepted.least(({ connection }) =>
+      connection.activeStreams > 0 ? Number.POSITIVE_INFINITY : connection.heardAt,
+    );
     silent?.connection.close("too many connections are open");
     return silent !== undefined;
   }

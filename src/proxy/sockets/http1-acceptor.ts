@@ -139,9 +139,9 @@ export class Http1Acceptor implements SocketAcceptor {
 
   /** Closes the connection that has had no whole request for longest; false where each has one. */
   makeRoom(): boolean {
-    let longest: Entry | undefined;
-    for (const entry of this.accepted.values())
-      if (entry.calls.size === 0 && entry.restedAt < (longest?.restedAt ?? Number.POSITIVE_INFINITY)) longest = entry;
+    const longest = this.accepted.least(({ calls, restedAt }) =>
+      calls.size > 0 ? Number.POSITIVE_INFINITY : restedAt,
+    );
     if (longest === undefined) return false;
     this.accepted.delete(longest);
     longest.socket.destroy();
