@@ -90,6 +90,17 @@ test("a drain goes out of discovery first, then asks callers to go, lets calls e
     own.end();
     await application.close();
     assert.equal(await drained, 0, "nothing had to be cut");
+    const told = sidecar.lines.filter(({ direction, level, msg }) => direction && level === "info" && msg !== "call");
+    assert.deepEqual(
+      told.map(({ direction, msg }) => `${String(direction)}: ${String(msg)}`),
+      [
+        "inbound: draining: callers have 5000 ms to hear of it",
+        "inbound: callers are asked to go; 1 calls are under way",
+        "inbound: every call has ended",
+        "outbound: stays until the application has gone",
+        "outbound: the application has gone",
+      ],
+    );
   });
 });
 
