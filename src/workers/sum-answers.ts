@@ -38,6 +38,19 @@ const SUMMED = new Set([
   "metadata",
   "incomplete",
   "effects",
+  "retries",
+  "hedges",
+  "used",
+  "attempts",
+  "budget",
+  "pushback",
+  "buffer",
+  "deadline",
+  "current",
+  "opened",
+  "calls",
+  "failures",
+  "slow",
 ]);
 /** What tells the items of a list apart, whichever of it they have. */
 const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];

@@ -11,6 +11,7 @@ const SUMMED = new Set([
   "outrigger_listener_connections_limit",
   "outrigger_rate_limit_leased",
   "outrigger_relayed_connections",
+  "outrigger_retry_budget",
   "outrigger_spans_waiting",
   "outrigger_streams",
   "outrigger_timers",
@@ -18,6 +19,8 @@ const SUMMED = new Set([
   "http_client_active_requests",
   "outrigger_unread_bytes",
 ]);
+/** Of these each worker has a part, and the control thread, which carries no calls, one that counts for nothing. */
+const OF_WORKERS = new Set(["outrigger_retry_budget"]);
 /** Of the process as a whole: every thread says the same. */
 const OF_THE_PROCESS = /^(process_|nodejs_version|outrigger_build)/;
 
@@ -62,7 +65,7 @@ function add(families: Map<string, Family>, text: string, first: boolean): void 
       family = families.get(name) ?? { head: [], type: rest, samples: new Map(), exemplars: new Map() };
       if (!families.has(name)) family.head.push(`# HELP ${name} ${help(text, name)}`, line);
       families.set(name, family);
-    } else if (line !== "" && family !== undefined && (first || !OF_THE_PROCESS.test(name))) {
+    } else if (line !== "" && family !== undefined && !(first ? OF_WORKERS.has(name) : OF_THE_PROCESS.test(name))) {
       const exemplar = family.type === "histogram" ? EXEMPLAR.exec(line)?.[0] : undefined;
       const sample = exemplar === undefined ? line : line.slice(0, -exemplar.length);
       const space = sample.lastIndexOf(" ");

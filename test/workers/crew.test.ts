@@ -133,6 +133,14 @@ test("what a worker finds out the others have as it comes: no timer is waited fo
     for (const one of news) await tell(crew, one);
     // A worker's news went before its answer, and to the other before the next question. Both have told each.
     assert.deepEqual(await heard(crew), [news, news]);
+    // What the control thread's checks find out goes the same way.
+    const state = { kind: "unhealthy", since: clock.wall(), detail: "no answer" } as const;
+    const checked: UpstreamNews = { upstream: "up", of: { kind: "checked", endpoint: "10.0.0.1:80", state } };
+    crew.tell(checked);
+    assert.deepEqual(await heard(crew), [
+      [...news, checked],
+      [...news, checked],
+    ]);
   });
 });
 

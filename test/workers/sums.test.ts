@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sumAnswers } from "../../src/workers/sum-answers.ts";
+import { type Json, sumAnswers } from "../../src/workers/sum-answers.ts";
 import { sumMetrics } from "../../src/workers/sum-metrics.ts";
 import { parseMetrics, sampleValue } from "../support/prometheus.ts";
 
@@ -109,4 +109,33 @@ test("answers are merged by what their items are called", () => {
   });
   const looked = { clusters: [{ name: "found", endpoints: [] }], rateLimits: [] };
   assert.deepEqual(sumAnswers([{ clusters: [], rateLimits: [] }, looked, looked]), looked);
+});
+
+test("of the retry budget there is as much as the workers have together; the control thread's is nobody's", () => {
+  const text = (used: number): string =>
+    `# HELP outrigger_retry_budget Budget.\n# TYPE outrigger_retry_budget gauge\noutrigger_retry_budget{value="used"} ${used}\noutrigger_retry_budget{value="allowed"} 100\n`;
+  const families = parseMetrics(sumMetrics([text(0), text(3), text(4)]));
+  assert.equal(sampleValue(families, "outrigger_retry_budget", { value: "used" }), 7);
+  assert.equal(sampleValue(families, "outrigger_retry_budget", { value: "allowed" }), 200);
+});
+
+test("the policies of an upstream are the sum of what the workers say of them", () => {
+  const policies = (retries: number, current: number): Json => [
+    {
+      upstream: "up",
+      retry: { retries, hedges: 1, budget: { used: retries, allowed: 100 }, refused: { attempts: 2, budget: 1 } },
+      circuitBreakers: [
+        { method: "", state: current > 3 ? "open" : "closed", opened: 1, window: { calls: 9, failures: 4, slow: 0 } },
+      ],
+      limits: [{ name: "maxConcurrent", limit: 5, current }],
+    },
+  ];
+  assert.deepEqual(sumAnswers([[], policies(3, 1), policies(4, 5)]), [
+    {
+      upstream: "up",
+      retry: { retries: 7, hedges: 2, budget: { used: 7, allowed: 200 }, refused: { attempts: 4, budget: 2 } },
+      circuitBreakers: [{ method: "", state: "open", opened: 2, window: { calls: 18, failures: 8, slow: 0 } }],
+      limits: [{ name: "maxConcurrent", limit: 10, current: 6 }],
+    },
+  ]);
 });
