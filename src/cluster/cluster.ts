@@ -3,6 +3,7 @@ import { ToldOnce } from "../core/told-once.ts";
 import { Watch } from "../core/watch.ts";
 import type { Discovered, DiscoverySource, EndpointSpec, Subscription } from "../discovery/source.ts";
 import type { Call } from "../http/call.ts";
+import { ConnectionLives, type ConnectionTerms } from "../net/connection-life.ts";
 import type { AttemptReport } from "./attempt-report.ts";
 import type { PickContext } from "./balancer.ts";
 import { ConnectRaces } from "./choice/connect-race.ts";
@@ -57,6 +58,8 @@ export class Cluster implements WeightsHost, EndpointHost {
   private readonly options: EndpointOptions;
   /** What the pools of all endpoints read their limit from. */
   private readonly pool: { maxConnections: number } & PoolOptions;
+  /** Of the connections to its endpoints. */
+  readonly lives: ConnectionLives;
 
   // --- where endpoints come from ---
   /** How the source calls it. */
@@ -97,7 +100,8 @@ export class Cluster implements WeightsHost, EndpointHost {
     this.subscription = subscription;
     this.state = new Watch(subscription.state.current);
     this.services = { ...services, log: services.log.child({ upstream: options.name }) };
-    this.pool = { ...defaultPoolOptions, ...options.pool };
+    this.lives = new ConnectionLives(termsOf(this.policy), services.clock, services.random);
+    this.pool = { ...defaultPoolOptions, lives: this.lives, ...options.pool };
     this.options = { pool: this.pool, probeCap: options.probeCap ?? 10_000 };
     const { loop, clock, random } = services;
     this.weights = new Weights(this, clock);
@@ -237,6 +241,7 @@ export class Cluster implements WeightsHost, EndpointHost {
     if (isDeepStrictEqual(policy, before)) return;
     this.policy = policy;
     this.selection.use(policy);
+    this.lives.renew(termsOf(policy));
     const checks = !isDeepStrictEqual(policy.healthCheck, before.healthCheck);
     for (const endpoint of this.byId.values()) {
       this.equip(endpoint);
@@ -477,4 +482,9 @@ export class Cluster implements WeightsHost, EndpointHost {
     }
     return found;
   }
+}
+
+/** Calls under way on a connection that is left end as they like, and the pools end what is idle. */
+function termsOf({ connections }: ClusterPolicy): ConnectionTerms {
+  return { ...connections, grace: undefined, idleTimeout: undefined };
 }

@@ -37,6 +37,8 @@ export interface ClusterPolicy {
   readonly panicThreshold: number;
   /** Milliseconds for a connection to be made; undefined: the default. */
   readonly connectTimeout: number | undefined;
+  /** For how long connections are used. */
+  readonly connections: { readonly maxAge: number | undefined; readonly maxRequests: number | undefined };
 }
 
 /** What `loadBias` is unless it says otherwise. */
@@ -60,4 +62,5 @@ export const defaultPolicy: ClusterPolicy = {
   healthCheck: undefined,
   panicThreshold: 0.01,
   connectTimeout: undefined,
+  connections: { maxAge: undefined, maxRequests: undefined },
 };

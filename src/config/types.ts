@@ -304,6 +304,8 @@ export interface UpstreamConfig {
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
   readonly circuitBreaker: BreakerConfig | undefined;
   readonly admissionControl: AdmissionConfig | undefined;
+  /** Of an upstream: for how long its connections are used. */
+  readonly connections: { readonly maxAge: number | undefined; readonly maxRequests: number | undefined } | undefined;
   readonly limits: LimitsConfig | undefined;
 }
 

@@ -207,7 +207,7 @@ export interface ConnectionAnswer {
   readonly state: string;
   readonly streams: number;
   readonly since: string;
-  /** When it is too old (`connections.DIRECTION.maxAge`) and its caller is asked to go; null where it does not grow too old. */
+  /** When it is too old (`maxAge`) and gets no more calls; null where it does not grow too old, or has. */
   readonly retiresAt: string | null;
   readonly bytesReceived: number;
   readonly bytesSent: number;

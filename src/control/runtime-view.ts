@@ -171,7 +171,7 @@ export class RuntimeView implements ControlView {
   private *dialled(direction: Direction, cluster: Cluster): IterableIterator<ConnectionAnswer> {
     const now = this.runtime.services.clock.wall();
     for (const { address, connections } of cluster.stats()) {
-      for (const { state, identity, streams, age, bytesReceived, bytesSent } of connections) {
+      for (const { state, identity, streams, age, left, bytesReceived, bytesSent } of connections) {
         yield {
           direction,
           made: "dialled",
@@ -181,7 +181,7 @@ export class RuntimeView implements ControlView {
           state,
           streams,
           since: timestamp(now - age),
-          retiresAt: null,
+          retiresAt: retirement(now, left),
           bytesReceived,
           bytesSent,
         };

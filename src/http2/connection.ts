@@ -146,6 +146,11 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     return this.nextStreamId > 2;
   }
 
+  /** Streams that we have opened. */
+  get opened(): number {
+    return this.nextStreamId >> 1;
+  }
+
   get activeStreams(): number {
     return this.streams.size;
   }

@@ -1,7 +1,7 @@
 import type { Timer, Timers } from "../core/clock.ts";
 import { type Placed, Roster } from "../core/roster.ts";
 
-/** For how long callers may use a connection. Milliseconds; undefined: for as long as they like. */
+/** For how long a connection is used. Milliseconds; undefined: for as long as they like. */
 export interface ConnectionTerms {
   /** After this long its caller is asked to go. */
   readonly maxAge: number | undefined;
@@ -16,7 +16,7 @@ export interface ConnectionTerms {
 /** Why a caller is asked to go. */
 export type LifeEnd = "maxAge" | "maxRequests" | "idleTimeout";
 
-/** A connection that does not live for ever. */
+/** A connection that does not live for ever. Of one of our own we are the caller. */
 export interface Mortal {
   /** Calls under way. undefined: its idleness is somebody else's matter. */
   readonly active: number | undefined;
@@ -40,7 +40,7 @@ export function jittered(maxAge: number, chance: number): number {
   return maxAge * (1 + JITTER * (2 * chance - 1));
 }
 
-/** The connections of callers that share their terms. */
+/** Connections that share their terms: those of the callers of one direction, or of our own those to one upstream. */
 export class ConnectionLives {
   readonly timers: Timers;
   readonly random: () => number;
@@ -106,7 +106,13 @@ export class ConnectionLife implements Placed {
 
   /** A call has come. */
   count(): void {
-    if (++this.calls >= this.mostCalls)
+    this.reach(this.calls + 1);
+  }
+
+  /** So many calls have come in all. */
+  reach(calls: number): void {
+    this.calls = calls;
+    if (calls >= this.mostCalls)
       this.ask("maxRequests", `the connection has carried ${this.mostCalls} calls (maxRequests)`);
   }
 

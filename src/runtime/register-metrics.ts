@@ -2,7 +2,7 @@ import { registerExternalMetrics } from "../filters/external/metrics.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { registerOverloadMetrics } from "../limits/overload/metrics.ts";
-import { registerCallerMetrics } from "../observability/caller-metrics.ts";
+import { registerConnectionMetrics } from "../observability/connection-metrics.ts";
 import { registerIntentionMetrics } from "./intention-metrics.ts";
 import { runtimeMetrics } from "./metrics-view.ts";
 import type { Runtime } from "./runtime.ts";
@@ -21,9 +21,12 @@ export function registerRuntimeMetrics(runtime: Runtime): void {
   const { metrics, clock, rateLimits, concurrency } = services;
   metrics.watch(runtimeMetrics(runtime));
   metrics.captured.watch(capture);
-  registerCallerMetrics(metrics.registry, {
+  registerConnectionMetrics(metrics.registry, {
     listeners: () => runtime.callListeners(),
     asked: (direction) => services.callerConnections[direction].lives.asked,
+    *retired() {
+      for (const { name, lives } of upstreams.clusters()) yield { upstream: name, by: lives.asked };
+    },
   });
   registerLimitMetrics(metrics.registry, rateLimits, clock);
   registerConcurrencyMetrics(metrics.registry, concurrency);

@@ -76,6 +76,7 @@ const off = {
   protocol: "grpc",
   idleTimeout: undefined,
   streams: undefined,
+  connections: undefined,
   connectTimeout: undefined,
   choices: 2,
   order: "listed",

@@ -172,6 +172,32 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
       if (member.identity !== undefined) clock.setTimer(random() * spread, () => this.renewMember(member, reason));
   }
 
+  /** A connection has been used for as long as it may: it goes once another one stands in its place. */
+  private expire(member: PoolMember, reason: string): void {
+    member.expired = reason;
+    this.replaceExpired();
+  }
+
+  /** The first of those that have been used for as long as they may, and still are. */
+  private get expired(): PoolMember | undefined {
+    for (const member of this.members) if (member.expired !== undefined && member.state.kind === "open") return member;
+    return undefined;
+  }
+
+  /** Dials for the first of those that are to go; without, where nobody called of late, or there may be no more connections. */
+  private replaceExpired(): void {
+    if (this.phase !== "serving") return;
+    for (let member = this.expired; member !== undefined; member = this.expired) {
+      const isUsed = this.services.clock.now() - this.usedAt <= RECENT;
+      if (isUsed && this.making() > 0) return;
+      if (isUsed && this.members.size < this.options.maxConnections) {
+        this.connect(1);
+        return;
+      }
+      this.renewMember(member, member.expired ?? "");
+    }
+  }
+
   private renewMember(member: PoolMember, reason: string): void {
     const { connection, state } = member;
     if (connection === undefined || state.kind === "draining") return;
@@ -193,7 +219,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
   connections(): ConnectionStats[] {
     const now = this.services.clock.now();
     const stats: ConnectionStats[] = [];
-    for (const { state, connection, since, identity } of this.members) {
+    for (const { state, connection, since, identity, life } of this.members) {
       if (state.kind === "gone") continue;
       stats.push({
         state: state.kind,
@@ -203,6 +229,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
         bytesSent: connection?.bytesSent ?? 0,
         bytesReceived: connection?.bytesReceived ?? 0,
         age: now - since,
+        left: life?.left,
       });
     }
     return stats;
@@ -215,7 +242,13 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     if (this.options.firstStream === "atOnce" && trusted) this.offer(connection);
   }
 
-  proven(_member: PoolMember, connection: Connection): void {
+  proven(member: PoolMember, connection: Connection): void {
+    member.life = this.options.lives?.begin({
+      active: undefined,
+      leave: (why) => this.expire(member, why),
+      // There is no grace: calls end as they like.
+      end: () => {},
+    });
     this.doubtful = false;
     this.backoff.reset();
     this.allowedLast = connection.peer.maxConcurrentStreams;
@@ -240,6 +273,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     if (this.idleRule.ended(connection, cause.kind === "lost" ? cause.idle : undefined))
       this.complain(`ended an idle connection without GOAWAY: calls avoid such as have been idle for half as long`);
     this.members.delete(member);
+    member.life?.stop();
     this.withdraw(connection);
     if (this.phase === "serving") this.replace(member);
     else this.settleDrain();
@@ -309,6 +343,10 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     if (this.open.length > 1) this.watchSurplus();
     this.watcher.onReachable();
     this.serve();
+    const { expired } = this;
+    if (expired === undefined || expired.connection === connection) return;
+    this.renewMember(expired, expired.expired ?? "");
+    this.replaceExpired();
   }
 
   /** Gives no more calls to a connection that its peer might be about to end. */
@@ -390,6 +428,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     this.pause ??= this.services.clock.setTimer(this.backoff.next(), () => {
       this.pause = undefined;
       this.connectForLine();
+      this.replaceExpired();
     });
   }
 

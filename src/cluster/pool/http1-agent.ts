@@ -16,9 +16,12 @@ export class Http1Agent extends Agent {
   private isClosing = false;
   /** Connections that end with their request. */
   private readonly unwanted = new WeakSet<Duplex>();
+  private readonly carried: (socket: Duplex) => void;
 
-  constructor() {
+  /** `carried`: a connection has carried a request to its end. */
+  constructor(carried: (socket: Duplex) => void = () => {}) {
     super({ keepAlive: true, maxFreeSockets: MAX_IDLE, scheduling: "lifo", timeout: IDLE });
+    this.carried = carried;
   }
 
   /** Whether there is an idle connection. */
@@ -74,6 +77,7 @@ export class Http1Agent extends Agent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
+    this.carried(socket);
     // The types say that it returns nothing.
     const keeps: unknown = super.keepSocketAlive(socket);
     return keeps !== false && !this.isClosing && !this.unwanted.has(socket);

@@ -5,6 +5,7 @@ import type { ConnectionHandler } from "../../http2/connection-handler.ts";
 import { ErrorCode } from "../../http2/errors.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
+import type { ConnectionLife } from "../../net/connection-life.ts";
 import type { Connect, Connecting, Meta, SecurePeer } from "./connect.ts";
 import type { Watched } from "./keepalive.ts";
 
@@ -46,6 +47,10 @@ export class PoolMember implements ConnectionHandler, Connecting, Watched {
   askedAt: number | undefined = undefined;
   /** Looks in a row that found no stream on it: see the pool's sweep. */
   idleLooks = 0;
+  /** Once it is open, where it is not used for ever. */
+  life: ConnectionLife | undefined = undefined;
+  /** Why another one is to take its place; undefined: none is. */
+  expired: string | undefined = undefined;
   private peer: SecurePeer | undefined = undefined;
 
   /** `meta`: what discovery says of the endpoint. */
@@ -106,6 +111,7 @@ export class PoolMember implements ConnectionHandler, Connecting, Watched {
   onCapacity(): void {
     const { state } = this;
     if (state.kind === "open") {
+      this.life?.reach(state.connection.opened);
       this.pool.capacity();
     } else if (state.kind === "new" && state.connection.bytesReceived > 0) {
       // The engine takes nothing before SETTINGS (RFC 9113 §3.4), so whoever was heard has sent them.

@@ -1,3 +1,4 @@
+import type { ConnectionLives } from "../../net/connection-life.ts";
 import type { OpenSocket } from "./open-socket.ts";
 
 /** Bounds of the connections to one endpoint. */
@@ -14,6 +15,8 @@ export interface PoolOptions {
   readonly maxConnections: number;
   /** Milliseconds after which a connection beyond the first that nobody needed is closed. */
   readonly surplusIdle: number;
+  /** For how long connections are used. Absent: for as long as they last. */
+  readonly lives?: ConnectionLives;
 }
 
 /** What holds where `limits` says nothing. */

@@ -54,4 +54,6 @@ export interface ConnectionStats {
   readonly bytesReceived: number;
   /** Milliseconds since the dial began. */
   readonly age: number;
+  /** Milliseconds until it is too old; undefined where it does not grow too old, or is leaving. */
+  readonly left: number | undefined;
 }

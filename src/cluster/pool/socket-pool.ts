@@ -1,10 +1,12 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type Address, formatAddress } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import { later } from "../../core/later.ts";
 import { ourselves } from "../../http/callers.ts";
 import type { Connection } from "../../http2/connection.ts";
 import type { ConnectFailure } from "../../net/connect-failure.ts";
+import type { ConnectionLife } from "../../net/connection-life.ts";
 import type { SecurePeer } from "./connect.ts";
 import { Http1Agent } from "./http1-agent.ts";
 import type { ConnectionStats, Pool, PoolWatcher } from "./pool.ts";
@@ -46,7 +48,7 @@ interface Member {
  */
 export class SocketPool implements Pool {
   /** Makes the requests of HTTP/1.1. */
-  readonly agent = new Http1Agent();
+  readonly agent = new Http1Agent((socket) => this.lives.get(socket)?.count());
   private readonly address: Address;
   private readonly label: string;
   private readonly services: SocketPoolServices;
@@ -55,6 +57,7 @@ export class SocketPool implements Pool {
   private readonly watcher: PoolWatcher;
   private readonly members = new Set<Member>();
   private readonly peers = new WeakMap<Socket, SecurePeer>();
+  private readonly lives = new WeakMap<Duplex, ConnectionLife>();
   private readonly line = new WaitingLine<SocketLease>();
   /** Milliseconds of the clock when a probe last found somebody. */
   private stoodAt = Number.NEGATIVE_INFINITY;
@@ -183,6 +186,7 @@ export class SocketPool implements Pool {
       bytesSent: socket?.bytesWritten ?? 0,
       bytesReceived: socket?.bytesRead ?? 0,
       age: now - since,
+      left: socket && this.lives.get(socket)?.left,
     }));
   }
 
@@ -195,7 +199,10 @@ export class SocketPool implements Pool {
         // What an idle connection has to say is that it ends, which "close" tells.
         socket.on("error", () => {});
         socket.once("close", () => this.leave(member));
-        if (this.how.protocol === "http1") socket.on("free", () => this.freed());
+        if (this.how.protocol === "http1") {
+          socket.on("free", () => this.freed());
+          this.limitLife(socket);
+        }
         this.watcher.onReachable();
         waiter.onConnection({ kind: "fresh", socket, peer });
       },
@@ -223,6 +230,15 @@ export class SocketPool implements Pool {
     };
     this.members.add(member);
     return cancel;
+  }
+
+  /** A connection that has been used for as long as it may ends with its request. */
+  private limitLife(socket: Socket): void {
+    const leave = (): void => this.agent.letGo(socket);
+    const life = this.options.lives?.begin({ active: undefined, leave, end: () => {} });
+    if (life === undefined) return;
+    this.lives.set(socket, life);
+    socket.once("close", () => life.stop());
   }
 
   /** A connection has been given back to the agent, or is about to be. */

@@ -3,7 +3,7 @@ import { formatPath } from "../issue.ts";
 import type { Reading } from "../reading.ts";
 import type { FileConfig } from "../schema.ts";
 
-/** Settings of callers' connections that nothing comes of. */
+/** Settings of connections that nothing comes of. */
 export function checkConnections(draft: Draft<FileConfig>, reading: Reading): void {
   for (const direction of ["inbound", "outbound"] as const) {
     const path = ["connections", direction];
@@ -31,5 +31,14 @@ export function checkConnections(draft: Draft<FileConfig>, reading: Reading): vo
         message: `${formatPath(path)}.maxPerSource of ${maxPerSource} is above max of ${max}`,
         expected: `at most ${max}`,
       });
+  }
+  for (const [name, { connections, protocol }] of draft.upstreams ?? []) {
+    const path = ["upstreams", name, "connections"];
+    if (connections === undefined || protocol !== "tcp" || !reading.has(path)) continue;
+    reading.reportKey(path, {
+      code: "no-effect",
+      message: `${formatPath(path)} has no effect with protocol tcp: a connection carries one call and ends with it`,
+      expected: "no such key",
+    });
   }
 }

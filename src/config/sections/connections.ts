@@ -42,3 +42,17 @@ export const connections = object({
   inbound: section(callers, "Connections of others."),
   outbound: section(callers, "Connections of the application, by any of the listeners that it calls through."),
 });
+
+/** `upstreams.NAME.connections` */
+export const upstreamConnections = object({
+  maxAge: optional(
+    duration({ min: 100 }),
+    "After this long, a tenth earlier or later at random, a connection makes room for another one: it gets no more calls once that one stands, and ends with its last one.",
+    "connections stay",
+  ),
+  maxRequests: optional(
+    integer({ min: 1, max: 1_000_000_000 }),
+    "After so many calls, and those that come until another one stands, the same.",
+    "no limit",
+  ),
+});

@@ -13,6 +13,7 @@ import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { admissionControl } from "./admission-control.ts";
 import { balancing } from "./balancing.ts";
 import { circuitBreaker } from "./breaker.ts";
+import { upstreamConnections } from "./connections.ts";
 import { none } from "./defaults.ts";
 import { health } from "./health.ts";
 import { limits } from "./limits.ts";
@@ -138,6 +139,7 @@ const upstream = object({
     "Refuses a growing share of its calls while it does not take enough of them: see [overload.md](overload.md#admission-control).",
     "all calls are sent",
   ),
+  connections: optional(upstreamConnections, "For how long its connections are used.", "for as long as they last"),
   limits: optional(limits, "Hard limits. Each refusal names the limit and its value."),
 });
 

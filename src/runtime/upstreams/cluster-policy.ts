@@ -51,5 +51,6 @@ export function policyOf(config: UpstreamConfig, zone: string | undefined): Clus
     },
     panicThreshold: config.panicThreshold,
     connectTimeout: config.connectTimeout,
+    connections: config.connections ?? defaultPolicy.connections,
   };
 }

@@ -21,15 +21,17 @@ export interface TestCall {
 
 /** A pool in front of a server in memory, with what its watcher heard and the calls that were made over it. */
 export class PoolHarness {
-  readonly clock = new FakeClock();
-  readonly server = new FakeServer(this.clock);
+  readonly clock: FakeClock;
+  readonly server: FakeServer;
   readonly heard: string[] = [];
   readonly calls: TestCall[] = [];
   readonly pool: ConnectionPool;
   /** Called when a stream is aborted, in the same tick. */
   onAbort: (call: TestCall) => void = () => {};
 
-  constructor(options: Partial<PoolOptions> = {}) {
+  constructor(options: Partial<PoolOptions> = {}, clock = new FakeClock()) {
+    this.clock = clock;
+    this.server = new FakeServer(clock);
     const watcher: PoolWatcher = {
       meta: {},
       onReachable: () => this.heard.push("reachable"),

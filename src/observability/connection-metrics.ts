@@ -7,15 +7,17 @@ export interface ListenerFigures {
   readonly listener: { readonly connections: number; readonly limits: { readonly maxConnections: number } };
 }
 
-/** What is known of callers' connections. */
-export interface CallerFigures {
+/** What is known of connections. */
+export interface ConnectionFigures {
   listeners(): Iterable<ListenerFigures>;
-  /** Callers that were asked to go, by the reason. */
+  /** Callers that were asked to go, by the setting. */
   asked(direction: Direction): Readonly<Record<string, number>>;
+  /** Connections to endpoints that were given up for others, by the setting. */
+  retired(): Iterable<{ readonly upstream: string; readonly by: Readonly<Record<string, number>> }>;
 }
 
-/** Registers what becomes of callers' connections; the figures are read on scrape. */
-export function registerCallerMetrics(registry: Registry, figures: CallerFigures): void {
+/** Registers for how long connections are used, and how many come in; the figures are read on scrape. */
+export function registerConnectionMetrics(registry: Registry, figures: ConnectionFigures): void {
   const registers = [registry];
   new Gauge({
     name: "outrigger_listener_connections",
@@ -47,6 +49,17 @@ export function registerCallerMetrics(registry: Registry, figures: CallerFigures
       this.reset();
       for (const direction of ["inbound", "outbound"] as const)
         for (const [limit, count] of Object.entries(figures.asked(direction))) this.inc({ direction, limit }, count);
+    },
+  });
+  new Counter({
+    name: "outrigger_endpoint_connections_retired_total",
+    help: "Connections to endpoints that were given up for others, by the setting of upstreams.NAME.connections: maxAge, maxRequests.",
+    labelNames: ["upstream", "limit"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { upstream, by } of figures.retired())
+        for (const limit of ["maxAge", "maxRequests"]) this.inc({ upstream, limit }, by[limit] ?? 0);
     },
   });
 }
