@@ -1,7 +1,7 @@
 /** A value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** Numbers of which there are as many as in all threads together. Of others the largest counts. */
+/** Numbers, some by what they stand in, of which there are as many as in all threads together. Of others the largest counts. */
 const SUMMED = new Set([
   "inFlight",
   "connections",
@@ -40,7 +40,7 @@ const SUMMED = new Set([
   "effects",
   "retries",
   "hedges",
-  "used",
+  "budget.used",
   "attempts",
   "budget",
   "pushback",
@@ -63,15 +63,16 @@ export function sumAnswers(answers: readonly Json[]): Json {
   return answers.slice(1).reduce<Json>((sum, answer) => merge(sum, answer, ""), answers[0] ?? null);
 }
 
-function merge(one: Json, other: Json, key: string): Json {
+function merge(one: Json, other: Json, key: string, parent = ""): Json {
   if (one === null || other === null) return one ?? other;
-  if (typeof one === "number" && typeof other === "number") return SUMMED.has(key) ? one + other : Math.max(one, other);
+  if (typeof one === "number" && typeof other === "number")
+    return SUMMED.has(key) || SUMMED.has(`${parent}.${key}`) ? one + other : Math.max(one, other);
   if (typeof one === "boolean" && typeof other === "boolean") return one && other;
   if (isList(one) && isList(other)) return mergeLists(one, other, key);
   if (typeof one === "object" && typeof other === "object" && !isList(one) && !isList(other)) {
     const merged: Record<string, Json> = { ...one };
     for (const [name, value] of Object.entries(other))
-      merged[name] = Object.hasOwn(one, name) ? merge(one[name] ?? null, value, name) : value;
+      merged[name] = Object.hasOwn(one, name) ? merge(one[name] ?? null, value, name, key) : value;
     return merged;
   }
   return one === "up" || one === "closed" ? other : one;

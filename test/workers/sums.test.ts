@@ -119,6 +119,13 @@ test("of the retry budget there is as much as the workers have together; the con
   assert.equal(sampleValue(families, "outrigger_retry_budget", { value: "allowed" }), 200);
 });
 
+test("of a resource that is watched the worst off thread's counts", () => {
+  const memory = (used: number): Json => ({
+    resources: [{ name: "memory", used, available: 100, pressure: used / 100 }],
+  });
+  assert.deepEqual(sumAnswers([memory(30), memory(50), memory(40)]), memory(50));
+});
+
 test("the policies of an upstream are the sum of what the workers say of them", () => {
   const policies = (retries: number, current: number): Json => [
     {
