@@ -2,13 +2,14 @@ import { type LoadResult, loadConfig } from "../config/load.ts";
 
 /** What the downward API and the container's own variables will say in the pod, as far as a check has to know. */
 const OF_THE_POD = {
-  POD_IP: "10.0.0.1",
   POD_NAME: "pod",
   POD_NAMESPACE: "default",
   NODE_NAME: "node",
-  HOST_IP: "10.0.0.2",
   CONSUL_HTTP_TOKEN: "token",
 };
+const IPV4 = { POD_IP: "10.0.0.1", HOST_IP: "10.0.0.2" };
+/** Of a cluster of IPv6, where URLs have them in brackets. */
+const IPV6 = { POD_IP: "fd00::1", HOST_IP: "fd00::2" };
 
 /** What a Secret may hold, as far as a check can tell: a word, or an address of one kind or another. */
 const GUESSES = [
@@ -27,7 +28,20 @@ const GUESSES = [
  * (`store: "${REDIS_URL}"`) is no mistake.
  */
 export function loadWithStandIns(text: string, secrets: readonly string[], file: string): LoadResult {
-  const env: Record<string, string> = { ...OF_THE_POD };
+  const usual = loadGuessing(text, secrets, file, IPV4);
+  if (usual.ok) return usual;
+  const other = loadGuessing(text, secrets, file, IPV6);
+  // What is wrong in either kind of cluster is told of the usual one.
+  return other.ok ? other : usual;
+}
+
+function loadGuessing(
+  text: string,
+  secrets: readonly string[],
+  file: string,
+  addresses: Readonly<Record<string, string>>,
+): LoadResult {
+  const env: Record<string, string> = { ...OF_THE_POD, ...addresses };
   for (const secret of secrets) env[secret] = GUESSES[0] ?? "";
   let best = loadConfig(text, { file, env });
   for (const secret of secrets)

@@ -310,6 +310,17 @@ test("a pod that has the sidecar's names, ports or user for itself is refused, w
   injected(pod({ capture: "enabled" }, { containers: overruled, securityContext: { runAsUser: 15001 } }));
 });
 
+test("in a cluster of IPv6 addresses stand in brackets, and what is wrong in either kind is told", () => {
+  const config = (open: string, close: string): MeshDefaults => ({
+    ...defaults,
+    config: `discovery: { consul: { address: "http://${open}\${HOST_IP}${close}:8500" } }\n`,
+  });
+  injected(pod(), config("[", "]"));
+  injected(pod(), config("", ""));
+  const wrong = inject(pod({ config: "drain: { grace: soon }" }), config("[", "]"));
+  assert.equal(wrong.kind, "refused");
+});
+
 test("a pod without containers would be one of the sidecar alone, and is refused", () => {
   for (const containers of [[], null, "app", {}])
     for (const mode of ["native", "container"])
