@@ -343,12 +343,14 @@ test(
       defaults: { image: "rotating:1", mode: "native", capture: false, captureImage: undefined, config: "" },
     });
     const at = await webhook.listen();
-    // To it time passes forty times as fast, but it is not so far ahead that the API server would not believe its certificates yet.
-    const start = systemClock.wall();
+    // It begins 20 days ago, and once it has come to today time passes fifteen times as fast, but it is never so far ahead that the API
+    // server would not believe its certificates yet.
+    let behind = 20 * 86_400_000;
+    let start = systemClock.wall();
     const clock: Clock = {
       now: () => systemClock.now(),
-      wall: () => systemClock.wall() + Math.min(39 * (systemClock.wall() - start), 240_000),
-      setTimer: (delay, callback) => systemClock.setTimer(delay / 40, callback),
+      wall: () => systemClock.wall() - behind + Math.min(14 * (systemClock.wall() - start), 240_000),
+      setTimer: (delay, callback) => systemClock.setTimer(delay / 15, callback),
     };
     const certificate = new WebhookCertificate({
       api: server.api,
@@ -358,8 +360,6 @@ test(
       service: "rotating",
       secret: "rotating-certificate",
       webhook: "rotating",
-      // Due when 70 s have passed, in the second minute.
-      lifetime: 255_000,
       onCertificate: (pair) => {
         used.push(pair.certificate);
         webhook.useCertificate(pair);
@@ -370,6 +370,8 @@ test(
       await server.api.create(HOOKS, hookFor("rotating", `https://127.0.0.1:${at}/inject`, ""));
       await certificate.start();
       await heardOf((pod) => initImages(pod).includes("rotating:1"), asking);
+      behind = 0;
+      start = systemClock.wall();
       let made = 0;
       const make = async (): Promise<void> => {
         assert.ok(initImages(await server.api.create(DRY_PODS, asking)).includes("rotating:1"));
