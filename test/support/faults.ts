@@ -69,9 +69,9 @@ export const deploy: Fault = {
 
 export const goaways = ofReplica(
   "GOAWAY storm",
-  "the replica's application ends its connections by GOAWAY when they are 200 ms old",
+  "the replica's application and its sidecar end their callers' connections by GOAWAY when they are 200 ms old",
   async (replica, { mesh }) => {
-    const stormy = await mesh.replace(replica, "both", { maxConnectionAgeMs: AGE });
+    const stormy = await mesh.replace(replica, "both", { maxConnectionAge: AGE });
     return async () => {
       await mesh.replace(stormy, "both");
       await mesh.gone();

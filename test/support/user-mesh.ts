@@ -25,7 +25,11 @@ export interface UserMeshOptions {
   readonly seed: number;
 }
 
-type AppOptions = Pick<UserAppOptions, "maxConnectionAgeMs">;
+/** What is otherwise with a replica. */
+interface ReplicaOptions {
+  /** Milliseconds after which its application, and its sidecar, send callers to another connection. */
+  readonly maxConnectionAge?: number;
+}
 
 /**
  * A replica of the user service: an application and the sidecar beside it, in a process each, and a relay, at whose address
@@ -46,14 +50,16 @@ export class UserReplica {
   }
 
   /** Starts both processes; what others send comes to them. */
-  async start(options: AppOptions = {}): Promise<void> {
+  async start({ maxConnectionAge }: ReplicaOptions = {}): Promise<void> {
     const { name, mesh, relay } = this;
-    const whole: UserAppOptions = { instance: name, known: KNOWN, ...mesh.forApp(name), ...options };
+    const aging = maxConnectionAge === undefined ? {} : { maxConnectionAgeMs: maxConnectionAge };
+    const whole: UserAppOptions = { instance: name, known: KNOWN, ...mesh.forApp(name), ...aging };
     this.app = await startProcess(process.execPath, [program, JSON.stringify(whole)]);
     const [, address = "", control = ""] = await this.app.line(/^user-app (\S+) (\S+)$/, 20_000);
     this.control = control;
     this.sidecar = await startSidecarProcess({
       service: { name: "user", address, id: name, advertise: relay.host },
+      ...(maxConnectionAge === undefined ? {} : { connections: { inbound: { maxAge: `${maxConnectionAge}ms` } } }),
       ...mesh.forSidecar,
     });
     await relay.to(Number(this.sidecar.address("inbound").split(":").at(-1)));
@@ -120,7 +126,7 @@ export class UserMesh {
   }
 
   /** Starts another replica and waits until the caller's sidecar has it. */
-  async add(options: AppOptions = {}): Promise<UserReplica> {
+  async add(options: ReplicaOptions = {}): Promise<UserReplica> {
     const replica = new UserReplica(this, `user-${++this.named}`, await Relay.start(0));
     this.everybody.push(replica);
     await replica.start(options);
@@ -133,7 +139,7 @@ export class UserMesh {
   async replace(
     old: UserReplica,
     first: "application" | "sidecar" | "both",
-    options: AppOptions = {},
+    options: ReplicaOptions = {},
   ): Promise<UserReplica> {
     const next = await this.add(options);
     this.replicas = this.replicas.filter((replica) => replica !== old);
