@@ -25,7 +25,7 @@ Unknown keys, wrong types, impossible values and combinations without effect are
 outrigger.yaml:3:3: unknown key "adress" in service
       adress: 127.0.0.1:50051
       ^
-  expected one of name, id, address, protocol, idleTimeout, health, healthPath, advertise, tags, meta, adaptiveConcurrency
+  expected one of name, id, address, protocol, idleTimeout, health, healthPath, advertise, tags, meta, bandwidth, adaptiveConcurrency
   did you mean "address"?
 \`\`\`
 

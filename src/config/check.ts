@@ -2,6 +2,7 @@ import { checkAdaptiveConcurrency } from "./checks/adaptive-concurrency.ts";
 import { checkAdmin } from "./checks/admin.ts";
 import { checkAuthorization } from "./checks/authorization.ts";
 import { checkBalancing } from "./checks/balancing.ts";
+import { checkBandwidth } from "./checks/bandwidth.ts";
 import { checkCapture } from "./checks/capture.ts";
 import { checkConnections } from "./checks/connections.ts";
 import { checkDiscovery } from "./checks/discovery.ts";
@@ -34,6 +35,7 @@ export function check(
   checkDiscovery(draft, reading);
   checkService(draft, reading);
   checkAdaptiveConcurrency(["service", "adaptiveConcurrency"], draft.service?.adaptiveConcurrency, reading);
+  checkBandwidth(["service", "bandwidth"], draft.service?.bandwidth, reading);
   checkUpstreams(draft, env, reading);
   checkProtocols(draft, reading);
   checkFaults(draft, reading);

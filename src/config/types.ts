@@ -18,6 +18,7 @@ import type { HandshakeLimits } from "../identity/handshake-limits.ts";
 import type { KeyPlace } from "../identity/jwt/key-source.ts";
 import type { TokenRules } from "../identity/jwt/verifier.ts";
 import type { FilesOptions } from "../identity/sources/files.ts";
+import type { BandwidthOptions } from "../limits/bandwidth/limits.ts";
 import type { KeyPart } from "../limits/call-key.ts";
 import type { ConcurrencyOptions } from "../limits/concurrency-limit.ts";
 import type { OverloadOptions } from "../limits/overload/options.ts";
@@ -153,6 +154,7 @@ export interface ServiceConfig {
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
+  readonly bandwidth: BandwidthOptions | undefined;
 }
 
 /** `names`: which names that nobody declared may be called. Durations are in milliseconds. */
@@ -302,6 +304,7 @@ export interface UpstreamConfig {
   readonly identity: string | undefined;
   readonly retry: RetryConfig | undefined;
   readonly adaptiveConcurrency: ConcurrencyOptions | undefined;
+  readonly bandwidth: BandwidthOptions | undefined;
   readonly circuitBreaker: BreakerConfig | undefined;
   readonly admissionControl: AdmissionConfig | undefined;
   /** Of an upstream: for how long its connections are used. */

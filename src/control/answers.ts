@@ -154,7 +154,8 @@ export interface OverloadAnswer {
   readonly resources: readonly {
     readonly name: "memory" | "heap" | "loopDelay";
     readonly unit: "octets" | "milliseconds";
-    readonly used: number;
+    /** How much is used, in that unit. */
+    readonly value: number;
     /** The limit. */
     readonly available: number;
     /** The share of the limit that is used. */
@@ -173,11 +174,28 @@ export interface OverloadAnswer {
   }[];
 }
 
+/** A limit of bandwidth, in `/clusters`. */
+export interface BandwidthAnswer {
+  readonly direction: "inbound" | "outbound";
+  readonly upstream: string;
+  /** Which octets. */
+  readonly way: "request" | "response";
+  /** Octets that may pass in a second, and at once after a rest. */
+  readonly bytesPerSecond: number;
+  readonly burst: number;
+  /** Calls and connections that wait for their turn. */
+  readonly waiting: number;
+  /** Octets that have passed, and those of them that had to wait. */
+  readonly passed: number;
+  readonly delayed: number;
+}
+
 /** All of `/clusters`. */
 export interface ClustersAnswer {
   readonly clusters: readonly ClusterAnswer[];
   readonly rateLimits: readonly RateLimitAnswer[];
   readonly concurrency: readonly ConcurrencyAnswer[];
+  readonly bandwidth: readonly BandwidthAnswer[];
   readonly overload: OverloadAnswer;
   /** Retries, circuit breakers and hard limits of the upstreams that have any. */
   readonly policies: readonly PolicyAnswer[];

@@ -3,6 +3,7 @@ import type { EndpointStats } from "../cluster/endpoint-stats.ts";
 import { redact } from "../config/redact.ts";
 import type { ExternalAuthorization } from "../filters/external/external-authorization.ts";
 import type { Direction } from "../http/reason.ts";
+import type { NamedBandwidth } from "../limits/bandwidth/limits.ts";
 import { describeConcurrency } from "../limits/describe-concurrency.ts";
 import { describeLimit } from "../limits/describe-limit.ts";
 import type { Overload } from "../limits/overload/overload.ts";
@@ -18,6 +19,7 @@ import { describePolicies } from "../runtime/upstreams/describe-policies.ts";
 import { describeRouting } from "../runtime/upstreams/describe-routing.ts";
 import type {
   AuthorizationServiceAnswer,
+  BandwidthAnswer,
   ClusterAnswer,
   ClustersAnswer,
   ConnectionAnswer,
@@ -85,6 +87,7 @@ export class RuntimeView implements ControlView {
       clusters: [...this.runtime.upstreams.clusters()].map((cluster) => clusterAnswer(cluster)),
       rateLimits: [...this.runtime.services.rateLimits.all()].map(describeLimit),
       concurrency: [...describeConcurrency(this.runtime.services.concurrency)],
+      bandwidth: [...this.runtime.services.bandwidth.all()].map(bandwidthAnswer),
       overload: describeOverload(this.runtime.services.overload),
       policies: [...describePolicies(this.runtime.upstreams.policies, this.runtime.services.clock)],
       authorizationService: describeService(this.runtime.services.external),
@@ -231,12 +234,17 @@ function describeService(external: ExternalAuthorization): AuthorizationServiceA
   return { service, mode, onFailure, up, lastError: failing ?? null, inFlight: pending, results: { ...counts } };
 }
 
+function bandwidthAnswer({ bandwidth, ...which }: NamedBandwidth): BandwidthAnswer {
+  const { rate, waiting, passed, delayed } = bandwidth;
+  return { ...which, bytesPerSecond: rate.rate, burst: rate.burst, waiting, passed, delayed };
+}
+
 function describeOverload({ seen, actions }: Overload): OverloadAnswer {
   return {
     resources: seen.map(({ name, unit, used, limit, pressure }) => ({
       name,
       unit,
-      used: Math.round(used),
+      value: Math.round(used),
       available: limit,
       pressure: Math.round(pressure * 1e4) / 1e4,
     })),

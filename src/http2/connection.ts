@@ -392,6 +392,10 @@ export class Connection implements ReceiverHost, StreamHost, CancelsHost, Intake
     this.sender.wait(stream);
   }
 
+  unwait(stream: Stream): void {
+    this.sender.forget(stream);
+  }
+
   release(stream: Stream, octets: number): void {
     this.receiver.letGo(octets);
     this.receiver.creditStream(stream, octets);

@@ -1,4 +1,5 @@
 import { Copy } from "../core/copies.ts";
+import type { Pace, Paced } from "../core/pace.ts";
 import type { Head } from "../http/headers.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type StreamEvent, type StreamState, transition } from "./stream-state.ts";
@@ -47,6 +48,8 @@ export interface StreamHost {
   cancel(stream: Stream, code: ErrorCode): void;
   /** The stream has octets queued and wants to be asked again when there is room. */
   wait(stream: Stream): void;
+  /** It has none any more. */
+  unwait(stream: Stream): void;
   release(stream: Stream, octets: number): void;
   /** So many octets more wait in the stream for room, or fewer. */
   keep(octets: number): void;
@@ -61,9 +64,10 @@ export interface StreamHost {
  * Invariants:
  * - `state` changes through `change` only, and `host.closed` is called exactly once, on entering "closed";
  * - octets received are either in `unreleased` or have been given back to both windows;
- * - while `queue` is not empty nothing is written around it, so order holds; `end` follows the last queued octet.
+ * - while `queue` is not empty nothing is written around it, so order holds; `end` follows the last queued octet;
+ * - while `queue` is not empty the stream waits at its host, for room, or at its pace, for its turn.
  */
-export class Stream {
+export class Stream implements Paced {
   readonly id: number;
   /** Milliseconds of the clock. */
   readonly openedAt: number;
@@ -96,6 +100,10 @@ export class Stream {
     | { readonly kind: "trailers"; readonly head: Head }
     | { readonly kind: "cancelled" } = NO_END;
   private resetAfter: ErrorCode | undefined = undefined;
+  /** What its octets have to wait for, beside windows; undefined: nothing. */
+  pace: Pace | undefined = undefined;
+  /** Octets that its turn lets it send; undefined: it is not its turn. */
+  private turn: number | undefined = undefined;
 
   // --- its place among the streams that wait for room, owned by WaitingStreams ---
   isWaiting = false;
@@ -135,7 +143,10 @@ export class Stream {
     if (!this.canSend || (start === end && !fin)) return end - start;
     let taken = 0;
     if (this.queued === 0) {
-      taken = this.host.writeData(this, buffer, start, end, fin);
+      taken =
+        this.pace === undefined
+          ? this.host.writeData(this, buffer, start, end, fin)
+          : this.writePaced(this.pace, buffer, start, end, fin);
       if (start + taken === end) {
         if (fin) this.change("sendEnd");
         return taken;
@@ -149,6 +160,34 @@ export class Stream {
     if (fin) this.end = DATA_END;
     this.host.wait(this);
     return taken;
+  }
+
+  /** As `writeData`, of what the pace lets it send. What it does not is waited for there. */
+  private writePaced(pace: Pace, buffer: Buffer, start: number, end: number, fin: boolean): number {
+    const wanted = end - start;
+    if (wanted === 0) return this.host.writeData(this, buffer, start, end, fin);
+    const may = this.turn === undefined ? pace.take(wanted) : Math.min(this.turn, wanted);
+    const taken = may === 0 ? 0 : this.host.writeData(this, buffer, start, start + may, fin && may === wanted);
+    if (this.turn !== undefined) this.turn -= taken;
+    else if (taken < may) pace.giveBack(may - taken);
+    if (taken === may && may < wanted) pace.wait(this);
+    return taken;
+  }
+
+  sendPaced(octets: number): number {
+    this.turn = octets;
+    const result = this.drain(octets);
+    const sent = octets - this.turn;
+    this.turn = undefined;
+    if (this.queued === 0) this.host.unwait(this);
+    else if (sent === octets) this.pace?.wait(this);
+    else if (result !== "done") this.host.wait(this);
+    return sent;
+  }
+
+  /** What its pace holds back is not sent any more. */
+  dropPaced(): void {
+    if (this.pace !== undefined) this.dropQueue();
   }
 
   /** Ends the stream with trailers, after whatever is queued. */
@@ -210,7 +249,10 @@ export class Stream {
       if (copy === undefined) break;
       const to = Math.min(copy.length, this.queueOffset + left);
       const fin = this.end === DATA_END && this.queue.length === 1 && to === copy.length;
-      const taken = this.host.writeData(this, copy.buffer, this.queueOffset, to, fin);
+      const taken =
+        this.pace === undefined
+          ? this.host.writeData(this, copy.buffer, this.queueOffset, to, fin)
+          : this.writePaced(this.pace, copy.buffer, this.queueOffset, to, fin);
       if (taken === 0) break;
       this.queued -= taken;
       sent += taken;
@@ -240,6 +282,8 @@ export class Stream {
 
   private dropQueue(): void {
     if (this.queued === 0) return;
+    this.pace?.leave(this);
+    this.queueOffset = 0;
     for (const copy of this.queue) copy.free();
     this.queue = [];
     this.host.keep(-this.queued);

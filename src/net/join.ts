@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { IdleWatch } from "../core/idle-watch.ts";
+import type { Pace } from "../core/pace.ts";
 import { watchHalfOpen } from "./half-open.ts";
+import { pacedInto } from "./paced-stream.ts";
 import { reset } from "./reset.ts";
 
 /** How two joined connections came to their end: each half by its own end, by a failure of one, or for saying nothing. */
@@ -28,6 +30,8 @@ export interface JoinOptions {
   readonly clock: Clock;
   /** Milliseconds in which nothing has to come from either side until both are ended; undefined: for ever. */
   readonly idle: number | undefined;
+  /** What octets on their way out, and back, have to wait for; undefined: nothing. */
+  readonly pace?: { readonly request: Pace | undefined; readonly response: Pace | undefined } | undefined;
 }
 
 /**
@@ -49,7 +53,7 @@ export class Join {
     from: Socket,
     to: Socket,
     arrived: Buffer | undefined,
-    { clock, idle }: JoinOptions,
+    { clock, idle, pace }: JoinOptions,
     watcher: JoinWatcher,
   ) {
     this.from = from;
@@ -59,9 +63,11 @@ export class Join {
     for (const one of [from, to]) watchHalfOpen(one, clock);
     this.watch(from, "from");
     this.watch(to, "to");
+    const out = pace?.request === undefined ? to : pacedInto(to, pace.request);
+    const back = pace?.response === undefined ? from : pacedInto(from, pace.response);
     if (arrived !== undefined && arrived.length > 0) {
       watcher.sent(arrived.length);
-      to.write(arrived);
+      out.write(arrived);
     }
     from.on("data", (chunk: Buffer) => {
       this.idle?.moved();
@@ -71,8 +77,8 @@ export class Join {
       this.idle?.moved();
       watcher.received(chunk.length);
     });
-    from.pipe(to);
-    to.pipe(from);
+    from.pipe(out);
+    to.pipe(back);
   }
 
   /** Ends both now, as a reset. */

@@ -164,7 +164,9 @@ export class Attempt implements Sending, SearchOwner {
     this.forward = forward;
     const { empty } = body;
     forward.open(head, empty);
-    if (!empty && forward.stream !== undefined) body.sendTo(forward.stream, forward);
+    if (empty || forward.stream === undefined) return;
+    forward.stream.pace = this.target.bandwidth?.request;
+    body.sendTo(forward.stream, forward);
   }
 
   onNoEndpoint(what: Failure): void {

@@ -165,6 +165,7 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
     this.call.decidedAt ||= this.services.loop.now();
     if (this.target.mirror !== undefined)
       this.mirrored ??= this.target.mirror.begin(this.call, this.body, this.services);
+    this.down.pace = this.target.bandwidth?.response;
     const { idleTimeout = this.target.sockets?.idle, streams } = this.target;
     if (streams?.applies(this.call.path) === true) this.age ??= this.watchAge(streams);
     if (idleTimeout !== undefined) this.idleWatch ??= this.watchIdle(idleTimeout);
@@ -392,6 +393,8 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
   /** Says it to the caller, in a way that does not let it take a part of an answer for a whole one. */
   protected reply(what: Failure): void {
     const { call, services } = this;
+    // A deadline has passed, or the like: what the answer's pace holds back comes too late.
+    this.down.dropPaced();
     services.reply.send(this.down, what, call.grpc, this.headSent, call.identity !== undefined);
   }
 

@@ -2,6 +2,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { FilterChain } from "../filters/chain.ts";
 import { type Call, type Failure, failure } from "../http/call.ts";
 import type { HeadEdit } from "../http/field-edits.ts";
+import type { CallBandwidth } from "../limits/bandwidth/limits.ts";
 import type { UpstreamSeries } from "../observability/upstream-series.ts";
 import type { Breakers } from "./breakers.ts";
 import type { Mirror } from "./mirror.ts";
@@ -27,6 +28,8 @@ export interface Target {
   /** What is done to the head of an answer, for calls of a route. */
   readonly response?: HeadEdit | undefined;
   readonly mirror?: Mirror | undefined;
+  /** How many octets of its calls may pass; undefined: all. */
+  readonly bandwidth?: CallBandwidth | undefined;
   /** Milliseconds that a call may be without anything of it moving; undefined: as many as it likes. */
   readonly idleTimeout?: number | undefined;
   /** Streams that are ended after a while, to be opened again elsewhere; undefined: none. */
@@ -42,7 +45,7 @@ export interface Target {
 }
 
 /** Where an attempt is made, without the policies that see the call before. */
-export type Destination = Pick<Target, "name" | "cluster" | "breakers">;
+export type Destination = Pick<Target, "name" | "cluster" | "breakers" | "bandwidth">;
 
 /** What becomes of a call: it has a target, it fails, or it waits for one of the two. */
 export type Resolution =

@@ -33,6 +33,7 @@ export class Application {
       cluster,
       series,
       sockets,
+      bandwidth: services.bandwidth.of("inbound", service.name),
       takesWebSockets: service.protocol === "http1" || service.protocol === "http2",
       filters: routeFilters({
         series,

@@ -1,4 +1,5 @@
 import { registerExternalMetrics } from "../filters/external/metrics.ts";
+import { registerBandwidthMetrics } from "../limits/bandwidth/metrics.ts";
 import { registerConcurrencyMetrics } from "../limits/concurrency-metrics.ts";
 import { registerLimitMetrics } from "../limits/limit-metrics.ts";
 import { registerOverloadMetrics } from "../limits/overload/metrics.ts";
@@ -29,6 +30,7 @@ export function registerRuntimeMetrics(runtime: Runtime): void {
     },
   });
   registerLimitMetrics(metrics.registry, rateLimits, clock);
+  registerBandwidthMetrics(metrics.registry, services.bandwidth);
   registerConcurrencyMetrics(metrics.registry, concurrency);
   registerOverloadMetrics(metrics.registry, services.overload);
   registerPolicyMetrics(metrics.registry, () => upstreams.policies, clock);

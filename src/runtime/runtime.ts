@@ -169,6 +169,7 @@ export class Runtime {
       tracer: services.tracer,
       rates: rateLimits.groups.outbound,
       overload,
+      bandwidth: services.bandwidth,
       concurrency,
       clock,
       faults: services.faults,

@@ -18,6 +18,7 @@ import type { Http2Services } from "../http2/connection.ts";
 import { FlushLoop } from "../http2/flush-loop.ts";
 import { Pacing } from "../http2/pacing.ts";
 import { Unread } from "../http2/unread.ts";
+import { BandwidthLimits } from "../limits/bandwidth/limits.ts";
 import { ConcurrencyLimits } from "../limits/concurrency-limits.ts";
 import type { LeaseStore } from "../limits/lease-store.ts";
 import { Overload } from "../limits/overload/overload.ts";
@@ -63,6 +64,7 @@ export interface ProcessServices {
   readonly faults: Faults;
   readonly hopeless: HopelessCalls;
   readonly concurrency: ConcurrencyLimits;
+  readonly bandwidth: BandwidthLimits;
   /** What all listeners for calls may have open together. */
   readonly connections: ConnectionBudget;
   /** What this thread does while it, or the process, comes near the end of what it has. */
@@ -141,6 +143,7 @@ export function makeServices(
       inbound: new CallerConnections(config.connections.inbound, clock, Math.random),
       outbound: new CallerConnections(config.connections.outbound, clock, Math.random),
     },
+    bandwidth: new BandwidthLimits(clock),
     concurrency: new ConcurrencyLimits(() => loop.now(), Math.random),
     deadlines,
     tokens: new Tokens({ clock, headers }),
@@ -198,7 +201,7 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
 
 /** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { tokens, authorization, external, rateLimits, concurrency, overload, faults, hopeless }: ProcessServices,
+  { tokens, authorization, external, rateLimits, concurrency, bandwidth, overload, faults, hopeless }: ProcessServices,
   config: Config,
 ): void {
   const { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules, jwt } = config;
@@ -209,6 +212,8 @@ export function applyLimits(
   faults.apply(injected.map((fault) => ({ ...fault, abort: fault.abort && statusOf(fault.abort) })));
   hopeless.enabled = deadlines.refuseHopeless === "onRequest";
   rateLimits.apply(rates);
+  bandwidth.apply("inbound", new Map(service && [[service.name, service.bandwidth]]));
+  bandwidth.apply("outbound", new Map([...upstreams].map(([name, upstream]) => [name, upstream.bandwidth])));
   concurrency.apply("inbound", new Map(service && [[service.name, service.adaptiveConcurrency]]));
   concurrency.apply(
     "outbound",

@@ -15,7 +15,7 @@ export function shareConfig(config: Config, place: Place): Config {
     ...config,
     // The control thread asks the application how it is, and for its metrics.
     metrics: { ...metrics, application: undefined },
-    service: service && { ...service, health: "none" },
+    service: service && { ...service, health: "none", bandwidth: shareBandwidth(service.bandwidth, place) },
     // And the instances of upstreams.
     upstreams: new Map([...upstreams].map(([name, upstream]) => [name, shareUpstream(upstream, place)])),
     connections: {
@@ -46,7 +46,18 @@ function shareUpstream(upstream: UpstreamConfig, place: Place): UpstreamConfig {
     maxConcurrent: limits.maxConcurrent && part(limits.maxConcurrent, place),
     maxQueue: part(limits.maxQueue, place),
   };
-  return { ...upstream, limits: shared, healthCheck: undefined };
+  const bandwidth = shareBandwidth(upstream.bandwidth, place);
+  return { ...upstream, limits: shared, bandwidth, healthCheck: undefined };
+}
+
+function shareBandwidth(bandwidth: UpstreamConfig["bandwidth"], place: Place): UpstreamConfig["bandwidth"] {
+  return (
+    bandwidth && {
+      request: bandwidth.request && part(bandwidth.request, place),
+      response: bandwidth.response && part(bandwidth.response, place),
+      burst: bandwidth.burst && part(bandwidth.burst, place),
+    }
+  );
 }
 
 /** Without the store each worker has its part of the sidecar's local share. */

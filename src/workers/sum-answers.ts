@@ -51,9 +51,14 @@ const SUMMED = new Set([
   "calls",
   "failures",
   "slow",
+  "bytesPerSecond",
+  "burst",
+  "waiting",
+  "passed",
+  "delayed",
 ]);
 /** What tells the items of a list apart, whichever of it they have. */
-const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method"];
+const IDENTIFIERS = ["name", "id", "address", "direction", "upstream", "method", "way"];
 
 /**
  * Answers of several threads as the one of the process. Objects are merged key by key; items of lists by what they are called;

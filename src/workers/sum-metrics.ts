@@ -1,6 +1,8 @@
 /** Gauges of what is under way or held: there is as much of it as in all threads together. Of others the largest counts. */
 const SUMMED = new Set([
   "outrigger_authorization_service_pending",
+  "outrigger_bandwidth_limit_bytes",
+  "outrigger_bandwidth_waiting",
   "outrigger_calls_in_flight",
   "outrigger_connections",
   "outrigger_concurrency_in_flight",

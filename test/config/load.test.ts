@@ -84,6 +84,7 @@ const off = {
   consul: undefined,
   retry: undefined,
   adaptiveConcurrency: undefined,
+  bandwidth: undefined,
   mtls: undefined,
   identity: undefined,
   hash: undefined,
@@ -154,6 +155,7 @@ workers: 1
       healthPath: undefined,
       advertise: { host: "10.0.0.7", port: 15006 },
       adaptiveConcurrency: undefined,
+      bandwidth: undefined,
       tags: ["v1", "v2"],
       meta: Object.fromEntries([
         ["version", "1.10"],

@@ -115,8 +115,20 @@ export class FakeView implements ControlView {
         refused: 7,
       },
     ],
+    bandwidth: [
+      {
+        direction: "outbound",
+        upstream: "orders",
+        way: "response",
+        bytesPerSecond: 1_048_576,
+        burst: 104_857,
+        waiting: 2,
+        passed: 4_000_000,
+        delayed: 3_000_000,
+      },
+    ],
     overload: {
-      resources: [{ name: "memory", unit: "octets", used: 387_973_120, available: 402_653_184, pressure: 0.9635 }],
+      resources: [{ name: "memory", unit: "octets", value: 387_973_120, available: 402_653_184, pressure: 0.9635 }],
       actions: [
         {
           name: "refuseOrdinary",

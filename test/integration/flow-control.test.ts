@@ -48,6 +48,10 @@ test("an upstream can send no more than the windows hold while its caller does n
     const pourer = new Pourer(upstream);
     const octets = noise(1_000_000);
     const pouring = pourer.pourAll(at, octets, true, 3000);
+    await eventually(
+      () => caller.octets(stream) === DEFAULT,
+      () => `the caller's window to be used: ${caller.octets(stream)} octets have come`,
+    );
     const sent = await still(() => pourer.sentOn(at));
     assert.equal(caller.octets(stream), DEFAULT, "the caller's window is used");
     assert.ok(sent >= DEFAULT + streamWindow / 2 && sent <= DEFAULT + streamWindow, `${sent} octets left the upstream`);
@@ -71,6 +75,10 @@ test("a caller can send no more than the windows hold while the application does
     const pourer = new Pourer(caller);
     const octets = noise(1_000_000, 2);
     const pouring = pourer.pourAll(stream, octets, true, 3000);
+    await eventually(
+      () => application.octets(at) === DEFAULT,
+      () => `the application's window to be used: ${application.octets(at)} octets have come`,
+    );
     const sent = await still(() => pourer.sentOn(stream));
     assert.equal(application.octets(at), DEFAULT);
     assert.ok(sent >= DEFAULT + streamWindow / 2 && sent <= DEFAULT + streamWindow, `${sent} octets left the caller`);

@@ -105,7 +105,7 @@ test("/clusters says what is short and what is done about it, and an explanation
     assert.deepEqual(resources[0], {
       name: "memory",
       unit: "octets",
-      used: 96 * 1_048_576,
+      value: 96 * 1_048_576,
       available: 100 * 1_048_576,
       pressure: 0.96,
     });

@@ -49,6 +49,10 @@ export class FakeStreamHost implements StreamHost {
     this.asked.push("wait");
   }
 
+  unwait(): void {
+    this.asked.push("unwait");
+  }
+
   release(_stream: Stream, octets: number): void {
     this.asked.push(`release ${octets}`);
   }

@@ -70,3 +70,23 @@ test("without its store a rate limit's local share is divided; a limit that the 
   assert.equal(far?.shared?.localShare, 0.25);
   assert.deepEqual([near?.pace, near?.shared], [far?.pace, undefined]);
 });
+
+test("the workers' parts of a bandwidth come to it, and a burst that is not said is each one's own", () => {
+  const config = good(
+    JSON.stringify({
+      workers: 3,
+      service: { name: "a", address: "127.0.0.1:1", bandwidth: { response: "10B/s", burst: "48KiB" } },
+      discovery: { consul: {} },
+      upstreams: { orders: { bandwidth: { request: "100KiB/s" } } },
+    }),
+  );
+  const shared = [0, 1, 2].map((at) => shareConfig(config, { at, of: 3 }));
+  assert.deepEqual(
+    shared.map(({ service }) => service?.bandwidth),
+    [4, 3, 3].map((response) => ({ request: undefined, response, burst: 16_384 })),
+  );
+  assert.deepEqual(
+    shared.map(({ upstreams }) => upstreams.get("orders")?.bandwidth),
+    [34_134, 34_133, 34_133].map((request) => ({ request, response: undefined, burst: undefined })),
+  );
+});

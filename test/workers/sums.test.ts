@@ -146,3 +146,37 @@ test("the policies of an upstream are the sum of what the workers say of them", 
     },
   ]);
 });
+
+test("overload is that of the thread that is worst off, and bandwidth that of all threads", () => {
+  const thread = (value: number, since: string | null, way: string) => ({
+    overload: {
+      resources: [{ name: "memory", unit: "octets", value, available: 100, pressure: value / 100 }],
+      actions: [{ name: "refuseAll", since, why: since, times: 1, effects: 2 }],
+    },
+    bandwidth: [
+      { direction: "outbound", upstream: "a", way, bytesPerSecond: 5, burst: 3, waiting: 1, passed: 9, delayed: 4 },
+    ],
+  });
+  const limit = {
+    direction: "outbound",
+    upstream: "a",
+    burst: 3,
+    waiting: 1,
+    passed: 9,
+    delayed: 4,
+    bytesPerSecond: 5,
+  };
+  assert.deepEqual(
+    sumAnswers([thread(90, null, "request"), thread(96, "then", "request"), thread(95, null, "response")]),
+    {
+      overload: {
+        resources: [{ name: "memory", unit: "octets", value: 96, available: 100, pressure: 0.96 }],
+        actions: [{ name: "refuseAll", since: "then", why: "then", times: 1, effects: 6 }],
+      },
+      bandwidth: [
+        { ...limit, way: "request", bytesPerSecond: 10, burst: 6, waiting: 2, passed: 18, delayed: 8 },
+        { ...limit, way: "response" },
+      ],
+    },
+  );
+});

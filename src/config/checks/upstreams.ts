@@ -7,6 +7,7 @@ import { defaultSuffixes } from "../resolve.ts";
 import type { FileConfig } from "../schema.ts";
 import { checkAdaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { checkAdmission } from "./admission-control.ts";
+import { checkBandwidth } from "./bandwidth.ts";
 import { checkBreaker, checkLimits } from "./breaker.ts";
 import { effectiveSource, isConfigured } from "./discovery.ts";
 import { checkDns } from "./dns.ts";
@@ -30,6 +31,7 @@ export function checkUpstreams(
     checkAdmission([...path, "admissionControl"], upstream.admissionControl, reading);
     checkLimits([...path, "limits"], upstream.limits, reading);
     checkRetry([...path, "retry"], upstream.retry, upstream.timeout, reading);
+    checkBandwidth([...path, "bandwidth"], upstream.bandwidth, reading);
     checkAdaptiveConcurrency([...path, "adaptiveConcurrency"], upstream.adaptiveConcurrency, reading);
   }
   const given = reading.has(["names", "suffixes"]);

@@ -210,3 +210,30 @@ export function formatSize(value: number): string {
   }
   return `${value}B`;
 }
+
+/** Octets a second, written `10MiB/s`. */
+export function byteRate(): Type<number> {
+  return text({
+    noun: "a rate of bytes",
+    label: "a rate of bytes such as 64KiB/s or 10MiB/s",
+    pattern: "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB)/s$",
+    parse: parseByteRate,
+    write: (value) => `${formatSize(value)}/s`,
+    fromNumber: (written) => `${written}B/s`,
+  });
+}
+
+/** `10MiB/s`: octets a second. */
+function parseByteRate(written: string): Parsed<number> {
+  const amount = written.endsWith("/s") ? written.slice(0, -2) : written;
+  const read = parseSize(amount);
+  if (read.kind === "problem") {
+    const { suggestion } = read;
+    return refused(
+      `${quote(written)} is not a rate of bytes`,
+      suggestion === undefined ? undefined : `${suggestion}/s`,
+    );
+  }
+  if (amount === written) return refused(`${quote(written)} does not say that it is a second's`, `${written}/s`);
+  return read.value > 0 ? read : refused("a rate of 0 lets nothing through");
+}

@@ -6,6 +6,7 @@ import { string } from "../schema/text.ts";
 import { optional, preset, required } from "../schema/type.ts";
 import { words } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
+import { bandwidth } from "./bandwidth.ts";
 import { none } from "./defaults.ts";
 import { urlPath } from "./health.ts";
 import { protocols, serviceIdleTimeout } from "./protocol.ts";
@@ -48,6 +49,11 @@ export const service = object({
   ),
   tags: preset(list(string("a tag")), none, "Published with it."),
   meta: preset(record(metaKey, string("a string")), new Map<string, string>(), "Published with it."),
+  bandwidth: optional(
+    bandwidth,
+    "How many octets of calls of others may pass in a second: see [overload.md](overload.md#bandwidth).",
+    "all",
+  ),
   adaptiveConcurrency: optional(
     adaptiveConcurrency,
     "How many inbound calls may be under way at once, learned from their latency.",

@@ -12,6 +12,7 @@ import { words, wordsOf } from "../schema/words.ts";
 import { adaptiveConcurrency } from "./adaptive-concurrency.ts";
 import { admissionControl } from "./admission-control.ts";
 import { balancing } from "./balancing.ts";
+import { bandwidth } from "./bandwidth.ts";
 import { circuitBreaker } from "./breaker.ts";
 import { upstreamConnections } from "./connections.ts";
 import { none } from "./defaults.ts";
@@ -127,6 +128,11 @@ const upstream = object({
     retry,
     "Makes calls again that may have run, where their method is idempotent.",
     "only what the application provably has not seen is made again",
+  ),
+  bandwidth: optional(
+    bandwidth,
+    "How many octets of its calls may pass in a second, through this sidecar: see [overload.md](overload.md#bandwidth).",
+    "all",
   ),
   adaptiveConcurrency: optional(
     adaptiveConcurrency,

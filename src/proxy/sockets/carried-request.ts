@@ -1,6 +1,8 @@
 import { ClientRequest, type ClientRequestArgs, type IncomingMessage } from "node:http";
+import type { Pace } from "../../core/pace.ts";
 import { isOfTheHead } from "../../http/field-name.ts";
 import { pairs } from "../../http/http1-head.ts";
+import { PacedStream } from "../../net/paced-stream.ts";
 
 /**
  * A request on its way to the upstream, with what `http2-proxy` leaves behind: the body of GET, HEAD and OPTIONS, which it ends at
@@ -11,22 +13,36 @@ export class CarriedRequest extends ClientRequest {
   private readonly counted: (octets: number) => void;
   private readonly hasBody: boolean;
   private feeding = false;
+  /** Where its body has to wait for its turn. */
+  private readonly paced: PacedStream | undefined;
 
   constructor(
     options: ClientRequestArgs,
     source: IncomingMessage,
     hasBody: boolean,
     counted: (octets: number) => void,
+    pace?: Pace,
   ) {
     super(options);
     this.source = source;
     this.hasBody = hasBody;
     this.counted = counted;
+    this.paced = pace && this.pacedBy(pace);
+  }
+
+  private pacedBy(pace: Pace): PacedStream {
+    const paced = new PacedStream(pace);
+    paced.on("data", (chunk: Buffer) => void (super.write(chunk) || paced.pause()));
+    this.on("drain", () => paced.resume());
+    paced.on("drain", () => this.emit("drain"));
+    paced.once("end", () => this.finish());
+    this.once("close", () => paced.destroy());
+    return paced;
   }
 
   override write(chunk: Buffer): boolean {
     this.counted(chunk.length);
-    return super.write(chunk);
+    return this.paced === undefined ? super.write(chunk) : this.paced.write(chunk);
   }
 
   override end(): this {
@@ -38,8 +54,15 @@ export class CarriedRequest extends ClientRequest {
       source.once("end", () => this.end());
       return this;
     }
+    if (this.paced !== undefined && this.hasBody) this.paced.end();
+    else this.finish();
+    return this;
+  }
+
+  private finish(): void {
+    const { source } = this;
     if (source.rawTrailers.length > 0)
       this.addTrailers(pairs(source.rawTrailers).filter(([name]) => !isOfTheHead(name)));
-    return super.end();
+    super.end();
   }
 }

@@ -97,10 +97,11 @@ export abstract class Http1Call extends SocketCall {
       headers: fields as unknown as Record<string, string>,
       setHost: false,
     };
-    const upstream = new CarriedRequest(options, request, this.hasBody, (octets) => {
+    const counted = (octets: number): void => {
       call.bytesReceived += octets;
       this.target?.series.received(octets);
-    });
+    };
+    const upstream = new CarriedRequest(options, request, this.hasBody, counted, this.target?.bandwidth?.request);
     // An idle connection came free meanwhile.
     agent.takeBack()?.destroy();
     this.upstream = upstream;

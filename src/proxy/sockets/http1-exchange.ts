@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Failure } from "../../http/call.ts";
 import { answerFields, pairs } from "../../http/http1-head.ts";
+import { pipePaced } from "../../net/paced-stream.ts";
 import { reset } from "../../net/reset.ts";
 import { EXPLAIN, explainedFailure } from "../explain-trailer.ts";
 import type { CarriedRequest } from "./carried-request.ts";
@@ -77,7 +78,7 @@ export class Http1Exchange extends Http1Call {
       if (last !== undefined) trailers.push([...last]);
       if (trailers.length > 0) response.addTrailers(trailers);
     });
-    answer.pipe(response);
+    pipePaced(answer, response, this.target?.bandwidth?.response);
   }
 
   /** Whether the answer can have trailers (RFC 9110 §6.4.1, RFC 9112 §7.1.2). */

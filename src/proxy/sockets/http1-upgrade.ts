@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import { IdleWatch } from "../../core/idle-watch.ts";
 import { type Failure, failure } from "../../http/call.ts";
 import { watchHalfOpen } from "../../net/half-open.ts";
+import { pipePaced } from "../../net/paced-stream.ts";
 import { cutOff } from "../../net/reset.ts";
 import { explainedFailure } from "../explain-trailer.ts";
 import type { CarriedRequest } from "./carried-request.ts";
@@ -125,6 +126,11 @@ export class Http1Upgrade extends Http1Call {
     const watch = idle === undefined ? undefined : new IdleWatch(this.clock, idle, end);
     this.idle = watch;
     for (const one of [this.socket, peer]) watchHalfOpen(one, this.clock);
+    const { request, response } = this.target?.bandwidth ?? {};
+    // The package pipes the one into the other, both ways.
+    if (response !== undefined)
+      this.socket.once("pipe", () => pipePaced(peer.unpipe(this.socket), this.socket, response));
+    if (request !== undefined) peer.once("pipe", () => pipePaced(this.socket.unpipe(peer), peer, request));
     // Not before the package has put back what came with the answer: whoever listens by then has it, and nobody else.
     this.socket.once("pipe", () => {
       this.socket.on("data", ({ length }: Buffer) => {

@@ -129,7 +129,7 @@ export class TcpCall extends SocketCall {
       socket,
       upstream,
       options.arrived,
-      { clock: options.clock, idle },
+      { clock: options.clock, idle, pace: target?.bandwidth },
       {
         sent: (octets) => {
           call.bytesReceived += octets;

@@ -11,6 +11,7 @@ import { answerFields, http1Fields } from "../../http/http1-head.ts";
 import { reasons, Status } from "../../http/reason.ts";
 import type { ErrorCode } from "../../http2/errors.ts";
 import { watchHalfOpen } from "../../net/half-open.ts";
+import { pacedInto } from "../../net/paced-stream.ts";
 import { cutOff } from "../../net/reset.ts";
 import type { AttemptHost, Sending } from "../attempt.ts";
 import { type AttemptPermit, permitFor } from "../attempt-permit.ts";
@@ -62,6 +63,8 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
   private state: State = { kind: "reaching" };
   /** Octets of the answer that the caller's side has not taken. */
   private owed = 0;
+  /** What leads to the upstream's socket, where octets have to wait for their turn. */
+  private paced: Duplex | undefined = undefined;
   /** The answer is complete: what is still told is that the upstream reads no more. */
   private isAnswered = false;
   taken = 0;
@@ -178,8 +181,10 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     watchHalfOpen(socket, deadlines.timers(loop));
     const bySidecar = isSidecar(endpoint, endpoint.sockets?.peerOf(answer.socket));
     this.passHead(endpoint, this.headOf(200, answer.rawHeaders, bySidecar));
-    for (const chunk of early) this.write(socket, chunk);
-    if (ended) socket.end();
+    const pace = this.target.bandwidth?.request;
+    if (pace !== undefined) this.paced = pacedInto(socket, pace);
+    for (const chunk of early) this.write(this.paced ?? socket, chunk);
+    if (ended) (this.paced ?? socket).end();
     if (first.length > 0) this.passData(socket, first);
     socket.on("data", (chunk: Buffer) => this.passData(socket, chunk));
     socket.once("end", () => this.complete(socket, { status: Status.OK, reason: undefined, origin: "app" }));
@@ -283,8 +288,9 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
       if (end > start) state.early.push(Buffer.from(buffer.subarray(start, end)));
       state.ended ||= fin;
     } else if (state.kind === "open") {
-      if (end > start) this.write(state.socket, Buffer.from(buffer.subarray(start, end)));
-      if (fin) state.socket.end();
+      const sink = this.paced ?? state.socket;
+      if (end > start) this.write(sink, Buffer.from(buffer.subarray(start, end)));
+      if (fin) sink.end();
     } else this.host.body.taken(this, end - start);
     return 0;
   }

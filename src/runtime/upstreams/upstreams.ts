@@ -15,6 +15,7 @@ import type { Call } from "../../http/call.ts";
 import { matchMethod } from "../../http/call-match.ts";
 import type { HeaderTable } from "../../http/headers.ts";
 import { statusOf } from "../../http/status-words.ts";
+import type { BandwidthLimits } from "../../limits/bandwidth/limits.ts";
 import type { ConcurrencyLimits } from "../../limits/concurrency-limits.ts";
 import type { LimitGroup } from "../../limits/limit-group.ts";
 import type { Overload } from "../../limits/overload/overload.ts";
@@ -62,6 +63,7 @@ export interface UpstreamsOptions {
   readonly tracer: Tracer;
   readonly rates: LimitGroup;
   readonly overload: Overload;
+  readonly bandwidth: BandwidthLimits;
   readonly concurrency: ConcurrencyLimits;
   readonly clock: Clock;
   readonly policies: PolicyServices;
@@ -415,6 +417,7 @@ export class Upstreams implements OutboundRules {
       retry,
       breakers,
       fallback,
+      bandwidth: config?.bandwidth && this.options.bandwidth.of("outbound", name),
       idleTimeout: config?.idleTimeout,
       streams,
       onward,

@@ -184,6 +184,7 @@ export function proxied(
     tracer: shared.tracer,
     rates: shared.rateLimits.groups.outbound,
     overload: shared.overload,
+    bandwidth: shared.bandwidth,
     concurrency: shared.concurrency,
     clock,
     faults: shared.faults,
