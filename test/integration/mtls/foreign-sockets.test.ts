@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { test } from "node:test";
 import { idOf, TestCa } from "../../support/certificates.ts";
 import type { Consul } from "../../support/consul.ts";
@@ -28,6 +29,26 @@ interface Application {
 /** What does not come in this time does not come. */
 function soon(): { readonly signal: AbortSignal } {
   return { signal: AbortSignal.timeout(10_000) };
+}
+
+/** What a connection says next; rejects where that is nothing. */
+async function heard(socket: Socket): Promise<unknown[]> {
+  const gone = new AbortController();
+  socket.once("close", () => gone.abort());
+  return await once(socket, "data", { signal: AbortSignal.any([gone.signal, soon().signal]) });
+}
+
+/** Calls an application through a proxy of Consul's, which takes nobody before it has its authorities. */
+async function reach(application: Application, address: string): Promise<void> {
+  let problem: unknown;
+  await eventually(
+    async () => {
+      problem = await application.check(address).catch((error: unknown) => error);
+      return problem === undefined;
+    },
+    () => `an answer through consul's proxy: ${String(problem)}`,
+    30_000,
+  );
 }
 
 async function http1Application(scope: Scope): Promise<Application> {
@@ -61,11 +82,12 @@ async function tcpApplication(scope: Scope): Promise<Application> {
     address,
     check: async (through) => {
       const socket = await connectTo(scope, through);
-      const [greeting] = (await once(socket, "data", soon())) as [Buffer];
+      socket.once("end", () => socket.destroy(new Error("it was ended")));
+      const [greeting] = (await heard(socket)) as [Buffer];
       assert.equal(greeting.toString(), GREETING);
       // Consul's proxy ends both ways as soon as one ends.
       socket.write("hello");
-      assert.equal(String((await once(socket, "data", soon()))[0]), "hello");
+      assert.equal(String((await heard(socket))[0]), "hello");
       socket.destroy();
     },
     caller: () => undefined,
@@ -99,7 +121,7 @@ test(
         const inbound = await behindConsul(scope, consul, application);
         const port = await freePort();
         await consulProxy(scope, consul, port, "-service=web", `-upstream=up:127.0.0.1:${port}`);
-        await application.check(`127.0.0.1:${port}`);
+        await reach(application, `127.0.0.1:${port}`);
         assert.equal((await inbound.call()).peer_service, "web");
         if (application.protocol === "http1")
           assert.match(`${application.caller()}`, /^By=[^,]*;URI=spiffe:.*\/svc\/web$/);
@@ -129,18 +151,19 @@ test(
           upstreams: { up: own, other: { ...own, discovery: "static", endpoints: [`127.0.0.1:${port}`] } },
         });
         await found(outbound);
-        await application.check(outbound.listen("up"));
+        await reach(application, outbound.listen("up"));
         await closed(await connectAndSay(scope, outbound.listen("other")));
         await eventually(
           () => outbound.calls.some(({ reason }) => reason === "TLS_WRONG_IDENTITY"),
           () => `a refusal: ${JSON.stringify(outbound.calls)}`,
+          20_000,
         );
       });
   },
 );
 
 /** Whatever is at the address closes the connection, now or with its answer. */
-async function connectAndSay(scope: Scope, address: string) {
+async function connectAndSay(scope: Scope, address: string): Promise<Socket> {
   const socket = await connectTo(scope, address);
   socket.once("end", () => socket.end());
   socket.write("GET / HTTP/1.1\r\nhost: other\r\nconnection: close\r\n\r\n");
@@ -148,7 +171,7 @@ async function connectAndSay(scope: Scope, address: string) {
 }
 
 /** What Envoys say by ALPN of what they pass on. */
-const said = [[], ["http/1.1"], ["h2", "http/1.1"]] as const;
+const said = { http1: [[], ["h2", "http/1.1"]], tcp: [[]] } as const;
 
 test(
   "an Envoy calls strict services of HTTP/1.1 and TCP by mTLS, whatever it says of what it speaks",
@@ -164,7 +187,7 @@ test(
           service: { name: "up", address, protocol },
           mtls: { mode: "strict", source: { files } },
         });
-        for (const alpn of [...said, ["h2"]]) {
+        for (const alpn of [...said[protocol], ["h2"]]) {
           const tls: EnvoyTls = { own: await ca.issue("web"), authority: ca.pem, peer: idOf("up"), protocol, alpn };
           await application.check(await startEnvoy(scope, "upstream", inbound.inbound, tls));
           if (protocol === "http1") assert.match(`${application.caller()}`, /^By=[^,]*;URI=spiffe:.*\/svc\/web$/);
@@ -191,7 +214,8 @@ test(
         const { files } = await filesOf(scope, ca, "caller");
         const tls = { own: await ca.issue("up"), authority: ca.pem, peer: idOf("caller"), protocol };
         const envoys: string[] = [];
-        for (const alpn of said) envoys.push(await startEnvoy(scope, "downstream", address, { ...tls, alpn }));
+        for (const alpn of said[protocol])
+          envoys.push(await startEnvoy(scope, "downstream", address, { ...tls, alpn }));
         const picky = await startEnvoy(scope, "downstream", address, { ...tls, peer: idOf("nobody"), alpn: [] });
         const upstream = (endpoint: string) => ({
           protocol,
@@ -208,11 +232,12 @@ test(
             picky: upstream(picky),
           },
         });
-        for (const at of said.keys()) await application.check(outbound.listen(`up-${at}`));
+        for (const at of envoys.keys()) await application.check(outbound.listen(`up-${at}`));
         await closed(await connectAndSay(scope, outbound.listen("picky")));
         await eventually(
           () => outbound.calls.some(({ reason }) => reason === "TLS_REFUSED"),
           () => `a refusal: ${JSON.stringify(outbound.calls)}`,
+          20_000,
         );
       });
   },

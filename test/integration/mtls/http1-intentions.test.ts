@@ -53,6 +53,7 @@ test(
         await eventually(
           () => inbound.runtime.intentions.current.current !== before,
           () => "the intention",
+          20_000,
         );
       };
       const status = async (path: string, method = "GET"): Promise<number> => (await ask(web, { path, method })).status;

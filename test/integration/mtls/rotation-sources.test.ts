@@ -222,6 +222,7 @@ for (const [kind, make] of Object.entries(sources))
           await eventually(
             () => shownBy(inbound) === fingerprint(outbound),
             () => "a connection with the new certificate",
+            20_000,
           );
           await stream.echo("after");
         }

@@ -125,6 +125,7 @@ test("an agent that misbehaves under load costs no call: what it says that is no
         await eventually(
           () => both.every(({ lines }) => lines.some(({ msg }) => String(msg).startsWith("no new certificate: "))),
           () => `a word about ${what}`,
+          20_000,
         );
       turnOver(inbound);
       await calls.more(4);
@@ -143,6 +144,7 @@ test("an agent that misbehaves under load costs no call: what it says that is no
     await eventually(
       () => both.every(({ runtime }, at) => runtime.mtls.credentials?.own.fingerprint !== first[at]),
       () => "new certificates",
+      20_000,
     );
     assert.deepEqual(await calls.stop(), []);
   });
