@@ -21,6 +21,18 @@ export const SIDECAR = 15001;
 /** What callers are told that do not get through. */
 export const REFUSED = /^error (ECONNREFUSED|ECONNRESET)$/;
 
+/** Who does not say so in time is ended: a test that failed must not wait for it. */
+async function ready(started: Promise<RunningProcess>, says: RegExp): Promise<RunningProcess> {
+  const one = await started;
+  try {
+    await one.line(says, START);
+    return one;
+  } catch (error) {
+    await one.kill();
+    throw error;
+  }
+}
+
 /** A sidecar that is ready; `config`: its file, or what it reads from standard input. */
 export async function startSidecar(
   pod: Pod,
@@ -28,16 +40,13 @@ export async function startSidecar(
   user = SIDECAR,
 ): Promise<RunningProcess> {
   const [file, input] = "file" in config ? [config.file, {}] : ["-", { input: config.text }];
-  const sidecar = await pod.start([...outrigger, "run", "-c", file], input, user);
-  await sidecar.line(/^outrigger ready /, START);
-  return sidecar;
+  return await ready(pod.start([...outrigger, "run", "-c", file], input, user), /^outrigger ready /);
 }
 
 /** The user service, in this process's language; `address`: where it listens. */
 export async function userServer(pod: Pod, address: string): Promise<RunningProcess> {
-  const user = await pod.start([node, join(root, "services", "user", "main.ts"), "--listen", address]);
-  await user.line(/^user ready /, START);
-  return user;
+  const service = join(root, "services", "user", "main.ts");
+  return await ready(pod.start([node, service, "--listen", address]), /^user ready /);
 }
 
 /** Somebody in a pod who serves and calls for a test: `pod-agent.ts`. */
@@ -53,9 +62,8 @@ export class PodAgent {
   /** `folder`: where its socket is made. */
   static async start(pod: Pod, folder: string): Promise<PodAgent> {
     const path = join(folder, `${pod.name}.sock`);
-    const process = await pod.start([node, join(root, "test", "support", "pod-agent.ts"), path]);
-    await process.line(/^agent up$/, START);
-    return new PodAgent(path, process);
+    const agent = join(root, "test", "support", "pod-agent.ts");
+    return new PodAgent(path, await ready(pod.start([node, agent, path]), /^agent up$/));
   }
 
   async servePage(port: number, text = "page for ", host = "::"): Promise<void> {
