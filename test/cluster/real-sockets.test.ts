@@ -124,9 +124,10 @@ async function inWorld(peers: Peer[], use: (world: World) => Promise<void>): Pro
       endpoint.started();
       const result = await attempt(endpoint);
       endpoint.done(report(/^\d+$/.test(result) ? "ok" : "failure"));
-      // Refusals to connect, and streams above the last one of a GOAWAY, were not processed.
-      if (result !== "unprocessed" && !result.startsWith("CONNECT_")) return result;
-      if (result !== "unprocessed") tried.push(endpoint);
+      // Refusals to connect, streams above the last one of a GOAWAY, and what was never handed to the system, were not processed.
+      const refused = result.startsWith("CONNECT_");
+      if (!refused && result !== "unprocessed" && result !== "unsent") return result;
+      if (refused) tried.push(endpoint);
     }
   };
   try {
