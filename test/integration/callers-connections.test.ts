@@ -54,16 +54,20 @@ test("connections that last for 200 ms at the called sidecar and 150 ms at the c
     const tally = new Tally(folder);
     const app = await tally.start("app", { delay: 1 });
     scope.onEnd(async () => void (await app.process.kill()));
-    const connections = { inbound: { maxAge: "200ms", maxRequests: 150 } };
+    const connections = { inbound: { maxAge: "200ms", maxRequests: 400 } };
     const log = { access: "errors" };
     const called = await scope.sidecar({ service: { name: "up", address: app.address }, connections, log });
-    const up = { discovery: "static", endpoints: [called.inbound], connections: { maxAge: "150ms", maxRequests: 200 } };
-    const upstreams = { up };
+    const endpoints = [called.inbound];
+    // One whose connections the caller's sidecar ends first, however fast the machine is, and one where only the called one does.
+    const up = { discovery: "static", endpoints, connections: { maxAge: "150ms", maxRequests: 100 } };
+    const upstreams = { up, other: { discovery: "static", endpoints } };
     const calling = await scope.sidecar({ upstreams, log });
-    const caller = new CountingCaller("call", calling.outbound, "up");
-    scope.onEnd(() => caller.close());
-    await caller.make(1500, 10);
-    assert.deepEqual(caller.failed, []);
+    for (const name of Object.keys(upstreams)) {
+      const caller = new CountingCaller(name, calling.outbound, name);
+      scope.onEnd(() => caller.close());
+      await caller.make(750, 10);
+      assert.deepEqual(caller.failed, []);
+    }
     const executions = await tally.executions();
     assert.equal(executions.size, 1500);
     assert.deepEqual(
