@@ -155,6 +155,8 @@ const detours = [
   "/public/..\\private/x",
   "/public/..%5cprivate/x",
   "/public//../..//private/x",
+  "/public/#/../../private/x",
+  "/public/#/..;a/..;b/private/x",
 ];
 
 test("a path that can be read in several ways is allowed when all of them are, and denied as soon as one is", () => {
@@ -166,11 +168,20 @@ test("a path that can be read in several ways is allowed when all of them are, a
     assert.equal(ask(allowing, { path }), "AUTHZ_DENIED", path);
     assert.equal(ask(denying, { path }), "AUTHZ_DENIED", path);
   }
-  for (const path of ["/%70rivate/x", "//private/x", "/./private/x", "/private/x#public", "/private%2Fx"])
+  for (const path of [
+    "/%70rivate/x",
+    "//private/x",
+    "/./private/x",
+    "/private/x#public",
+    "/private%2Fx",
+    "/private;a=b/x",
+    "/;a/private/x",
+  ])
     assert.equal(ask(denying, { path }), "AUTHZ_DENIED", path);
   // A part that only looks like dots is a part as any other.
   assert.equal(ask(allowing, { path: "/public/...;/x" }), "");
-  assert.equal(ask(allowing, { path: "/public/a;b/..c" }), "");
+  for (const path of ["/public/a;b/..c", "/public/a;b=c", "/public/a%2Fb", "/public/a%20b/%c3%a9#c"])
+    assert.equal(ask(allowing, { path }), "", path);
 });
 
 test("of a field that comes twice, allow wants all values to be right and deny wants any", () => {

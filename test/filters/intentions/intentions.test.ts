@@ -173,6 +173,9 @@ test("a path that can be read in several ways is denied by any of them, and allo
     assert.equal(permitted([{ Action: "allow", HTTP: { PathPrefix: "/a/" } }], path), "default", path);
   }
   assert.equal(permitted([{ Action: "deny", HTTP: { PathPrefix: "/a/" } }], "/b/..a/"), "default");
+  assert.equal(permitted([{ Action: "deny", HTTP: { PathExact: "/caf%C3%A9" } }], "/caf%c3%a9"), "deny");
+  assert.equal(permitted([{ Action: "allow", HTTP: { PathRegex: "/.*[.]css" } }], "/a/delete;x.css"), "default");
+  assert.equal(permitted([{ Action: "allow", HTTP: { PathExact: "/a%20b" } }], "/a%20b"), "allow");
 });
 
 test("a condition that nobody knows allows nothing, and denies all that the others are for", () => {
