@@ -82,7 +82,7 @@ export class Rule {
  * Whether a field is there with a value, `*` for any. Of a field that is there several times, nobody knows which value the application
  * takes: to allow a call all of them have to be the one, to deny it any is enough.
  */
-function hasField(head: Head, name: string, value: string, effect: Effect): boolean {
+export function hasField(head: Head, name: string, value: string, effect: Effect): boolean {
   const { fields } = head.list;
   let slot = 0;
   let found = false;

@@ -1,12 +1,16 @@
 import type { Logger } from "pino";
+import { remembered } from "../../core/remembered.ts";
 import { type Call, type Failure, failure } from "../../http/call.ts";
-import { compileMatch, readablePath } from "../../http/call-match.ts";
+import { matchMethod, readablePath } from "../../http/call-match.ts";
 import { changeHead } from "../../http/field-change.ts";
+import { nameAsRead } from "../../http/field-name.ts";
 import { HeadFilter } from "../../http/head-edit.ts";
 import type { HeaderTable } from "../../http/headers.ts";
 import { Status } from "../../http/reason.ts";
 import type { SpiffeId } from "../../identity/spiffe.ts";
+import { hasField } from "../authorization-rule.ts";
 import type { Filter, Verdict } from "../filter.ts";
+import { pathReadings } from "../path-readings.ts";
 import { type CheckAnswer, questionOf } from "./check.ts";
 import { denial } from "./denial.ts";
 import { answerChanges, requestChanges } from "./service-fields.ts";
@@ -114,14 +118,13 @@ export class ExternalAuthorization {
   /** In force from the next call on. */
   apply(options: ExternalOptions | undefined): void {
     if (options === undefined || options.service !== this.policy?.options.service) this.failing = undefined;
+    const { headers } = this.services;
+    const reserved = new Set(options?.reserved.map(nameAsRead));
     this.policy = options && {
       options,
       matches: matcherOf(options.match),
       shown: namesMatcher(options.show),
-      forged:
-        options.reserved.length === 0
-          ? undefined
-          : new HeadFilter(this.services.headers, (name) => options.reserved.includes(name)),
+      forged: reserved.size === 0 ? undefined : new HeadFilter(headers, (name) => reserved.has(nameAsRead(name))),
     };
   }
 
@@ -291,9 +294,14 @@ class Lazy<M> {
   }
 }
 
+/** Which calls it is asked about: of what can be read in several ways any is enough, so that nobody goes round it. */
 function matcherOf({ methods, metadata }: ExternalOptions["match"]): (call: Call) => boolean {
-  const any = methods.map((method) => compileMatch({ method, upstream: undefined, metadata }));
-  return (call) => any.some((matches) => matches(call));
+  const matchers = methods.map(matchMethod);
+  const meansPath = remembered((path) =>
+    pathReadings(path).some((reading) => matchers.some((means) => means(reading))),
+  );
+  const fields = [...metadata];
+  return ({ path, head }) => meansPath(path) && fields.every(([name, value]) => hasField(head, name, value, "deny"));
 }
 
 function namesMatcher(patterns: readonly string[]): (name: string) => boolean {

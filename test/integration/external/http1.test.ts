@@ -67,6 +67,38 @@ test("the service decides about requests of HTTP/1.1, and its words and fields r
   });
 });
 
+test("nobody goes round the service by another way to write a path, or a name of a field", async () => {
+  await inScope(async (scope) => {
+    const app = await application(scope);
+    const service = new AuthorizationServer();
+    await service.start();
+    scope.onEnd(() => service.stop());
+    service.answer = () => ({ code: 7 });
+    const external = { address: service.address, timeout: "10s", reserved: ["x-user"] };
+    const sidecar = (match: object) =>
+      socketMesh(scope, {
+        protocol: "http1",
+        applications: [app.address],
+        inbound: { authorization: { default: "allow", external: { ...external, ...match } } },
+      });
+    const all = await sidecar({});
+    const some = await sidecar({ match: { methods: ["admin/delete"], metadata: { "x-ask": "yes" } } });
+    const health = "/grpc.health.v1.Health/Check";
+    for (const path of [`${health}/../../../admin/x`, `${health}/%2e%2e/%2E./x`, `${health}/..;/..;/x`])
+      assert.equal((await get(all.inbound.inbound, path)).status, 403, path);
+    const fields = { "x-ask": ["no", "yes"] };
+    for (const path of ["/admin/delete", "/admin/delete?a=b", "//admin/%64elete", "/admin;a/delete"])
+      assert.equal((await get(some.inbound.inbound, path, fields)).status, 403, path);
+    assert.deepEqual(app.seen, []);
+    const passed = await get(all.inbound.inbound, health, { "x-user": "root", x_user: "root" });
+    assert.equal(passed.status, 200);
+    assert.deepEqual(
+      Object.keys(app.seen[0] ?? {}).filter((name) => name.includes("user")),
+      [],
+    );
+  });
+});
+
 for (const mode of ["disabled", "permissive"] as const)
   test(`what a stranger says of others in HTTP/1.1 is replaced, not added to (mtls ${mode})`, async () => {
     await inScope(async (scope) => {
