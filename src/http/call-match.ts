@@ -42,11 +42,12 @@ export function compileMatch({ method, upstream, metadata }: CallMatch): (call: 
   };
 }
 
-/** Whether a `:path` is of a pattern of methods. */
+/** Whether a `:path` is of a pattern of methods; its query is no part of a method. */
 export function matchMethod(pattern: string): (path: string) => boolean {
   if (pattern === "*") return (path) => !path.startsWith(HEALTH);
   const whole = `/${pattern}`;
-  if (!pattern.endsWith("/*")) return (path) => path === whole;
+  const asked = `${whole}?`;
+  if (!pattern.endsWith("/*")) return (path) => path === whole || path.startsWith(asked);
   const service = whole.slice(0, -1);
   return (path) => path.startsWith(service);
 }
