@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectTo, httpServer, readAll, socketMesh, textOf } from "../support/socket-mesh.ts";
-import { inScope } from "../support/with-proxy.ts";
+import { reset } from "../../src/net/reset.ts";
+import { connectTo, httpServer, readAll, socketMesh, tcpServer, textOf } from "../support/socket-mesh.ts";
+import { eventually, inScope } from "../support/with-proxy.ts";
 
 /** What becomes of requests that a socket sends all at once; what the application was asked, in order. */
 async function exchange(text: string): Promise<{ answer: string; asked: string[] }> {
@@ -89,3 +90,38 @@ test("of more than a hundred requests at once the first hundred are answered, an
     await inbound.rest();
   });
 });
+
+for (const mode of ["disabled", "strict"] as const)
+  test(`an application that answers before it has the whole body, and resets at once, has answered (mtls ${mode})`, async () => {
+    await inScope(async (scope) => {
+      const answer = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 8\r\n\r\ntoo much";
+      const app = await tcpServer(scope, (socket) => {
+        socket.once("data", () => {
+          socket.write(answer);
+          reset(socket);
+        });
+      });
+      const { address, outbound } = await socketMesh(scope, { protocol: "http1", applications: [app.address], mode });
+      for (let times = 0; times < 10; times++) {
+        const socket = await connectTo(scope, address);
+        let heard = "";
+        socket.on("data", (chunk: Buffer) => (heard += chunk.toString("latin1")));
+        socket.write("POST / HTTP/1.1\r\nhost: up\r\ncontent-length: 10000000\r\n\r\n");
+        socket.write(Buffer.alloc(1_000_000));
+        await eventually(
+          () => heard.endsWith("too much"),
+          () => `the caller has ${heard}`,
+        );
+        assert.match(heard, /^HTTP\/1\.1 413 Content Too Large\r\n/);
+        socket.destroy();
+      }
+      await eventually(
+        () => outbound.calls.length === 10,
+        () => `${outbound.calls.length} calls are over`,
+      );
+      assert.ok(
+        outbound.calls.every(({ http_status, reason }) => http_status === 413 && reason === undefined),
+        JSON.stringify(outbound.calls),
+      );
+    });
+  });

@@ -1,8 +1,10 @@
 import { ClientRequest, type ClientRequestArgs, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Pace } from "../../core/pace.ts";
 import { isOfTheHead } from "../../http/field-name.ts";
 import { pairs } from "../../http/http1-head.ts";
 import { PacedStream } from "../../net/paced-stream.ts";
+import { readBeforeBreaking } from "../../net/read-first.ts";
 
 /**
  * A request on its way to the upstream, with what `http2-proxy` leaves behind: the body of GET, HEAD and OPTIONS, which it ends at
@@ -28,6 +30,20 @@ export class CarriedRequest extends ClientRequest {
     this.hasBody = hasBody;
     this.counted = counted;
     this.paced = pace && this.pacedBy(pace);
+    if (hasBody) this.once("socket", (socket) => this.hearAll(socket));
+  }
+
+  /** An answer may come before the whole body has left, and nobody be there any more to take the rest. */
+  private hearAll(socket: Socket): void {
+    let answer: IncomingMessage | undefined;
+    this.once("response", (incoming) => {
+      answer = incoming;
+    });
+    const cutShort = (error: Error): void => {
+      // One that just ends is not known to be whole.
+      if (answer?.complete === false) answer.destroy(error);
+    };
+    this.once("close", readBeforeBreaking(socket, cutShort));
   }
 
   private pacedBy(pace: Pace): PacedStream {
