@@ -46,6 +46,8 @@ export class Identity implements MaterialTaker {
   private readonly backoff: Backoff;
   private material: Material | undefined = undefined;
   private renewAt = Number.POSITIVE_INFINITY;
+  /** Milliseconds of the clock, which nobody sets, before which the source is not asked again. */
+  private pauseEnds = Number.NEGATIVE_INFINITY;
   private timer: Timer | undefined = undefined;
   private closed = false;
   private expiredAt: number | undefined = undefined;
@@ -137,6 +139,7 @@ export class Identity implements MaterialTaker {
     this.material = material;
     this.renewAt = own.notBefore + (own.notAfter - own.notBefore) * (RENEW_AT + RENEW_SPREAD * this.options.random());
     this.backoff.reset();
+    this.pauseEnds = Number.NEGATIVE_INFINITY;
     this.problem = undefined;
     const facts = { identity: own.id.text, not_after: new Date(own.notAfter).toISOString(), source: this.kind };
     log.info(facts, before === undefined ? "this sidecar has its identity" : "the certificate was replaced");
@@ -179,13 +182,17 @@ export class Identity implements MaterialTaker {
         `the certificate expired at ${new Date(this.expiredAt).toISOString()}, no TLS connection is made: ${this.problem}`,
       );
       this.current.set(undefined);
+    } else if (current === undefined && this.material !== undefined && wall < (this.expiredAt ?? 0)) {
+      log.info("the certificate is good again: the wall clock was set back");
+      this.problem = undefined;
+      this.put(this.material);
     }
     if (this.retired.expire(wall) && this.material !== undefined && this.current.current !== undefined) {
       this.put(this.material);
       this.narrowed.set(this.current.current);
     }
-    if (wall >= this.renewAt) {
-      this.renewAt = wall + 1000 + this.backoff.next();
+    if (wall >= this.renewAt && clock.now() >= this.pauseEnds) {
+      this.pauseEnds = clock.now() + 1000 + this.backoff.next();
       this.source.renew();
     }
     this.arm();
@@ -194,13 +201,10 @@ export class Identity implements MaterialTaker {
   private arm(): void {
     if (this.closed) return;
     const { clock } = this.options;
-    const due = Math.min(
-      this.renewAt,
-      this.retired.nextAt,
-      this.current.current?.own.notAfter ?? Number.POSITIVE_INFINITY,
-    );
+    const due = Math.min(this.retired.nextAt, this.current.current?.own.notAfter ?? Number.POSITIVE_INFINITY);
+    const asking = Math.max(this.renewAt - clock.wall(), this.pauseEnds - clock.now());
     this.timer?.cancel();
-    this.timer = clock.setTimer(Math.max(0, Math.min(LOOK, due - clock.wall())), () => this.look());
+    this.timer = clock.setTimer(Math.max(0, Math.min(LOOK, asking, due - clock.wall())), () => this.look());
   }
 }
 

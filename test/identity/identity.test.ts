@@ -134,3 +134,24 @@ test("a wall clock that is set forward is noticed when somebody asks, though no 
   assert.equal(identity.credentials, undefined);
   await identity.close();
 });
+
+test("a certificate that ended by a wrong wall clock is in use again, and renewed in time, once that is set right", async () => {
+  const { identity, source, clock } = await started(0);
+  const wall = clock.wall.bind(clock);
+  const inForce = () => identity.credentials;
+  const first = inForce();
+  clock.wall = () => wall() + 365 * 24 * LIFE;
+  clock.advance(MINUTE);
+  assert.equal(inForce(), undefined);
+  assert.ok(source.asked.length > 0);
+  source.asked.length = 0;
+  clock.wall = wall;
+  clock.advance(MINUTE);
+  assert.equal(inForce()?.own.notAfter, first?.own.notAfter);
+  assert.equal(identity.problem, undefined);
+  clock.advance(37 * MINUTE);
+  assert.deepEqual(source.asked, []);
+  clock.advance(2 * MINUTE);
+  assert.ok(source.asked.length > 0, "asked for another one at two thirds of its life");
+  await identity.close();
+});
