@@ -21,13 +21,13 @@ export const offers = {
 
 /**
  * Chooses of what a client offers, the best first, for a service that speaks `protocol`, or HTTP/2 where that is undefined; undefined:
- * there is nothing in it. What passes as TCP is nobody's to judge.
+ * there is nothing in it. What passes as TCP is nobody's to judge, and its service does not speak for a sidecar.
  */
 export function choose(protocol: SocketProtocol | undefined, offered: readonly string[]): string | undefined {
   const first = (...known: readonly string[]): string | undefined => known.find((name) => offered.includes(name));
   if (protocol === undefined) return first(H2);
   if (protocol === "http1") return first(OWN.http1, HTTP1, H2);
-  return first(OWN.tcp) ?? offered[0];
+  return first(OWN.tcp) ?? offered.find((name) => name !== OWN.http1);
 }
 
 /** Whether what was agreed on says that the other end is a sidecar. `agreed`: Node's `alpnProtocol`, false without an agreement. */
