@@ -1,4 +1,5 @@
 import type { Call } from "../http/call.ts";
+import { isHealthCheck } from "../http/call-match.ts";
 import type { Overload, Rank } from "../limits/overload/overload.ts";
 import { causeWords } from "../limits/overload/words.ts";
 import { overLimit } from "../limits/refusal.ts";
@@ -17,7 +18,7 @@ export function shedOverload(overload: Overload, criticality: () => string | und
 
 function shed(call: Call, overload: Overload, field: string | undefined): Verdict {
   // Health checks tell others whether to send calls here: they come through.
-  if (call.path.startsWith("/grpc.health.v1.Health/")) return undefined;
+  if (isHealthCheck(call.path)) return undefined;
   const rank = rankOf(field === undefined ? undefined : call.head.get(field));
   const action = overload.refusalOf(rank);
   if (action?.cause === undefined) return undefined;

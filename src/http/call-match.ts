@@ -24,8 +24,16 @@ export interface CallMatch {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Health checks are counted only by who names them: a limit must not make a healthy service look ill. */
 const HEALTH = "/grpc.health.v1.Health/";
+const NAME = /^\w*$/;
+
+/**
+ * Whether a call is a health check, which is limited only by who names it: a limit must not make a healthy service look ill. A path
+ * that leads out of there again by dots is none: an application of HTTP/1.1 may read it as another one.
+ */
+export function isHealthCheck(path: string): boolean {
+  return path.startsWith(HEALTH) && NAME.test(path.slice(HEALTH.length));
+}
 
 /** The match as a function, made once a configuration. */
 export function compileMatch({ method, upstream, metadata }: CallMatch): (call: Call) => boolean {
@@ -44,7 +52,7 @@ export function compileMatch({ method, upstream, metadata }: CallMatch): (call: 
 
 /** Whether a `:path` is of a pattern of methods; its query is no part of a method. */
 export function matchMethod(pattern: string): (path: string) => boolean {
-  if (pattern === "*") return (path) => !path.startsWith(HEALTH);
+  if (pattern === "*") return (path) => !isHealthCheck(path);
   const whole = `/${pattern}`;
   const asked = `${whole}?`;
   if (!pattern.endsWith("/*")) return (path) => path === whole || path.startsWith(asked);

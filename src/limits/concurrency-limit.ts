@@ -1,5 +1,5 @@
 import type { Call, Failure, Outcome, Place } from "../http/call.ts";
-import { LONGEST_METHOD, matchMethod } from "../http/call-match.ts";
+import { isHealthCheck, LONGEST_METHOD, matchMethod } from "../http/call-match.ts";
 import { Status } from "../http/reason.ts";
 import { AdaptiveLimit, type AdaptiveOptions } from "./adaptive-limit.ts";
 import { overLimit } from "./refusal.ts";
@@ -87,7 +87,7 @@ export class ConcurrencyLimit {
 
   private concerns(path: string): boolean {
     // Health checks tell others whether to send calls here: they come through.
-    if (path.startsWith("/grpc.health.v1.Health/")) return false;
+    if (isHealthCheck(path)) return false;
     for (const matches of this.exempt) if (matches(path)) return false;
     return true;
   }
