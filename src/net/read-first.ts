@@ -9,7 +9,8 @@ type Done = (error?: Error | null) => void;
  * destroyed. Returns what has it break as any other from here on.
  */
 export function readBeforeBreaking(socket: Socket, ended: (error: Error) => void): () => void {
-  const { _write: write, _writev: writev } = socket;
+  const write = socket._write.bind(socket);
+  const writev = socket._writev?.bind(socket);
   const held =
     (done: Done): Done =>
     (error) => {
@@ -21,11 +22,12 @@ export function readBeforeBreaking(socket: Socket, ended: (error: Error) => void
       socket.prependOnceListener("end", () => ended(error));
       socket.once("end", () => socket.destroy());
     };
-  socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, held(done));
-  if (writev !== undefined) socket._writev = (chunks, done) => writev.call(socket, chunks, held(done));
+  socket._write = (chunk, encoding, done) => write(chunk, encoding, held(done));
+  if (writev !== undefined) socket._writev = (chunks, done) => writev(chunks, held(done));
   return () => {
-    socket._write = write;
-    if (writev !== undefined) socket._writev = writev;
+    // Those of the prototype come back.
+    Reflect.deleteProperty(socket, "_write");
+    Reflect.deleteProperty(socket, "_writev");
   };
 }
 

@@ -342,7 +342,7 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
   }
 
   onTrailers(head: Head): void {
-    const clean = this.services.edits.trailers.apply(head);
+    const clean = this.services.trailers.apply(head);
     this.body.ended = true;
     this.body.trailers = clean;
     this.sending?.trailers(clean);

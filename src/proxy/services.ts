@@ -9,6 +9,7 @@ import type { Tracer } from "../observability/tracing/tracer.ts";
 import type { ExplainCallers } from "./explain-trailer.ts";
 import type { FairRoom } from "./fair-room.ts";
 import type { LocalReply } from "./local-reply.ts";
+import type { RequestTrailers } from "./request-trailers.ts";
 
 /** What every exchange of one direction shares. */
 export interface ExchangeServices {
@@ -31,9 +32,8 @@ export interface ExchangeServices {
   readonly edits: {
     /** Removes every `outrigger-*` field: what applications and strangers say in our name. */
     readonly foreign: HeadFilter;
-    /** Removes from the trailers of requests what only their heads may say. */
-    readonly trailers: HeadFilter;
     /** Removes what one sidecar tells another and no application needs. */
     readonly consumed: HeadFilter;
   };
+  readonly trailers: RequestTrailers;
 }

@@ -9,7 +9,6 @@ import { Faults } from "../filters/faults.ts";
 import { HopelessCalls } from "../filters/hopeless.ts";
 import { Tokens } from "../filters/jwt/tokens.ts";
 import { Callers } from "../http/callers.ts";
-import { isOfTheHead } from "../http/field-name.ts";
 import { HeadFilter } from "../http/head-edit.ts";
 import { HeaderTable } from "../http/headers.ts";
 import type { Direction } from "../http/reason.ts";
@@ -37,6 +36,7 @@ import { registerWaitingMetrics } from "../observability/waiting-metrics.ts";
 import { ExplainCallers } from "../proxy/explain-trailer.ts";
 import { FairRoom } from "../proxy/fair-room.ts";
 import { LocalReply } from "../proxy/local-reply.ts";
+import { RequestTrailers } from "../proxy/request-trailers.ts";
 import type { ExchangeServices } from "../proxy/services.ts";
 import { externalOptions } from "./authorization-service.ts";
 import { CallerConnections } from "./caller-connections.ts";
@@ -59,6 +59,7 @@ export interface ProcessServices {
   readonly deadlines: Deadlines;
   readonly rateLimits: RateLimits;
   readonly tokens: Tokens;
+  readonly trailers: Readonly<Record<Direction, RequestTrailers>>;
   readonly authorization: Authorization;
   readonly external: ExternalAuthorization;
   readonly faults: Faults;
@@ -120,13 +121,14 @@ export function makeServices(
   metrics.options = config.metrics;
   const edits = {
     foreign: new HeadFilter(headers, (name) => name.startsWith("outrigger-")),
-    trailers: new HeadFilter(headers, isOfTheHead),
     consumed: new HeadFilter(headers, (name) => name === "outrigger-unprocessed"),
   };
+  const trailers = { inbound: new RequestTrailers(headers), outbound: new RequestTrailers(headers) };
   return {
     clock,
     log,
     metrics,
+    trailers,
     accessLog: new AccessLog(log.calls, accessOf(config), {
       now: () => loop.now(),
       random: Math.random,
@@ -169,6 +171,7 @@ export function makeServices(
       explainCallers,
       tracer,
       edits,
+      trailers: trailers[direction],
       reply: new LocalReply(headers, identity, direction),
       log: log.logger,
       get replay() {
@@ -201,11 +204,24 @@ function accessOf({ log: { access, sampling, slow, limit, redact } }: Config): A
 
 /** The rules, the limits and the faults of a configuration, under what they have counted and learned so far. */
 export function applyLimits(
-  { tokens, authorization, external, rateLimits, concurrency, bandwidth, overload, faults, hopeless }: ProcessServices,
+  {
+    trailers,
+    tokens,
+    authorization,
+    external,
+    rateLimits,
+    concurrency,
+    bandwidth,
+    overload,
+    faults,
+    hopeless,
+  }: ProcessServices,
   config: Config,
 ): void {
   const { rateLimits: rates, service, upstreams, faults: injected, deadlines, authorization: rules, jwt } = config;
   overload.options = config.overload;
+  const claims = [...(jwt?.providers.values() ?? [])].flatMap((provider) => [...provider.claims.keys()]);
+  trailers.inbound.reserve([...claims, ...(rules?.external?.reserved ?? [])]);
   tokens.apply(jwt);
   authorization.apply(rules);
   external.apply(rules?.external && externalOptions(rules.external));

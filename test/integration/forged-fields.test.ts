@@ -3,9 +3,11 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { connect as connectHttp2, createServer, type ServerHttp2Stream } from "node:http2";
 import { test } from "node:test";
+import { AuthorizationServer } from "../support/authorization-server.ts";
 import { idOf } from "../support/certificates.ts";
 import { connectTo, echoFrames, httpServer, type Mode, readAll, socketMesh } from "../support/socket-mesh.ts";
-import { inScope } from "../support/with-proxy.ts";
+import { ISSUER, Issuer, KeyServer, keySet } from "../support/tokens.ts";
+import { inScope, type Scope } from "../support/with-proxy.ts";
 
 const ADMIN = `By=${idOf("up")};URI=${idOf("admin")}`;
 
@@ -20,8 +22,26 @@ const FORGED = [
   "X-Forwarded-For: 192.0.2.8",
   "forwarded: for=192.0.2.7",
   "outrigger-reason: LOOP",
+  "X-User: root",
+  "x_user: root",
+  "x-role: admin",
+  "X_Role: admin",
 ];
-const NAMES = /^(x[-_]forwarded[-_].*|forwarded|outrigger-reason|host)$/;
+const NAMES = /^(x[-_]forwarded[-_].*|forwarded|outrigger-reason|host|x[-_](user|role))$/;
+
+/** A sidecar that tells the claim of a token by `x-user`, and leaves `x-role` to a service. */
+async function telling(scope: Scope): Promise<object> {
+  const keys = await KeyServer.start(keySet(await Issuer.make("one")));
+  scope.onEnd(() => keys.stop());
+  const service = new AuthorizationServer();
+  await service.start();
+  scope.onEnd(() => service.stop());
+  const accounts = { issuer: ISSUER, audiences: ["up"], keys: { url: keys.url }, claims: { "x-user": "sub" } };
+  return {
+    jwt: { providers: { accounts }, rules: [{ need: "optional" }] },
+    authorization: { default: "allow", external: { address: service.address, timeout: "10s", reserved: ["x-role"] } },
+  };
+}
 
 /** The fields by which the application may have taken a caller for somebody, in the head and in the trailers. */
 function told({ rawHeaders, rawTrailers }: Pick<IncomingMessage, "rawHeaders" | "rawTrailers">): string[] {
@@ -44,7 +64,8 @@ async function asked(mode: Mode, through: "both" | "inbound", request: (host: st
       echoFrames(incoming, socket);
       socket.on("end", () => socket.end());
     });
-    const made = await socketMesh(scope, { protocol: "http1", applications: [app.address], mode });
+    const inbound = await telling(scope);
+    const made = await socketMesh(scope, { protocol: "http1", applications: [app.address], mode, inbound });
     const socket = await connectTo(scope, through === "both" ? made.address : made.inbound.inbound);
     const isUpgrade = request("up").includes("Upgrade");
     socket.write(request("up"));
@@ -124,7 +145,11 @@ test("over HTTP/2 no trailer says who calls", async () => {
     scope.onEnd(() => void server.close());
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const { inbound } = await socketMesh(scope, { protocol: "http2", applications: [`127.0.0.1:${port}`] });
+    const { inbound } = await socketMesh(scope, {
+      protocol: "http2",
+      applications: [`127.0.0.1:${port}`],
+      inbound: await telling(scope),
+    });
     const client = connectHttp2(`http://${inbound.inbound}`);
     scope.onEnd(() => client.destroy());
     const stream = client.request({ ":path": "/", ":method": "POST" }, { waitForTrailers: true });
@@ -134,6 +159,8 @@ test("over HTTP/2 no trailer says who calls", async () => {
         x_forwarded_client_cert: ADMIN,
         "x-forwarded-for": "192.0.2.7",
         authorization: "Bearer forged",
+        "x-user": "root",
+        x_role: "admin",
         "x-checksum": "1",
       }),
     );

@@ -1,10 +1,10 @@
 import { ClientRequest, type ClientRequestArgs, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Pace } from "../../core/pace.ts";
-import { isOfTheHead } from "../../http/field-name.ts";
 import { pairs } from "../../http/http1-head.ts";
 import { PacedStream } from "../../net/paced-stream.ts";
 import { readBeforeBreaking } from "../../net/read-first.ts";
+import type { RequestTrailers } from "../request-trailers.ts";
 
 /**
  * A request on its way to the upstream, with what `http2-proxy` leaves behind: the body of GET, HEAD and OPTIONS, which it ends at
@@ -14,6 +14,7 @@ export class CarriedRequest extends ClientRequest {
   private readonly source: IncomingMessage;
   private readonly counted: (octets: number) => void;
   private readonly hasBody: boolean;
+  private readonly trailers: RequestTrailers;
   private feeding = false;
   /** Where its body has to wait for its turn. */
   private readonly paced: PacedStream | undefined;
@@ -22,12 +23,14 @@ export class CarriedRequest extends ClientRequest {
     options: ClientRequestArgs,
     source: IncomingMessage,
     hasBody: boolean,
+    trailers: RequestTrailers,
     counted: (octets: number) => void,
     pace?: Pace,
   ) {
     super(options);
     this.source = source;
     this.hasBody = hasBody;
+    this.trailers = trailers;
     this.counted = counted;
     this.paced = pace && this.pacedBy(pace);
     if (hasBody) this.once("socket", (socket) => this.hearAll(socket));
@@ -76,9 +79,9 @@ export class CarriedRequest extends ClientRequest {
   }
 
   private finish(): void {
-    const { source } = this;
+    const { source, trailers } = this;
     if (source.rawTrailers.length > 0)
-      this.addTrailers(pairs(source.rawTrailers).filter(([name]) => !isOfTheHead(name)));
+      this.addTrailers(pairs(source.rawTrailers).filter(([name]) => trailers.passes(name)));
     super.end();
   }
 }

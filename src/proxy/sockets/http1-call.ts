@@ -101,7 +101,9 @@ export abstract class Http1Call extends SocketCall {
       call.bytesReceived += octets;
       this.target?.series.received(octets);
     };
-    const upstream = new CarriedRequest(options, request, this.hasBody, counted, this.target?.bandwidth?.request);
+    const { trailers } = services;
+    const pace = this.target?.bandwidth?.request;
+    const upstream = new CarriedRequest(options, request, this.hasBody, trailers, counted, pace);
     // An idle connection came free meanwhile.
     agent.takeBack()?.destroy();
     this.upstream = upstream;
