@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
@@ -139,6 +140,31 @@ for (const [name, { protocol, app, open }] of Object.entries(forms))
       stream.destroy();
     });
   });
+
+test("a WebSocket whose caller has ended its half still gets all that its application says before its own end", async () => {
+  await inScope(async (scope) => {
+    const { address: app, server } = await httpServer(scope, (_request, response) => response.end());
+    server.on("upgrade", (request, socket) => {
+      echoFrames(request, socket);
+      socket.removeAllListeners("data");
+      socket.resume().once("end", () => socket.end(octets));
+    });
+    const { address, outbound } = await socketMesh(scope, {
+      protocol: "http1",
+      applications: [app],
+      upstream: { bandwidth: { ...settings, response: "320KiB/s" } },
+    });
+    const caller = await forms["a WebSocket over HTTP/1.1"]?.open(scope, address);
+    assert.ok(caller instanceof Socket);
+    caller.allowHalfOpen = true;
+    caller.end();
+    const chunks: Buffer[] = [];
+    for await (const chunk of caller) chunks.push(chunk as Buffer);
+    assert.deepEqual(Buffer.concat(chunks), octets);
+    const { reason, bytes_sent: sent } = await outbound.call();
+    assert.deepEqual({ reason, sent }, { reason: undefined, sent: octets.length });
+  });
+});
 
 test("a request of HTTP/1.1 and its answer pass at the rate, whole, with their trailers", async () => {
   await inScope(async (scope) => {

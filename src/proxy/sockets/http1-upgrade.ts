@@ -1,5 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { finished } from "node:stream/promises";
 import type { Endpoint } from "../../cluster/endpoint.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { IdleWatch } from "../../core/idle-watch.ts";
@@ -80,13 +81,19 @@ export class Http1Upgrade extends Http1Call {
     });
   }
 
-  protected override send(make: Making, answer: Answering): Promise<void> {
+  protected override async send(make: Making, answer: Answering): Promise<void> {
     // The token is case-insensitive (RFC 9110 §7.8), and the package compares it as it stands.
     this.request.headers.upgrade = "websocket";
-    return http2Proxy.ws(this.request, this.socket, NOTHING, {
-      onReq: () => make(),
-      onRes: (_request, _socket, incoming) => answer(incoming),
-    });
+    try {
+      await http2Proxy.ws(this.request, this.socket, NOTHING, {
+        onReq: () => make(),
+        onRes: (_request, _socket, incoming) => answer(incoming),
+      });
+    } catch (error) {
+      // The package takes an upstream's connection that closes for a lost one. Where it had said its end, the rest leaves as it may.
+      if (this.peer?.readableEnded !== true) throw error;
+      await finished(this.socket, { readable: false });
+    }
   }
 
   protected override get headSent(): boolean {
@@ -144,11 +151,10 @@ export class Http1Upgrade extends Http1Call {
       });
     });
     peer.once("close", () => {
-      if (peer.readableEnded) this.socket.end();
-      else {
-        this.lost ??= "closed";
-        cutOff(this.socket);
-      }
+      // Its end comes to the caller behind what it has said.
+      if (peer.readableEnded) return;
+      this.lost ??= "closed";
+      cutOff(this.socket);
     });
   }
 
