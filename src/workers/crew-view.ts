@@ -26,7 +26,7 @@ export class CrewView implements ControlView {
   async clusters(): Promise<ClustersAnswer> {
     const answers = await this.crew.ask({ kind: "clusters" });
     // The control thread carries no calls: where it has a limit whole the workers have the parts of it.
-    const own = { ...this.own.clusters(), policies: [], concurrency: [] };
+    const own = { ...this.own.clusters(), policies: [], concurrency: [], bandwidth: [] };
     // All of one type; what merges them only knows that they are JSON.
     return sumAnswers([own, ...answers] as Json[]) as unknown as ClustersAnswer;
   }

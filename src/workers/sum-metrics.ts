@@ -22,7 +22,11 @@ const SUMMED = new Set([
   "outrigger_unread_bytes",
 ]);
 /** Of these each worker has a part, and the control thread, which carries no calls, one that counts for nothing. */
-const OF_WORKERS = new Set(["outrigger_retry_budget"]);
+const OF_WORKERS = new Set([
+  "outrigger_bandwidth_limit_bytes",
+  "outrigger_concurrency_limit",
+  "outrigger_retry_budget",
+]);
 /** Of the process as a whole: every thread says the same. */
 const OF_THE_PROCESS = /^(process_|nodejs_version|outrigger_build)/;
 

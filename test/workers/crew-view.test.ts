@@ -21,3 +21,18 @@ test("the last calls of all threads are listed by time, not by thread", async ()
     [8, 7, 5, 3],
   );
 });
+
+test("limits are the sum of what the workers have of them: the control thread, which knows them whole, has no part", async () => {
+  const { known } = new FakeView();
+  const own = { clusters: () => known } as RuntimeView;
+  const crew = { ask: () => Promise.resolve([known, known]) } as unknown as Crew;
+  const { bandwidth, concurrency } = await new CrewView(own, crew).clusters();
+  assert.deepEqual(
+    bandwidth.map(({ bytesPerSecond, burst }) => ({ bytesPerSecond, burst })),
+    known.bandwidth.map(({ bytesPerSecond, burst }) => ({ bytesPerSecond: 2 * bytesPerSecond, burst: 2 * burst })),
+  );
+  assert.deepEqual(
+    concurrency.map(({ limit }) => limit),
+    known.concurrency.map(({ limit }) => 2 * limit),
+  );
+});

@@ -111,12 +111,14 @@ test("answers are merged by what their items are called", () => {
   assert.deepEqual(sumAnswers([{ clusters: [], rateLimits: [] }, looked, looked]), looked);
 });
 
-test("of the retry budget there is as much as the workers have together; the control thread's is nobody's", () => {
-  const text = (used: number): string =>
-    `# HELP outrigger_retry_budget Budget.\n# TYPE outrigger_retry_budget gauge\noutrigger_retry_budget{value="used"} ${used}\noutrigger_retry_budget{value="allowed"} 100\n`;
-  const families = parseMetrics(sumMetrics([text(0), text(3), text(4)]));
-  assert.equal(sampleValue(families, "outrigger_retry_budget", { value: "used" }), 7);
-  assert.equal(sampleValue(families, "outrigger_retry_budget", { value: "allowed" }), 200);
+test("of limits there is as much as the workers have together; the control thread's is nobody's", () => {
+  for (const name of ["outrigger_retry_budget", "outrigger_bandwidth_limit_bytes", "outrigger_concurrency_limit"]) {
+    const text = (used: number): string =>
+      `# HELP ${name} Budget.\n# TYPE ${name} gauge\n${name}{value="used"} ${used}\n${name}{value="allowed"} 100\n`;
+    const families = parseMetrics(sumMetrics([text(8), text(3), text(4)]));
+    assert.equal(sampleValue(families, name, { value: "used" }), 7);
+    assert.equal(sampleValue(families, name, { value: "allowed" }), 200);
+  }
 });
 
 test("of a resource that is watched the worst off thread's counts", () => {
