@@ -19,12 +19,16 @@ export interface BreakerOptions {
 /** The one call that an open breaker lets through. */
 interface Probe {
   readonly kind: "probe";
+  /** Milliseconds of the clock. */
+  readonly since: number;
+  /** How often the breaker had opened by then. */
+  readonly opened: number;
 }
 
 /** What a call needs to leave again. */
 export type Permit = "call" | Probe;
 
-/** `closed`: calls pass; `open`: none does; `halfOpen`: one is under way to find out. */
+/** `closed`: calls pass; `open`: none does; `halfOpen`: one at a time is to find out. */
 export type BreakerState = "closed" | "open" | "halfOpen";
 
 /** Hears when a breaker goes over to another state. */
@@ -46,7 +50,8 @@ const FAILED = new Error("the call failed");
  * Invariants:
  * - outcomes are counted here until `flush` writes them into the current bucket of opossum's window; of those with a failure one goes
  *   through `fire`, which is where opossum compares rate and volume;
- * - in halfOpen one probe is under way at most; one that is cancelled says nothing and leaves its place to the next;
+ * - in halfOpen one probe is let through at a time; one that is cancelled says nothing and leaves its place to the next, and one that
+ *   has lasted for `openFor`, as streams do, decides still, but is not waited for;
  * - what began while closed and ends when it no longer is counts nothing.
  */
 export class CircuitBreaker {
@@ -112,9 +117,12 @@ export class CircuitBreaker {
   /** Lets a call through, or not. */
   enter(): Permit | undefined {
     if (this.state === "closed") return "call";
-    if (this.state === "halfOpen" && this.probing === undefined) {
-      this.probing = { kind: "probe" };
-      return this.probing;
+    if (this.state === "halfOpen") {
+      const since = this.clock.now();
+      if (this.probing === undefined || since - this.probing.since >= this.options.openFor) {
+        this.probing = { kind: "probe", since, opened: this.opened };
+        return this.probing;
+      }
     }
     this.refused++;
     return undefined;
@@ -165,9 +173,9 @@ export class CircuitBreaker {
   }
 
   private probed(probe: Probe, outcome: "ok" | "failure" | "cancelled", slow: boolean): void {
-    // One that began before another thread had it open again decides nothing.
-    if (probe !== this.probing) return;
-    this.probing = undefined;
+    // One that began before it was open again decides nothing.
+    if (probe.opened !== this.opened) return;
+    if (probe === this.probing) this.probing = undefined;
     if (this.state !== "halfOpen" || outcome === "cancelled") return;
     if (outcome === "ok" && !slow) {
       this.opossum.close();

@@ -220,3 +220,22 @@ test("a call that tried again before another thread had the breaker open once mo
   assert.equal(breaker.state, "open");
   end();
 });
+
+test("a stream that tries again is not waited for: after `openFor` another call does, and the first that ends decides", async () => {
+  for (const outcome of ["ok", "failure"] as const) {
+    const { clock, breaker, calls, halfOpen, probe, end } = setup({ minimumRequests: 1 });
+    calls(1, "failure");
+    await halfOpen();
+    const stream = probe();
+    clock.advance(OPTIONS.openFor - 1);
+    assert.equal(breaker.enter(), undefined, "only one");
+    clock.advance(1);
+    const other = probe();
+    assert.equal(breaker.enter(), undefined, "one at a time");
+    breaker.leave(stream, outcome, 1);
+    assert.equal(breaker.state, outcome === "ok" ? "closed" : "open");
+    breaker.leave(other, outcome === "ok" ? "failure" : "ok", 1);
+    assert.equal(breaker.state, outcome === "ok" ? "closed" : "open", "what comes after that counts nothing");
+    end();
+  }
+});

@@ -21,7 +21,7 @@ export const circuitBreaker = object({
   openFor: preset(
     duration({ min: 10 }),
     5_000,
-    "Then one call tries again: with its success all pass, with its failure none.",
+    "Then one call tries again: with its success all pass, with its failure none. One that lasts as long again, as a stream does, is not waited for: another tries.",
   ),
   statuses: preset(
     list(words(statusWords)),
