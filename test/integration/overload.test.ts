@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
@@ -231,5 +232,30 @@ test("another configuration holds at once, by what the process really uses", asy
       () => sidecar.lines.some(({ msg }) => msg === "no longer overloaded: refuseAll is over"),
       () => "the line of the log",
     );
+  });
+});
+
+test("a request that crosses the end of its idle connection is not carried: nobody could have its answer", async () => {
+  await inScope(async (scope) => {
+    const paths: string[] = [];
+    const app = await httpServer(scope, ({ url }, response) => {
+      paths.push(url ?? "");
+      response.end();
+    });
+    const service = { name: "a", address: app.address, protocol: "http1", health: "none" };
+    const sidecar = await scope.sidecar({ service });
+    const caller = await connectTo(scope, sidecar.inbound);
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`;
+    caller.write(get("/before"));
+    await once(caller, "data");
+    await eventually(
+      () => sidecar.runtime.listeners.closeIdle(0) === 1,
+      () => "the connection to be closed",
+    );
+    assert.equal(sidecar.runtime.listeners.closeIdle(0), 0);
+    caller.end(get("/behind"));
+    await once(caller.resume(), "close");
+    assert.equal((await ask(sidecar.inbound)).status, 200);
+    assert.deepEqual(paths, ["/before", "/"]);
   });
 });

@@ -153,9 +153,8 @@ export class Http1Acceptor implements SocketAcceptor {
     const before = this.options.clock.now() - ms;
     let closed = 0;
     for (const entry of this.accepted.values()) {
-      if (entry.calls.size > 0 || entry.leaving || entry.restedAt > before) continue;
-      entry.leaving = true;
-      entry.socket.end();
+      if (entry.calls.size > 0 || entry.closed || entry.restedAt > before) continue;
+      close(entry);
       closed++;
     }
     return closed;
