@@ -52,6 +52,25 @@ test("what the burst lets through passes at once, and the rest at the rate", () 
   assert.equal(clock.pending, 0, "nobody waits, and no timer runs");
 });
 
+test("what comes of a turn has to wait as well where the turn takes all there is, and the timer runs for the next turn alone", () => {
+  const { clock, bandwidth } = setup(1600 * KIB);
+  const within: number[] = [];
+  const other: Paced = { sendPaced: (octets) => octets };
+  bandwidth.take(16 * KIB);
+  bandwidth.wait({
+    sendPaced(octets) {
+      within.push(bandwidth.take(octets));
+      bandwidth.wait(other);
+      return octets;
+    },
+  });
+  clock.advance(10);
+  assert.deepEqual(within, [0]);
+  assert.equal(clock.untilNext, 10, "milliseconds in which a frame comes back");
+  bandwidth.leave(other);
+  assert.equal(clock.pending, 0);
+});
+
 test("in any stretch of time no more than rate * t + burst passes, whoever sends how much when", () => {
   const random = seededRandom(7);
   for (const [rate, burst] of [

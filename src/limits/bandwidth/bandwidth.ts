@@ -105,19 +105,23 @@ export class Bandwidth implements Pace {
   }
 
   private serve(): void {
-    this.timer?.cancel();
-    this.timer = undefined;
     this.fill();
     while (this.tokens >= this.worthwhile) {
       const { first } = this.line;
-      if (first === undefined) return;
+      if (first === undefined) break;
       this.links.delete(first.item);
       this.line.delete(first);
-      const sent = first.item.sendPaced(Math.min(QUANTUM, Math.floor(this.tokens)));
-      this.tokens -= sent;
+      const turn = Math.min(QUANTUM, Math.floor(this.tokens));
+      // Before, since what comes of the turn may take as well.
+      this.tokens -= turn;
+      const sent = first.item.sendPaced(turn);
+      this.tokens += turn - sent;
       this.passed += sent;
       this.delayed += sent;
     }
+    // Not before: whoever waits again would have it run for the tokens that there were.
+    this.timer?.cancel();
+    this.timer = undefined;
     this.arm();
   }
 
