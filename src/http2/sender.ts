@@ -183,6 +183,8 @@ export class Sender implements Flushable {
       const stream = this.waiting.shift();
       if (stream === undefined || this.stopped) return;
       const result = stream.drain(QUANTUM);
+      // Its pace asks it.
+      if (result === "paced") continue;
       if (result !== "stuck") idle = 0;
       else if (stream.send.available > 0) idle++;
       // A stream whose own window is used up is put back by its WINDOW_UPDATE.

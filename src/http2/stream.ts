@@ -65,7 +65,7 @@ export interface StreamHost {
  * - `state` changes through `change` only, and `host.closed` is called exactly once, on entering "closed";
  * - octets received are either in `unreleased` or have been given back to both windows;
  * - while `queue` is not empty nothing is written around it, so order holds; `end` follows the last queued octet;
- * - while `queue` is not empty the stream waits at its host, for room, or at its pace, for its turn.
+ * - while `queue` is not empty the stream waits at its host, for room, or at its pace, for its turn: while `awaitsTurn` only there.
  */
 export class Stream implements Paced {
   readonly id: number;
@@ -104,6 +104,8 @@ export class Stream implements Paced {
   pace: Pace | undefined = undefined;
   /** Octets that its turn lets it send; undefined: it is not its turn. */
   private turn: number | undefined = undefined;
+  /** It waits at its pace, and there is no use in asking it before. */
+  private awaitsTurn = false;
 
   // --- its place among the streams that wait for room, owned by WaitingStreams ---
   isWaiting = false;
@@ -158,7 +160,7 @@ export class Stream implements Paced {
       this.host.keep(end - start - taken);
     }
     if (fin) this.end = DATA_END;
-    this.host.wait(this);
+    if (!this.awaitsTurn) this.host.wait(this);
     return taken;
   }
 
@@ -170,18 +172,24 @@ export class Stream implements Paced {
     const taken = may === 0 ? 0 : this.host.writeData(this, buffer, start, start + may, fin && may === wanted);
     if (this.turn !== undefined) this.turn -= taken;
     else if (taken < may) pace.giveBack(may - taken);
-    if (taken === may && may < wanted) pace.wait(this);
+    if (taken === may && may < wanted) this.awaitTurn(pace);
     return taken;
+  }
+
+  private awaitTurn(pace: Pace): void {
+    this.awaitsTurn = true;
+    pace.wait(this);
   }
 
   sendPaced(octets: number): number {
     this.turn = octets;
-    const result = this.drain(octets);
+    this.awaitsTurn = false;
+    this.drain(octets);
     const sent = octets - this.turn;
     this.turn = undefined;
     if (this.queued === 0) this.host.unwait(this);
-    else if (sent === octets) this.pace?.wait(this);
-    else if (result !== "done") this.host.wait(this);
+    else if (sent < octets) this.host.wait(this);
+    else if (this.pace !== undefined) this.awaitTurn(this.pace);
     return sent;
   }
 
@@ -240,8 +248,12 @@ export class Stream implements Paced {
     this.host.drop(this, octets);
   }
 
-  /** Writes up to `quantum` queued octets. Returns "done" when nothing is queued, "stuck" when a window or the transport is. */
-  drain(quantum: number): "done" | "more" | "stuck" {
+  /**
+   * Writes up to `quantum` queued octets. Returns "done" when nothing is queued, "stuck" when a window or the transport is, and
+   * "paced" when its pace has it wait for its turn.
+   */
+  drain(quantum: number): "done" | "more" | "stuck" | "paced" {
+    if (this.awaitsTurn) return "paced";
     let left = quantum;
     let sent = 0;
     while (this.queued > 0 && left > 0) {
@@ -266,7 +278,7 @@ export class Stream implements Paced {
       if (fin && this.queued === 0) this.change("sendEnd");
     }
     if (sent > 0) this.host.keep(-sent);
-    const result = this.queued === 0 ? "done" : sent > 0 ? "more" : "stuck";
+    const result = this.queued === 0 ? "done" : this.awaitsTurn ? "paced" : sent > 0 ? "more" : "stuck";
     if (result === "done") this.finish();
     if (sent > 0) this.handler.onSent(sent);
     return result;
@@ -283,6 +295,7 @@ export class Stream implements Paced {
   private dropQueue(): void {
     if (this.queued === 0) return;
     this.pace?.leave(this);
+    this.awaitsTurn = false;
     this.queueOffset = 0;
     for (const copy of this.queue) copy.free();
     this.queue = [];

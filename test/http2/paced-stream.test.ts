@@ -82,3 +82,22 @@ test("what the window does not take is not charged, and is sent as there is room
   assert.equal(host.written.length, 24 * KIB);
   assert.equal(pace.passed, 24 * KIB);
 });
+
+test("a stream that waits for its turn is not asked for octets whenever its peer gives credit, and else waits as any other", () => {
+  const { clock, pace, host, stream, send } = setup();
+  assert.equal(send(20 * KIB), 16 * KIB);
+  assert.equal(send(KIB, true), 0);
+  assert.ok(!host.asked.includes("wait"), "its host has nothing to ask it");
+  const { length } = host.asked;
+  assert.equal(stream.drain(16 * KIB), "paced");
+  assert.equal(host.asked.length, length);
+  host.room = KIB;
+  clock.advance(100);
+  assert.equal(host.asked.at(-1), "wait", "its turn came, and there was no room for all of it");
+  assert.equal(pace.waiting, 0);
+  host.room = 100 * KIB;
+  while (stream.drain(16 * KIB) !== "done") clock.advance(10);
+  assert.equal(host.written.length, 21 * KIB);
+  assert.equal(stream.state, "halfClosedLocal");
+  assert.equal(clock.pending, 0);
+});
