@@ -350,6 +350,7 @@ export class Exchange implements StreamHandler, AttemptHost, Guest {
   }
 
   onSent(octets: number): void {
+    this.idleWatch?.moved();
     this.sending?.answerTaken(octets);
   }
 

@@ -221,6 +221,31 @@ test("a deadline holds while an answer is held back: what still waits is dropped
   });
 });
 
+test("a call is not idle while what is held back of its answer leaves at the pace", async () => {
+  await inScope(async (scope) => {
+    const { caller, server, sidecar } = await outboundHop(scope, {
+      settings: { idleTimeout: "3s", bandwidth: { ...settings, response: "4KiB/s" } },
+    });
+    const stream = caller.request(callHead("up"), true);
+    const upstream = await server.peer();
+    const request = await upstream.nextRequest();
+    upstream.headers(request.stream, answerHead);
+    for (let at = 0; at < 3; at++) upstream.data(request.stream, Buffer.alloc(16 * KIB));
+    const waiting = (): number => [...sidecar.runtime.services.bandwidth.all()][0]?.bandwidth.waiting ?? -1;
+    await eventually(
+      () => waiting() === 1,
+      () => "the answer to wait for its turn",
+    );
+    for (let octets = 0; octets < 48 * KIB; ) {
+      octets += (await caller.next("data", stream)).data.length;
+      if (octets < 48 * KIB) sidecar.clock.jump(1000);
+    }
+    upstream.headers(request.stream, [["grpc-status", "0"]], true);
+    const { trailers } = await caller.answer(stream);
+    assert.equal(fieldOf(trailers ?? [], "grpc-status"), "0");
+  });
+});
+
 test("a call that is cancelled gives its turn to others", async () => {
   await inScope(async (scope) => {
     const { caller, server, sidecar } = await outboundHop(scope, {
