@@ -189,6 +189,35 @@ test("a caller of HTTP/1.1 is asked to go by connection: close with its last ans
   });
 });
 
+test("of requests of HTTP/1.1 behind one another the last that may be carried is answered as well, and none after it is taken", async () => {
+  await inScope(async (scope) => {
+    const asked: string[] = [];
+    const held: ServerResponse[] = [];
+    const app = await httpServer(scope, ({ url = "" }, response) => {
+      asked.push(url);
+      held.push(response);
+    });
+    const service = { name: "up", address: app.address, protocol: "http1" };
+    const sidecar = await scope.sidecar({ service, connections: { inbound: { maxRequests: 2 } } });
+    const caller = await connectTo(scope, sidecar.inbound);
+    caller.write(["/one", "/two", "/three"].map((path) => `GET ${path} HTTP/1.1\r\nhost: up\r\n\r\n`).join(""));
+    await eventually(
+      () => held.length === 2,
+      () => `${asked} are under way`,
+    );
+    for (const [at, response] of held.entries()) response.end(`done ${asked[at]}`);
+    const answers = String(await readAll(caller)).split("HTTP/1.1 200 OK");
+    assert.deepEqual(
+      answers.slice(1).map((answer) => [/connection: (\S+)/i.exec(answer)?.[1], /done (\S+)/.exec(answer)?.[1]]),
+      [
+        ["keep-alive", "/one"],
+        ["close", "/two"],
+      ],
+    );
+    assert.deepEqual(asked.toSorted(), ["/one", "/two"]);
+  });
+});
+
 test("a request of HTTP/1.1 that is under way when the age comes has its answer, which says that it is the last", async () => {
   await inScope(async (scope) => {
     const asked = Promise.withResolvers<ServerResponse>();

@@ -236,15 +236,14 @@ export class Http1Acceptor implements SocketAcceptor {
     if (entry.closed) return;
     const head = this.headOf(request, entry);
     if (head === undefined) return;
-    entry.life.count();
-    if (this.leaving || entry.leaving) {
-      response.shouldKeepAlive = false;
-      entry.closed = true;
-    }
     const call = this.callOf(head, entry);
     const { services, unrouted } = this.options;
     const exchange = new Http1Exchange({ call, request, services, unrouted }, response);
     this.busy(entry, exchange);
+    if (this.leaving || entry.leaving) {
+      response.shouldKeepAlive = false;
+      entry.closed = true;
+    }
     response.once("close", () => this.done(entry, exchange));
     begin(exchange, request, entry);
   }
@@ -258,7 +257,6 @@ export class Http1Acceptor implements SocketAcceptor {
     if (entry.closed) return;
     const head = this.headOf(request, entry);
     if (head === undefined) return;
-    entry.life.count();
     const call = this.callOf(head, entry);
     const { services, unrouted, clock } = this.options;
     const upgrade = new Http1Upgrade({ call, request, services, unrouted }, socket, first, clock);
@@ -310,6 +308,8 @@ export class Http1Acceptor implements SocketAcceptor {
   private busy(entry: Entry, call: Http1Call): void {
     entry.timer?.cancel();
     entry.calls.add(call);
+    // As one that is under way: it has something before it, which must not be the last one then.
+    entry.life.count();
   }
 
   private done(entry: Entry, call: Http1Call): void {
