@@ -61,9 +61,16 @@ export class ConnectionLives {
     return life;
   }
 
-  /** Puts other terms in force, for connections that are open as well: their age and their calls count from their beginning. */
+  /**
+   * Puts other terms in force, for connections that are open as well: their age and their calls count from their beginning. The same ones
+   * change nothing: who is idle stays so.
+   */
   renew(terms: ConnectionTerms): void {
+    const { maxAge, maxRequests, idleTimeout } = this.terms;
+    const isSame = terms.maxAge === maxAge && terms.maxRequests === maxRequests && terms.idleTimeout === idleTimeout;
     this.terms = terms;
+    // A grace is looked at once it begins.
+    if (isSame) return;
     for (const life of this.lasting.values()) life.renew();
   }
 }

@@ -143,3 +143,13 @@ test("other terms hold for a connection that is open: its age and its calls coun
   counting.life.count();
   assert.deepEqual(counting.seen.map(word), ["leave at 0"]);
 });
+
+test("the same terms once more, as with a reload of something else, are no word from an idle caller", () => {
+  const { clock, seen, lives, renew } = connection({ idleTimeout: 1000, maxAge: 60_000 });
+  for (let at = 0; at < 1250; at += 125) {
+    clock.advance(125);
+    renew({ idleTimeout: 1000, maxAge: 60_000, grace: at });
+  }
+  assert.deepEqual(seen.map(word), ["leave at 1000"]);
+  assert.equal(lives.terms.grace, 1125);
+});
