@@ -72,6 +72,8 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
   private doubtful = false;
   private allowedLast = EXPECTED_STREAMS;
   private usedAt = Number.NEGATIVE_INFINITY;
+  /** One that is to go stays until one of its streams ends, or another connection: there is no room for a new one. */
+  private overdue = false;
   private readonly keepalive: Keepalive<PoolMember>;
   private readonly idleRule = new IdleRule();
 
@@ -184,18 +186,32 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     return undefined;
   }
 
-  /** Dials for the first of those that are to go; without, where nobody called of late, or there may be no more connections. */
+  /**
+   * Dials for the first of those that are to go. It goes without where nobody called of late, or where there may be no more connections and
+   * no call has to wait for its streams to end.
+   */
   private replaceExpired(): void {
+    this.overdue = false;
     if (this.phase !== "serving") return;
     for (let member = this.expired; member !== undefined; member = this.expired) {
       const isUsed = this.services.clock.now() - this.usedAt <= RECENT;
+      const isFull = this.members.size >= this.options.maxConnections;
       if (isUsed && this.making() > 0) return;
-      if (isUsed && this.members.size < this.options.maxConnections) {
+      if (isUsed && !isFull) {
         this.connect(1);
+        return;
+      }
+      if (isFull && !this.canSpare(member)) {
+        this.overdue = true;
         return;
       }
       this.renewMember(member, member.expired ?? "");
     }
+  }
+
+  /** Whether there can be another connection as soon as it gets no more calls, or there is one that has room. */
+  private canSpare({ connection: own }: PoolMember): boolean {
+    return own?.activeStreams === 0 || this.open.some((other) => other !== own && other.canOpen);
   }
 
   private renewMember(member: PoolMember, reason: string): void {
@@ -258,6 +274,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
 
   capacity(): void {
     if (this.line.length > 0) this.serve();
+    if (this.overdue) this.replaceExpired();
   }
 
   retired(member: PoolMember, connection: Connection, code: ErrorCode, debug: string): void {
@@ -277,6 +294,7 @@ export class ConnectionPool implements Pool, PoolMemberHost, KeepaliveHost<PoolM
     this.withdraw(connection);
     if (this.phase === "serving") this.replace(member);
     else this.settleDrain();
+    if (this.overdue) this.replaceExpired();
   }
 
   failed(member: PoolMember, failure: ConnectFailure): void {

@@ -80,6 +80,51 @@ test("where there may be no other beside it an old connection ends first, and ca
   assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
 });
 
+test("where there may be no other beside it an old connection takes calls as long as it has one", async () => {
+  const { harness } = agingPool({ maxAge: 2000 }, { maxConnections: 1 });
+  harness.server.answers = false;
+  harness.call();
+  await harness.clock.pass(1900);
+  harness.call();
+  await harness.clock.pass(1000);
+  assert.deepEqual(states(harness), [["open", 2]]);
+  const late = harness.call();
+  assert.equal(late.state, "open");
+  await settled();
+  harness.answerAll();
+  await settled();
+  assert.deepEqual([harness.states, states(harness)], [{ answered: 3 }, [["open", 0]]]);
+  assert.equal(harness.server.dials, 2);
+  assert.notEqual(harness.call().connection, late.connection);
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
+test("old connections whose calls go on leave one for new calls, which goes once there is room for another", async () => {
+  const { harness } = agingPool({ maxAge: 2000 }, { maxConnections: 2 });
+  harness.server.answers = false;
+  for (let call = 0; call < 12; call++) {
+    assert.equal(harness.call().state, call === 0 ? "waiting" : "open");
+    await harness.clock.pass(500);
+  }
+  assert.deepEqual(
+    states(harness).map(([state]) => state),
+    ["draining", "open"],
+  );
+  const [first] = harness.server.accepted;
+  for (const stream of first?.streams.splice(0) ?? []) harness.server.answer(stream);
+  await settled();
+  assert.deepEqual(
+    states(harness).map(([state]) => state),
+    ["draining", "open"],
+  );
+  assert.equal(harness.server.dials, 3);
+  await settled();
+  harness.answerAll();
+  await settled();
+  assert.deepEqual(harness.states, { answered: 12 });
+  assert.deepEqual(await harness.leftovers(), NOTHING_LEFT);
+});
+
 test("a connection that has carried as many calls as it may makes room for another one", async () => {
   const { harness, lives } = agingPool({ maxRequests: 10 });
   for (let call = 0; call < 35; call++) {
