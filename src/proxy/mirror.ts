@@ -92,8 +92,10 @@ export class Mirror {
 }
 
 /** The same call once more, from its head on. */
-function copyOf({ direction, peer, head, path, grpc, deadline }: Call, { loop }: ExchangeServices): Call {
+function copyOf({ direction, peer, head, path, grpc, deadline, caller }: Call, { loop }: ExchangeServices): Call {
   const copy = new Call(direction, peer, head, path, grpc, loop.now());
+  // Where it has to wait it comes behind its caller's own calls: what is nobody's goes before everybody's.
+  copy.caller = caller;
   copy.deadline = deadline;
   return copy;
 }

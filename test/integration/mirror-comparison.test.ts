@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../../src/http2/errors.ts";
+import { SettingId } from "../../src/http2/settings.ts";
 import { offered } from "../runtime/offered.ts";
 import type { PlainField } from "../support/hpack-peer.ts";
 import { sampleValue } from "../support/prometheus.ts";
 import { answerHead, callHead, connectPeer, message } from "../support/raw-call.ts";
-import type { RawPeer } from "../support/raw-peer.ts";
+import { fieldOf, type RawPeer } from "../support/raw-peer.ts";
 import { type Act, inTrailers, ScriptedServer, silence, trailersOnly } from "../support/scripted-server.ts";
 import { eventually, inScope, type Scope, type Sidecar } from "../support/with-proxy.ts";
 
@@ -190,5 +191,48 @@ test("a caller has the end of its answer while its copy is still being answered"
     assert.equal(await counted(sidecar, "same"), 0);
     for (const answer of held) answer();
     await results(sidecar, "same", 1);
+  });
+});
+
+test("a copy that waits for a connection comes behind a call that waits for it already", async () => {
+  await inScope(async (scope) => {
+    const held: (() => void)[] = [];
+    const hold: Act = (peer, stream) => void held.push(() => trailersOnly(0)(peer, stream));
+    const one = { settings: [[SettingId.MAX_CONCURRENT_STREAMS, 1]] } as const;
+    const shadow = await ScriptedServer.startWith(scope, one, hold, trailersOnly(0));
+    const up = await ScriptedServer.start(scope, trailersOnly(0));
+    const sidecar = await scope.sidecar({
+      upstreams: {
+        up: { discovery: "static", endpoints: [up.address] },
+        shadow: { discovery: "static", endpoints: [shadow.address], limits: { maxConnections: 1 } },
+      },
+      routes: [{ name: "copy", upstream: "up", mirror: { to: "shadow" } }],
+    });
+    const caller = await connectPeer(scope, sidecar.outbound);
+    const direct = [caller.request(callHead("shadow"), true)];
+    await eventually(
+      () => held.length === 1,
+      () => "the only stream is taken",
+    );
+    direct.push(caller.request(callHead("shadow"), true));
+    await call(caller);
+    const waiting = (): number =>
+      [...sidecar.runtime.upstreams.clusters()]
+        .flatMap(({ endpoints }) => [...endpoints])
+        .reduce((sum, { pool }) => sum + pool.waiting, 0);
+    await eventually(
+      () => waiting() === 2,
+      () => `${waiting()} wait`,
+    );
+    held[0]?.();
+    for (const stream of direct) await caller.answer(stream);
+    await eventually(
+      () => shadow.requests.length === 3,
+      () => `${shadow.requests.length} came`,
+    );
+    assert.deepEqual(
+      shadow.requests.map(({ fields }) => fieldOf(fields, ":authority")),
+      ["shadow", "shadow", "up"],
+    );
   });
 });
