@@ -189,6 +189,27 @@ test("a caller of HTTP/1.1 is asked to go by connection: close with its last ans
   });
 });
 
+test("an idle timeout that a reload brings holds for a connection of HTTP/1.1 that is open", async () => {
+  await inScope(async (scope) => {
+    const app = await httpServer(scope, (_request, response) => void response.end("done"));
+    const service = { name: "up", address: app.address, protocol: "http1" };
+    const sidecar = await scope.sidecar({ service });
+    const caller = await connectTo(scope, sidecar.inbound);
+    const kept = async (): Promise<string | undefined> => {
+      caller.write("GET / HTTP/1.1\r\nhost: up\r\n\r\n");
+      let answer = "";
+      while (!answer.endsWith("done")) answer += String((await once(caller, "data"))[0]);
+      return /keep-alive: timeout=(\d+)/i.exec(answer)?.[1];
+    };
+    assert.equal(await kept(), "75");
+    const config = { service, connections: { inbound: { idleTimeout: "20s" } } };
+    assert.equal((await sidecar.runtime.apply(offered(sidecar, config))).kind, "applied");
+    // What the answer before has promised holds for the next request.
+    assert.equal(await kept(), "75");
+    assert.equal(await kept(), "20");
+  });
+});
+
 test("of requests of HTTP/1.1 behind one another the last that may be carried is answered as well, and none after it is taken", async () => {
   await inScope(async (scope) => {
     const asked: string[] = [];

@@ -190,7 +190,6 @@ export class Http1Acceptor implements SocketAcceptor {
 
   private get server(): Server {
     this.made ??= this.makeServer();
-    this.made.keepAliveTimeout = this.kept;
     return this.made;
   }
 
@@ -323,6 +322,8 @@ export class Http1Acceptor implements SocketAcceptor {
   private rest(entry: Entry): void {
     entry.timer?.cancel();
     entry.restedAt = this.options.clock.now();
+    // For the requests that come next, of connections that are open as well: a reload may have changed it.
+    this.server.keepAliveTimeout = this.kept;
     entry.timer = this.options.clock.setTimer(this.kept + HEAD, () => entry.socket.destroy());
   }
 
