@@ -19,6 +19,8 @@ export class Roster<T extends Placed> {
   private readonly items: T[] = [];
   /** Where the next look begins. */
   private cursor = 0;
+  /** All were looked at, and none had a rank; nor has one been found since. */
+  private isBarren = false;
 
   get size(): number {
     return this.items.length;
@@ -43,14 +45,15 @@ export class Roster<T extends Placed> {
   }
 
   /**
-   * The one with the least rank, of those that are looked at: others each time, and as many as it takes to find one. Whose rank is Infinity
-   * is not found.
+   * The one with the least rank, of those that are looked at: others each time, and as many as it takes to find one, unless that was in vain
+   * the last time. Whose rank is Infinity is not found.
    */
   least(rank: (item: T) => number): T | undefined {
     const { items } = this;
     let found: T | undefined;
     let least = Number.POSITIVE_INFINITY;
-    for (let looked = 0; looked < items.length && (looked < ENOUGH || found === undefined); looked++) {
+    const searches = !this.isBarren;
+    for (let looked = 0; looked < items.length && (looked < ENOUGH || (searches && found === undefined)); looked++) {
       this.cursor = (this.cursor + 1) % items.length;
       const item = items[this.cursor];
       const own = item === undefined ? Number.POSITIVE_INFINITY : rank(item);
@@ -58,6 +61,7 @@ export class Roster<T extends Placed> {
       least = own;
       found = item;
     }
+    this.isBarren = found === undefined && items.length > ENOUGH;
     return found;
   }
 

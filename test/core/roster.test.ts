@@ -38,3 +38,26 @@ test("of many some are looked at, others each time, and as many as it takes to f
   const { roster: busy, all } = rosterOf(...Array.from({ length: 1000 }, () => Number.POSITIVE_INFINITY), 7);
   assert.equal(busy.least(rankOf), all.at(-1));
 });
+
+test("where none is to be found all are looked at once, and from then on some each time until one is", () => {
+  const { roster, all } = rosterOf(...Array.from({ length: 1000 }, () => Number.POSITIVE_INFINITY));
+  let looked = 0;
+  const look = (): Ranked | undefined =>
+    roster.least(({ rank }) => {
+      looked++;
+      return rank;
+    });
+  for (let turn = 0; turn < 10; turn++) assert.equal(look(), undefined);
+  assert.equal(looked, 1000 + 9 * 200);
+  const one = { rank: 7, place: -1 };
+  roster.add(one);
+  let found: Ranked | undefined;
+  for (let turn = 0; turn < 6; turn++) found ??= look();
+  assert.equal(found, one);
+  // Another one is found at once again.
+  roster.delete(one);
+  const other = all[500];
+  if (other !== undefined) roster.delete(other);
+  roster.add(one);
+  assert.equal(look(), one);
+});
