@@ -142,7 +142,10 @@ export class ConnectionLife implements Placed {
     this.mostCalls = maxRequests ?? ALL_CALLS;
     if (maxAge !== undefined) {
       this.chance ??= random();
-      this.until = this.since + jittered(maxAge, this.chance);
+      const due = this.since + jittered(maxAge, this.chance);
+      const now = timers.now();
+      // Many may have become too old at once: they are not to come again together either.
+      this.until = due > now ? due : now + maxAge * JITTER * this.chance;
       this.age = timers.setTimer(this.left ?? 0, () =>
         this.ask("maxAge", `the connection has been open for about ${maxAge} ms (maxAge)`),
       );

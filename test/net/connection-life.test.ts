@@ -120,8 +120,8 @@ test("other terms hold for a connection that is open: its age and its calls coun
   const tooOld = connection({ maxAge: 100_000 });
   tooOld.clock.advance(5000);
   tooOld.renew({ maxAge: 1000 });
-  tooOld.clock.advance(0);
-  assert.deepEqual(tooOld.seen.map(word), ["leave at 5000"]);
+  tooOld.clock.advance(1000);
+  assert.deepEqual(tooOld.seen.map(word), ["leave at 5050"]);
 
   const spared = connection({ maxAge: 1000 });
   spared.renew({});
@@ -142,6 +142,19 @@ test("other terms hold for a connection that is open: its age and its calls coun
   assert.deepEqual(counting.seen, []);
   counting.life.count();
   assert.deepEqual(counting.seen.map(word), ["leave at 0"]);
+});
+
+test("connections that a reload makes too old together are asked one after the other, within a tenth of their age", () => {
+  const chances = [0.9, 0, 0.5];
+  const clock = new FakeClock();
+  const lives = new ConnectionLives(endless, clock, () => chances.shift() ?? 0);
+  const left: number[] = [];
+  for (let count = 0; count < 3; count++)
+    lives.begin({ active: undefined, leave: () => void left.push(clock.now()), end: () => {} });
+  clock.advance(5000);
+  lives.renew({ ...endless, maxAge: 1000 });
+  clock.advance(1000);
+  assert.deepEqual(left, [5000, 5050, 5090]);
 });
 
 test("the same terms once more, as with a reload of something else, are no word from an idle caller", () => {
