@@ -224,7 +224,7 @@ test("of requests of HTTP/1.1 behind one another the last that may be carried is
     caller.write(["/one", "/two", "/three"].map((path) => `GET ${path} HTTP/1.1\r\nhost: up\r\n\r\n`).join(""));
     await eventually(
       () => held.length === 2,
-      () => `${asked} are under way`,
+      () => `${asked.join(", ")} are under way`,
     );
     for (const [at, response] of held.entries()) response.end(`done ${asked[at]}`);
     const answers = String(await readAll(caller)).split("HTTP/1.1 200 OK");
