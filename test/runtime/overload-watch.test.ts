@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { Overload } from "../../src/limits/overload/overload.ts";
 import { ConnectionBudget } from "../../src/net/connection-budget.ts";
 import { createLog } from "../../src/observability/log.ts";
@@ -15,14 +16,19 @@ function setup() {
   const log = createLog({ service: "a", version: "1", level: "info", clock, sink });
   const overload = new Overload(overloadDefaults, resources, () => clock.wall());
   const connections = new ConnectionBudget(1000);
-  const done = { collected: 0, asked: 0 };
+  const done = { collected: 0, trimmed: 0, asked: 0 };
   const listeners = {
     closeIdle: () => {
       done.asked++;
       return 2;
     },
   };
-  const watch = new OverloadWatch({ overload, clock, log, connections }, listeners, () => void done.collected++);
+  const watch = new OverloadWatch(
+    { overload, clock, log, connections },
+    listeners,
+    () => void done.collected++,
+    () => Promise.resolve(() => void done.trimmed++),
+  );
   const effects = (action: string) => overload.actions.find(({ name }) => name === action)?.effects;
   return { clock, resources, lines, overload, connections, done, watch, effects };
 }
@@ -63,6 +69,18 @@ test("garbage is collected as the action begins, and every ten seconds while it 
   clock.advance(60_000);
   assert.equal(done.collected, 2);
   assert.equal(effects("shrinkHeap"), 2);
+});
+
+test("what a collection has freed goes back to the system with the look after it, once", async () => {
+  const { clock, resources, done, watch } = setup();
+  watch.begin();
+  resources.memoryAt = 86;
+  clock.advance(1000);
+  await setImmediate();
+  assert.deepEqual([done.collected, done.trimmed], [1, 0]);
+  resources.memoryAt = 10;
+  clock.advance(60_000);
+  assert.deepEqual([done.collected, done.trimmed], [1, 1]);
 });
 
 test("idle connections go at every look, and new ones are not taken, while the actions last", () => {

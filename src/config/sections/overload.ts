@@ -20,7 +20,8 @@ const threshold = text<number>({
 });
 
 const docs: Readonly<Record<OverloadAction, string>> = {
-  shrinkHeap: "From here on garbage is collected every 10s, so that memory goes back that only V8 keeps.",
+  shrinkHeap:
+    "From here on garbage is collected every 10s, and what is free then goes back to the system (glibc, with the package koffi).",
   closeIdle: "From here on callers' connections without a call, and silent for 5s, are asked to go.",
   forgetBodies: "From here on no bodies of requests are kept for further attempts.",
   refuseSheddable: "From here on calls are refused that say that they are sheddable.",
