@@ -31,7 +31,7 @@ export class Http1Agent extends Agent {
 
   /** The idle connection that the next request takes. */
   get idle(): Socket | undefined {
-    return this.freeSockets[this.getName()]?.findLast((socket) => !socket.destroyed && socket.writable);
+    return this.freeSockets[this.getName()]?.findLast(isUsable);
   }
 
   isIdle(socket: Socket): boolean {
@@ -50,9 +50,25 @@ export class Http1Agent extends Agent {
     this.isClosing = true;
   }
 
-  /** The connection for the request that is made next. */
-  offer(socket: Socket): void {
+  /** The connection for the request that is made next; undefined: an idle one is. */
+  offer(socket: Socket | undefined): void {
     this.offered = socket;
+    this.forgetGone();
+  }
+
+  /**
+   * Node takes the last of the idle connections, were it destroyed a moment ago: it hears of that with "close", which comes after what else
+   * comes in in a turn of the event loop. A request would be lost with it.
+   */
+  private forgetGone(): void {
+    const idle = this.freeSockets[this.getName()] ?? [];
+    const last = idle.at(-1);
+    if (last === undefined || isUsable(last)) return;
+    for (const socket of [...idle]) {
+      if (isUsable(socket)) continue;
+      socket.destroy();
+      socket.emit("agentRemove");
+    }
   }
 
   /** What was offered and not taken: an idle connection was. */
@@ -88,6 +104,10 @@ export class Http1Agent extends Agent {
     if (socket instanceof Socket) socket.setTimeout(0);
     super.reuseSocket(socket, request);
   }
+}
+
+function isUsable({ destroyed, writable }: Socket): boolean {
+  return !destroyed && writable;
 }
 
 /** A request that never left. */

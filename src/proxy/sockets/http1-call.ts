@@ -88,7 +88,7 @@ export abstract class Http1Call extends SocketCall {
     const fields = http1Fields(head, this.framing());
     fields.push(viaField(request.httpVersion));
     if (call.explained && isSidecar(endpoint, endpoint.sockets?.peerBehind(lease))) fields.push([EXPLAIN, "1"]);
-    if (lease.kind === "fresh") agent.offer(lease.socket);
+    agent.offer(lease.kind === "fresh" ? lease.socket : undefined);
     const options = {
       agent,
       method: head.get(":method") ?? "GET",

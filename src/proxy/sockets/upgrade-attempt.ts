@@ -124,7 +124,7 @@ export class UpgradeAttempt implements Sending, SocketOwner, Upload {
     const head = services.tracer.inject(services.headers, call, call.head);
     const fields = upgradeFields(head, key);
     if (call.explained && isSidecar(endpoint, sockets.peerBehind(lease))) fields.push([EXPLAIN, "1"]);
-    if (lease.kind === "fresh") sockets.agent.offer(lease.socket);
+    sockets.agent.offer(lease.kind === "fresh" ? lease.socket : undefined);
     const request = new ClientRequest({
       agent: sockets.agent,
       method: "GET",
