@@ -152,6 +152,8 @@ export class ConsulRegistrar implements Registrar {
       // Not before: whoever waits for it takes away what was published elsewhere.
       if (standing.known) this.settle();
       for (const id of standing.formerIds) {
+        // register() was called meanwhile: what is to take its place is not there yet.
+        if (!standing.known) break;
         await this.client.deregister(id, limits).catch(ignoreForgotten);
         standing.formerIds.delete(id);
       }

@@ -258,6 +258,27 @@ test("deregister tries three times within a bounded time, then gives up with a l
   });
 });
 
+test("an id that comes while the one before is being passed takes its place before that one goes", async () => {
+  await withRegistrar(async ({ fake, registrar, asked }) => {
+    registrar.setHealth(true, "SERVING");
+    fake.script = ({ path }) => {
+      if (path !== UPDATE) return false;
+      fake.script = () => false;
+      void registrar.register({ ...registration, id: "second" });
+      return false;
+    };
+    void registrar.register(registration);
+    await untilAsked(asked, "deregister");
+    assert.deepEqual(asked(), [
+      "register",
+      "passing: SERVING",
+      "register",
+      "PUT /v1/agent/check/update/service%3Asecond",
+      "deregister",
+    ]);
+  });
+});
+
 test("deregister succeeds at the second try", async () => {
   await withRegistrar(async ({ fake, registrar, asked }) => {
     await registrar.register(registration);
