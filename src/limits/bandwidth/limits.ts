@@ -1,5 +1,6 @@
 import type { Timers } from "../../core/clock.ts";
 import type { Direction } from "../../http/reason.ts";
+import { UpstreamLimits } from "../upstream-limits.ts";
 import { Bandwidth, type BandwidthRate } from "./bandwidth.ts";
 
 /** `bandwidth` of an upstream or of the service: octets a second, those of requests and those of answers; undefined: all. */
@@ -53,43 +54,17 @@ export interface NamedBandwidth {
 }
 
 /** The bandwidth of the application and of every upstream. What was used of it outlives reloads. */
-export class BandwidthLimits {
-  private readonly clock: Timers;
-  private readonly limits: Readonly<Record<Direction, Map<string, CallBandwidth>>> = {
-    inbound: new Map(),
-    outbound: new Map(),
-  };
-
+export class BandwidthLimits extends UpstreamLimits<BandwidthOptions, CallBandwidth> {
   constructor(clock: Timers) {
-    this.clock = clock;
-  }
-
-  /** The same object each time until its upstream is configured no more. */
-  of(direction: Direction, name: string): CallBandwidth {
-    const known = this.limits[direction].get(name);
-    if (known !== undefined) return known;
-    const made = new CallBandwidth(this.clock);
-    this.limits[direction].set(name, made);
-    return made;
-  }
-
-  /** Goes over to other settings, by name. */
-  apply(direction: Direction, settings: ReadonlyMap<string, BandwidthOptions | undefined>): void {
-    for (const [name, limit] of this.limits[direction]) {
-      if (settings.has(name)) continue;
-      limit.change(undefined);
-      this.limits[direction].delete(name);
-    }
-    for (const [name, options] of settings) this.of(direction, name).change(options);
+    super(() => new CallBandwidth(clock));
   }
 
   /** Those that are configured. */
   *all(): IterableIterator<NamedBandwidth> {
-    for (const direction of ["inbound", "outbound"] as const)
-      for (const [upstream, limit] of this.limits[direction])
-        for (const way of ["request", "response"] as const) {
-          const bandwidth = limit[way];
-          if (bandwidth !== undefined) yield { direction, upstream, way, bandwidth };
-        }
+    for (const { direction, name, limit } of this.known())
+      for (const way of ["request", "response"] as const) {
+        const bandwidth = limit[way];
+        if (bandwidth !== undefined) yield { direction, upstream: name, way, bandwidth };
+      }
   }
 }
