@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import { ScrapedFamilies } from "../observability/scraped-families.ts";
 import type { KeyTable } from "./key-table.ts";
 import { QuotaLimit } from "./quota/limit.ts";
 import type { QuotaStream } from "./quota/stream.ts";
@@ -23,38 +24,16 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       for (const limit of limits.all()) this.inc({ ...labelsOf(limit), mode: limit.options.mode }, limit.refused);
     },
   });
-  /** `value`: of each limit; undefined: it has none. */
-  const counter = (name: string, help: string, value: (limit: AnyLimit) => number | undefined): void => {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const [limit, found] of each(value)) this.inc(labelsOf(limit), found);
-      },
-    });
-  };
-  const gauge = (name: string, help: string, value: (limit: AnyLimit) => number | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const [limit, found] of each(value)) this.set(labelsOf(limit), found);
-      },
-    });
-  };
-  gauge("outrigger_rate_limit_per_second", "What a rate limit lets through of each key.", (limit) =>
+  const of = new ScrapedFamilies(registry, labelNames, function* () {
+    for (const limit of limits.all()) yield [labelsOf(limit), limit] as const;
+  });
+  of.gauge("outrigger_rate_limit_per_second", "What a rate limit lets through of each key.", (limit) =>
     limit instanceof RateLimit ? (limit.pace.amount * 1000) / limit.pace.per : undefined,
   );
-  gauge("outrigger_rate_limit_leased", "Calls leased of the store and not used yet.", (limit) =>
+  of.gauge("outrigger_rate_limit_leased", "Calls leased of the store and not used yet.", (limit) =>
     limit instanceof RateLimit ? limit.held : undefined,
   );
-  gauge("outrigger_rate_limit_keys", "Keys that a rate limit tells apart.", (limit) => tableOf(limit)?.size);
+  of.gauge("outrigger_rate_limit_keys", "Keys that a rate limit tells apart.", (limit) => tableOf(limit)?.size);
   new Gauge({
     name: "outrigger_rate_limit_quota_buckets",
     help: "Keys of limits whose quota a service assigns, by whether an assignment is in force: assigned, expired or unassigned.",
@@ -69,22 +48,22 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       }
     },
   });
-  counter(
+  of.counter(
     "outrigger_rate_limit_quota_reports_total",
     "Reports of usage to the service that assigns quotas.",
     (limit) => streamOf(limit)?.reports,
   );
-  counter(
+  of.counter(
     "outrigger_rate_limit_quota_assignments_total",
     "Assignments of that service.",
     (limit) => streamOf(limit)?.assignments,
   );
-  counter(
+  of.counter(
     "outrigger_rate_limit_overflow_total",
     "Calls whose key found no room and shared one with others.",
     (limit) => tableOf(limit)?.overflowed,
   );
-  gauge(
+  of.gauge(
     "outrigger_rate_limit_store_up",
     "Whether the store or the service of a rate limit answered when it was last asked: 1 or 0.",
     (limit) => {
@@ -92,18 +71,11 @@ export function registerLimitMetrics(registry: Registry, limits: RateLimits, clo
       return up === undefined ? undefined : Number(up);
     },
   );
-  counter(
+  of.counter(
     "outrigger_rate_limit_store_failures_total",
     "Questions to the store or the service of a rate limit that were not answered.",
     (limit) => askedOf(limit)?.failures,
   );
-
-  function* each(value: (limit: AnyLimit) => number | undefined): IterableIterator<[AnyLimit, number]> {
-    for (const limit of limits.all()) {
-      const found = value(limit);
-      if (found !== undefined) yield [limit, found];
-    }
-  }
 }
 
 /** The keys of a limit, where they are told apart here. */

@@ -1,53 +1,36 @@
-import { Counter, Gauge, type Registry } from "prom-client";
-import type { ActionState, Overload } from "./overload.ts";
+import type { Registry } from "prom-client";
+import { ScrapedFamilies } from "../../observability/scraped-families.ts";
+import type { Overload } from "./overload.ts";
 
 /** What is known of overload. Nothing is held here: it is read on scrape as the last look has left it. */
 export function registerOverloadMetrics(registry: Registry, overload: Overload): void {
-  const registers = [registry];
-  new Gauge({
-    name: "outrigger_overload_pressure",
-    help: "The share of its limit that is used of each resource that is watched: memory, heap, loopDelay.",
-    labelNames: ["resource"],
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, pressure } of overload.seen) this.set({ resource: name }, pressure);
-    },
+  const resources = new ScrapedFamilies(registry, ["resource"], function* () {
+    for (const seen of overload.seen) yield [{ resource: seen.name }, seen] as const;
   });
-  new Gauge({
-    name: "outrigger_overload_limit",
-    help: "The limit of each resource that is watched: octets, or seconds of loopDelay.",
-    labelNames: ["resource"],
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, limit, unit } of overload.seen)
-        this.set({ resource: name }, unit === "octets" ? limit : limit / 1000);
-    },
+  resources.gauge(
+    "outrigger_overload_pressure",
+    "The share of its limit that is used of each resource that is watched: memory, heap, loopDelay.",
+    ({ pressure }) => pressure,
+  );
+  resources.gauge(
+    "outrigger_overload_limit",
+    "The limit of each resource that is watched: octets, or seconds of loopDelay.",
+    ({ limit, unit }) => (unit === "octets" ? limit : limit / 1000),
+  );
+  const actions = new ScrapedFamilies(registry, ["action"], function* () {
+    for (const action of overload.actions) yield [{ action: action.name }, action] as const;
   });
-  new Gauge({
-    name: "outrigger_overload_action_active",
-    help: "Whether an action against overload is taken now: 1 or 0.",
-    labelNames: ["action"],
-    registers,
-    collect() {
-      for (const { name, since } of overload.actions) this.set({ action: name }, since === undefined ? 0 : 1);
-    },
-  });
-  const counter = (name: string, help: string, read: (action: ActionState) => number): void => {
-    new Counter({
-      name,
-      help,
-      labelNames: ["action"],
-      registers,
-      collect() {
-        this.reset();
-        for (const action of overload.actions) this.inc({ action: action.name }, read(action));
-      },
-    });
-  };
-  counter("outrigger_overload_actions_total", "How often an action against overload has begun.", ({ times }) => times);
-  counter(
+  actions.gauge(
+    "outrigger_overload_action_active",
+    "Whether an action against overload is taken now: 1 or 0.",
+    ({ since }) => (since === undefined ? 0 : 1),
+  );
+  actions.counter(
+    "outrigger_overload_actions_total",
+    "How often an action against overload has begun.",
+    ({ times }) => times,
+  );
+  actions.counter(
     "outrigger_overload_effects_total",
     "What actions against overload came to: calls refused, connections asked to go, collections of garbage.",
     ({ effects }) => effects,
