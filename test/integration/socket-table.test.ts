@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { reset } from "../../src/net/reset.ts";
 import { freePort } from "../support/ports.ts";
-import { httpServer, type SocketMesh, type SocketMeshOptions, socketMesh } from "../support/socket-mesh.ts";
+import { httpServer, type SocketMesh, type SocketMeshOptions, socketMesh, tcpServer } from "../support/socket-mesh.ts";
 import { http2Client, openWebSocket } from "../support/websocket-http2.ts";
 import { eventually, inScope, type LogLine, type Scope, type Sidecar } from "../support/with-proxy.ts";
 
@@ -135,22 +135,12 @@ async function application(
     );
     return address;
   }
-  const open = new Set<Socket>();
-  const server = createServer((socket) => {
-    open.add(socket);
-    socket.on("error", () => {});
+  const onSocket = (socket: Socket): void => {
     if (how === "failing") reset(socket);
     else if (how === "silent") socket.resume();
     else socket.pipe(socket);
-  });
-  server.listen(path ?? { host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
-  scope.onEnd(() => {
-    for (const socket of open) socket.destroy();
-    server.close();
-  });
-  const at = server.address();
-  return typeof at === "object" && at !== null ? `127.0.0.1:${at.port}` : `unix:${path}`;
+  };
+  return (await tcpServer(scope, onSocket, { path, allowHalfOpen: false })).address;
 }
 
 /** Makes a call; resolves with what its caller reads once it has ended. */

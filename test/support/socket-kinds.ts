@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { reset } from "../../src/net/reset.ts";
-import { httpServer } from "./socket-mesh.ts";
+import { httpServer, tcpServer } from "./socket-mesh.ts";
 import { codeOf, http2Client, openWebSocket } from "./websocket-http2.ts";
 import type { Scope } from "./with-proxy.ts";
 
@@ -47,23 +46,13 @@ export class Application {
   }
 
   private async listenTcp(scope: Scope, path: string | undefined): Promise<void> {
-    const open = new Set<Socket>();
-    const server = createServer((socket) => {
-      open.add(socket);
-      socket.on("error", () => {});
+    const onSocket = (socket: Socket): void => {
       // As soon as it stands it would be a connection that cannot be made.
       if (this.mode === "failing") socket.once("data", () => reset(socket));
       else if (this.mode !== "silent") socket.end(this.name);
       socket.resume();
-    });
-    server.listen(path ?? { host: "127.0.0.1", port: 0 });
-    await once(server, "listening");
-    scope.onEnd(() => {
-      for (const socket of open) socket.destroy();
-      server.close();
-    });
-    const at = server.address();
-    this.address = typeof at === "object" && at !== null ? `127.0.0.1:${at.port}` : `unix:${path}`;
+    };
+    this.address = (await tcpServer(scope, onSocket, { path, allowHalfOpen: false })).address;
   }
 
   private async listenHttp(scope: Scope, path: string | undefined): Promise<void> {

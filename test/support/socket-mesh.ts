@@ -81,21 +81,22 @@ export async function socketMesh(
 export async function tcpServer(
   scope: Scope,
   onSocket: (socket: Socket) => void,
+  { path, allowHalfOpen = true }: { readonly path?: string | undefined; readonly allowHalfOpen?: boolean } = {},
 ): Promise<{ readonly address: string; readonly server: Server }> {
   const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const server = createServer({ allowHalfOpen }, (socket) => {
     open.add(socket);
     socket.on("error", () => {});
     socket.once("close", () => open.delete(socket));
     onSocket(socket);
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(path ?? { host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   scope.onEnd(() => {
     for (const socket of open) socket.destroy();
     server.close();
   });
-  return { address: addressOf(server), server };
+  return { address: addressOf(server, path), server };
 }
 
 /** A server of HTTP/1.1, ended with the scope. */
@@ -112,10 +113,11 @@ export async function httpServer(
     server.closeAllConnections();
     server.close();
   });
-  return { address: path === undefined ? addressOf(server) : `unix:${path}`, server };
+  return { address: addressOf(server, path), server };
 }
 
-function addressOf(server: Server): string {
+function addressOf(server: Server, path: string | undefined): string {
+  if (path !== undefined) return `unix:${path}`;
   const { port } = server.address() as AddressInfo;
   return `127.0.0.1:${port}`;
 }
